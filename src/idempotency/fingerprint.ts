@@ -1,0 +1,145 @@
+/**
+ * What makes two requests the same (R7): a versioned canonical form of method, actual path, sorted
+ * query and parsed body, hashed with SHA-256. Headers take no part, save those an endpoint names.
+ */
+import { createHash } from 'node:crypto';
+import type { HttpRequest } from './idempotency.options';
+import { IdempotencyKeyInvalidError } from './idempotency.errors';
+
+/** The canonical form new rows are stored with. Older rows are compared in theirs. */
+export const FINGERPRINT_VERSION = 1;
+
+/** How many parameters get a digest of their own; what lies beyond is named "other parameters". */
+const MAX_NAMED_PARAMETERS = 64;
+/** Deeper bodies are refused: the canonical form is made by recursion. */
+const MAX_DEPTH = 100;
+
+/** A request in comparable form. */
+export interface Fingerprint {
+  readonly version: number;
+  /** SHA-256 of the canonical form. */
+  readonly hash: Buffer;
+  /** Four bytes in hex for each top-level parameter, and for `(path)`: to name what differs (R7). */
+  readonly parameters: Readonly<Record<string, string>>;
+}
+
+type CanonicalForm = (request: HttpRequest, headers: readonly string[]) => string;
+
+const CANONICAL_FORMS: Readonly<Record<number, CanonicalForm>> = { 1: canonicalForm1 };
+
+/**
+ * The fingerprint of a request. Computed before the handler can touch the body.
+ *
+ * @param headers names of the headers that take part
+ * @returns nothing for a version this process does not know (a newer one stored the row)
+ * @throws IdempotencyKeyInvalidError for a body nested deeper than 100 levels
+ */
+export function fingerprintOf(request: HttpRequest, headers?: readonly string[]): Fingerprint;
+export function fingerprintOf(
+  request: HttpRequest,
+  headers: readonly string[] | undefined,
+  version: number,
+): Fingerprint | undefined;
+export function fingerprintOf(
+  request: HttpRequest,
+  headers: readonly string[] = [],
+  version = FINGERPRINT_VERSION,
+): Fingerprint | undefined {
+  const canonical = CANONICAL_FORMS[version];
+  if (!canonical) return undefined;
+  return {
+    version,
+    hash: createHash('sha256').update(canonical(request, headers)).digest(),
+    parameters: digests(request, headers),
+  };
+}
+
+/** What differs between a stored request and this one, as names for a person; never empty. */
+export function differences(
+  stored: Readonly<Record<string, string>>,
+  sent: Readonly<Record<string, string>>,
+): string[] {
+  const names = new Set([...Object.keys(stored), ...Object.keys(sent)]);
+  const differing = [...names].filter((name) => stored[name] !== sent[name]).sort();
+  return differing.length > 0 ? differing : ['the form of the body'];
+}
+
+function canonicalForm1(request: HttpRequest, headers: readonly string[]): string {
+  const { path, query } = target(request);
+  return JSON.stringify([
+    request.method,
+    path,
+    query,
+    mediaType(request),
+    headers.map((name) => [name.toLowerCase(), String(request.headers[name.toLowerCase()] ?? '')]),
+    canonicalJson(request.body, 0),
+  ]);
+}
+
+/** JSON with sorted keys: `1` and `"1"` stay distinct, arrays keep their order. */
+function canonicalJson(value: unknown, depth: number): string {
+  if (depth > MAX_DEPTH) {
+    throw new IdempotencyKeyInvalidError(
+      `The body is nested deeper than ${MAX_DEPTH} levels, which an idempotent request may not be.`,
+    );
+  }
+  if (value === undefined) return '';
+  if (value === null || typeof value !== 'object') return JSON.stringify(value);
+  if (ArrayBuffer.isView(value)) {
+    return `bytes:${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64')}`;
+  }
+  if (Array.isArray(value)) {
+    return `[${value.map((item) => canonicalJson(item ?? null, depth + 1)).join(',')}]`;
+  }
+  const members = Object.entries(value)
+    .filter(([, member]) => member !== undefined)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, member]) => `${JSON.stringify(name)}:${canonicalJson(member, depth + 1)}`);
+  return `{${members.join(',')}}`;
+}
+
+function digests(request: HttpRequest, headers: readonly string[]): Record<string, string> {
+  const { path, query } = target(request);
+  const { body } = request;
+  const parts: [string, string][] = [['(path)', `${request.method} ${path}`]];
+  if (query.length > 0) parts.push(['(query)', JSON.stringify(query)]);
+  for (const name of headers) {
+    parts.push([`(header ${name})`, String(request.headers[name.toLowerCase()] ?? '')]);
+  }
+  const members =
+    typeof body === 'object' && body !== null && !Array.isArray(body) && !ArrayBuffer.isView(body)
+      ? Object.entries(body).filter(([, value]) => value !== undefined)
+      : body === undefined || body === null
+        ? []
+        : [['(body)', body] as [string, unknown]];
+  for (const [name, value] of members.slice(0, MAX_NAMED_PARAMETERS)) {
+    parts.push([name.slice(0, 64), canonicalJson(value, 1)]);
+  }
+  if (members.length > MAX_NAMED_PARAMETERS) {
+    const rest = members.slice(MAX_NAMED_PARAMETERS).map(([name, value]) => [name, value]);
+    parts.push(['other parameters', canonicalJson(rest, 0)]);
+  }
+  // fromEntries: a parameter may be called `__proto__`
+  return Object.fromEntries(
+    parts.map(([name, text]) => [
+      name,
+      createHash('sha256').update(`${name}\n${text}`).digest().toString('hex', 0, 4),
+    ]),
+  );
+}
+
+/** The actual path, and the query as sorted pairs: repeated names keep their order. */
+function target(request: HttpRequest): { path: string; query: [string, string][] } {
+  const url = request.originalUrl ?? request.url;
+  const mark = url.indexOf('?');
+  if (mark < 0) return { path: url, query: [] };
+  const search = new URLSearchParams(url.slice(mark + 1));
+  search.sort();
+  return { path: url.slice(0, mark), query: [...search.entries()] };
+}
+
+/** A form and a JSON body of the same meaning are different requests. */
+function mediaType(request: HttpRequest): string {
+  const type = request.headers['content-type'];
+  return typeof type === 'string' ? (type.split(';', 1)[0] ?? '').trim().toLowerCase() : '';
+}

@@ -1,0 +1,149 @@
+/** What can go wrong between a key and its answer: typed, with a sentence that says what to do. */
+
+/**
+ * The base of every error this module answers with. The module formats them itself
+ * (`formatError`), so an application's exception filters need not know them.
+ */
+export abstract class IdempotencyError extends Error {
+  /** Stable, machine-readable name. */
+  abstract readonly code: string;
+  /** HTTP status of draft-ietf-httpapi-idempotency-key-header-07 and RFC 9110. */
+  abstract readonly status: number;
+  /** Whether the same request with the same key is worth sending again. */
+  abstract readonly retryable: boolean;
+  /** Seconds for `Retry-After`; only where waiting helps. */
+  readonly retryAfter?: number;
+  /** Id of the request that first used the key, where it is known (R7, R17). */
+  readonly originalRequest?: string;
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/** R2: this endpoint does not run without a key. */
+export class IdempotencyKeyMissingError extends IdempotencyError {
+  readonly code = 'idempotency_key_missing';
+  readonly status = 400;
+  readonly retryable = false;
+
+  constructor() {
+    super(
+      'This request needs an Idempotency-Key header, so that sending it again can never repeat its ' +
+        'effect. Make a new key (a UUID, say) for each operation and send the same one with every retry.',
+    );
+  }
+}
+
+/** R1: the header is there, but it is not a key. */
+export class IdempotencyKeyInvalidError extends IdempotencyError {
+  readonly code = 'idempotency_key_invalid';
+  readonly status = 400;
+  readonly retryable = false;
+}
+
+/** R7: the key belongs to another request; nothing was run. */
+export class IdempotencyKeyReusedError extends IdempotencyError {
+  readonly code = 'idempotency_key_reused';
+  readonly status = 422;
+  readonly retryable = false;
+
+  /** @param differing what differs, in words, names only: never a parameter's value */
+  constructor(
+    differing: readonly string[],
+    firstOperation: string,
+    override readonly originalRequest: string,
+  ) {
+    super(
+      `This Idempotency-Key was first used for ${firstOperation} (request ${originalRequest}) and ` +
+        `this request differs from it in: ${differing.join(', ')}. Nothing was done. ` +
+        'Send the first request unchanged, or use a new key for a new operation.',
+    );
+  }
+}
+
+/** R8: another request with this key is running. */
+export class IdempotencyKeyInUseError extends IdempotencyError {
+  readonly code = 'idempotency_key_in_use';
+  readonly status = 409;
+  readonly retryable = true;
+  override readonly retryAfter = 1;
+
+  constructor(override readonly originalRequest?: string) {
+    super(
+      'Another request with this Idempotency-Key is still running. Send the same request again ' +
+        'shortly, or send it with "Prefer: wait=10" to be given its answer.',
+    );
+  }
+}
+
+/** The store could not be reached before the handler ran, or refused the commit: nothing happened. */
+export class IdempotencyStoreUnavailableError extends IdempotencyError {
+  readonly code = 'idempotency_store_unavailable';
+  readonly status = 503;
+  readonly retryable = true;
+  override readonly retryAfter = 1;
+
+  constructor(options?: ErrorOptions) {
+    super(
+      'The database could not be reached, and nothing was done. Send the same request again with ' +
+        'the same Idempotency-Key.',
+      options,
+    );
+  }
+}
+
+/** R12, R21: it may have happened. Only the same key can tell. */
+export class IdempotencyOutcomeUnknownError extends IdempotencyError {
+  readonly code = 'idempotency_outcome_unknown';
+  readonly status = 503;
+  readonly retryable = true;
+  override readonly retryAfter = 1;
+
+  constructor(options?: ErrorOptions) {
+    super(
+      'The outcome of this request is not known yet: it may or may not have taken effect. Send the ' +
+        'same request again with the same Idempotency-Key; it will not be done twice.',
+      options,
+    );
+  }
+}
+
+/** The handler's transaction could not be committed for a reason of its own; it was rolled back. */
+export class IdempotencyCommitFailedError extends IdempotencyError {
+  readonly code = 'idempotency_commit_failed';
+  readonly status = 500;
+  readonly retryable = true;
+
+  constructor(options?: ErrorOptions) {
+    super('The request could not be completed and everything it did was rolled back.', options);
+  }
+}
+
+/** R16: what the handler answered is not something that can be stored and sent again. */
+export class IdempotencyAnswerUnstorableError extends IdempotencyError {
+  readonly code = 'idempotency_answer_unstorable';
+  readonly status = 500;
+  readonly retryable = false;
+
+  constructor(what: string) {
+    super(
+      `The answer of this endpoint cannot be stored for a replay (${what}); it was rolled back.`,
+    );
+  }
+}
+
+/** R3: the request reached an idempotent endpoint without an authenticated scope. */
+export class IdempotencyScopeMissingError extends IdempotencyError {
+  readonly code = 'idempotency_scope_missing';
+  readonly status = 500;
+  readonly retryable = false;
+
+  constructor() {
+    super(
+      'The scope resolver found no authenticated account on this request. An @Idempotent() ' +
+        'endpoint must stand behind a guard that sets what the resolver reads.',
+    );
+  }
+}

@@ -1,0 +1,326 @@
+/**
+ * The path of a request, top to bottom: key → decide → run → store → answer. The numbers are the
+ * rules of docs/PROTOCOL.md.
+ */
+import { randomUUID } from 'node:crypto';
+import {
+  type CallHandler,
+  type ExecutionContext,
+  Inject,
+  Injectable,
+  Logger,
+  type NestInterceptor,
+} from '@nestjs/common';
+import { finalize, map, type Observable, of, tap, throwIfEmpty } from 'rxjs';
+import {
+  asIdempotencyError,
+  type Call,
+  isSameRequest,
+  keptOf,
+  keyed,
+  refusalOf,
+  replayOf,
+  reusedBy,
+  worthRetrying,
+} from './answers';
+import { type Attempt, AtomicAttempt, KeylessAttempt } from './attempt';
+import { decide } from './decision';
+import { AnswerGate, type Exchange, type OutgoingAnswer, refuseStreams } from './exchange';
+import { fingerprintOf } from './fingerprint';
+import { readKey } from './idempotency-key';
+import {
+  IdempotencyAnswerUnstorableError,
+  IdempotencyError,
+  IdempotencyKeyInUseError,
+  IdempotencyKeyMissingError,
+  IdempotencyOutcomeUnknownError,
+  IdempotencyScopeMissingError,
+  IdempotencyStoreUnavailableError,
+} from './idempotency.errors';
+import {
+  type Answer,
+  type HttpRequest,
+  type IdempotentOptions,
+  RESOLVED_OPTIONS,
+  type ResolvedOptions,
+} from './idempotency.options';
+import { idempotentOptionsOf } from './idempotent.decorator';
+import { AnsweredByAnother, Fenced, type KeyId, type KeyRow, KeyStore } from './key.store';
+import { PhasedAttempt } from './phases';
+import { newFence } from './postgres-key.store';
+import { CommitInDoubt, type Transaction } from './transaction';
+import { WaitingRoom } from './waiting-room';
+
+/** These never have an effect to repeat (R2). */
+const WITHOUT_EFFECT = new Set(['GET', 'HEAD', 'OPTIONS']);
+/** How long a commit in doubt is looked into before the client is told to ask again, ms (R21). */
+const SETTLE_PATIENCE_MS = 5_000;
+
+/** What to do with a call: run it, send what is stored, or leave it to who is running. */
+type Verdict =
+  | { readonly attempt: Attempt }
+  | { readonly replay: KeyRow }
+  | { readonly inUseBy: string | undefined };
+
+@Injectable()
+export class IdempotencyInterceptor implements NestInterceptor {
+  readonly #log = new Logger('Idempotency');
+  readonly #waiting: WaitingRoom<KeyRow>;
+
+  constructor(
+    private readonly gate: AnswerGate,
+    @Inject(KeyStore) private readonly store: KeyStore,
+    @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
+  ) {
+    this.#waiting = new WaitingRoom(options.maxWaiters);
+  }
+
+  async intercept(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
+    const endpoint = idempotentOptionsOf(context.getHandler());
+    const http = context.switchToHttp().getRequest<HttpRequest>();
+    if (!endpoint || WITHOUT_EFFECT.has(http.method)) return next.handle();
+
+    const requestId = this.options.requestId(http);
+    const exchange = this.gate.open(http, context.switchToHttp().getResponse<object>());
+    let call: Call | undefined;
+    try {
+      call = this.read(http, endpoint, requestId);
+      const verdict = await this.admit(call);
+      if ('attempt' in verdict) return this.run(call, verdict.attempt, exchange, next);
+      exchange.answerWith(replayOf(verdict.replay, call));
+    } catch (error) {
+      exchange.answerWith(this.refuse(error, call ?? { http, requestId }));
+    }
+    return of(undefined); // whatever the rest of the pipeline makes of it, the exchange answers
+  }
+
+  /** Key, scope and fingerprint, before the handler can touch the body (R1 to R3). */
+  private read(http: HttpRequest, endpoint: IdempotentOptions, requestId: string): Call {
+    const sent = readKey(http);
+    const { keyRequired, ttlSeconds } = this.options;
+    const required = keyRequired === 'by-endpoint' ? endpoint.required : keyRequired === 'always';
+    if (sent === undefined && required) throw new IdempotencyKeyMissingError();
+    const scope = this.options.scope(http);
+    const { account, mode = '' } = typeof scope === 'object' ? scope : { account: scope };
+    if (!account) throw new IdempotencyScopeMissingError();
+    // A phased operation without a key gets one, so that a crash is recovered all the same.
+    const key = sent ?? (endpoint.phased ? `server-made-${randomUUID()}` : undefined);
+    const stored = {
+      operation: operationOf(http),
+      fingerprint: fingerprintOf(http, endpoint.headers),
+      originalRequest: requestId,
+      ttlSeconds: endpoint.ttl ?? ttlSeconds,
+    };
+    return {
+      id: key === undefined ? undefined : { account, mode, key },
+      endpoint,
+      http,
+      requestId,
+      stored,
+    };
+  }
+
+  /** Run, replay or refuse. A duplicate that prefers to wait comes back until it knows (R8). */
+  private async admit(call: Call): Promise<{ attempt: Attempt } | { replay: KeyRow }> {
+    const { id } = call;
+    if (!id) return { attempt: new KeylessAttempt(await this.store.begin()) };
+    const name = nameOf(id);
+    const untilMs = performance.now() + this.waitSeconds(call.http) * 1_000;
+    for (let looked = false; ; looked = true) {
+      const verdict = await this.look(id, call).catch((error: unknown) => {
+        if (looked) this.#waiting.left(name);
+        throw error;
+      });
+      if (!('inUseBy' in verdict)) {
+        if (looked && 'replay' in verdict) this.#waiting.answered(name, verdict.replay);
+        else if (looked) this.#waiting.left(name);
+        return verdict;
+      }
+      const turn = await this.#waiting.turn(name, untilMs, looked);
+      if (turn === 'time is up') throw new IdempotencyKeyInUseError(verdict.inUseBy);
+      if (turn !== 'look') return { replay: turn.row };
+    }
+  }
+
+  /** One look at the key, in one round trip that also begins the transaction (R4). */
+  private async look(id: KeyId, call: Call): Promise<Verdict> {
+    const { transaction, locked, row } = await this.store.open(id);
+    let decision;
+    try {
+      decision = decide({
+        locked,
+        row: row && {
+          sameRequest: isSameRequest(row, call),
+          finished: row.answer !== undefined,
+          expired: row.expired,
+          leaseExpired: row.leaseExpired,
+        },
+      });
+    } catch (error) {
+      await transaction.rollback();
+      throw error;
+    }
+    if (decision === 'run') return { attempt: this.begin(id, call, transaction, row) };
+    if (row && decision === 'take over' && call.endpoint.phased) {
+      return this.takeOver(id, call, transaction, row);
+    }
+    void transaction.rollback(); // nothing was written: the answer need not wait for it
+    if (row && decision === 'reused') throw reusedBy(row, call);
+    if (row && decision === 'replay') return { replay: row };
+    return { inUseBy: row?.originalRequest };
+  }
+
+  /** A free key, or one whose last life is over (R5). */
+  private begin(id: KeyId, call: Call, opening: Transaction, replaces?: KeyRow): Attempt {
+    const { store, options } = this;
+    const fence = newFence();
+    if (!call.endpoint.phased) {
+      return new AtomicAttempt(store, opening, id, fence, call.stored, replaces);
+    }
+    const beginning = { opening, replaces };
+    return new PhasedAttempt(store, id, fence, call.stored, options.remoteDeadlineMs, beginning);
+  }
+
+  /** Goes on where an owner that lost its lease stopped (R11). */
+  private async takeOver(id: KeyId, call: Call, tx: Transaction, row: KeyRow): Promise<Verdict> {
+    const { store, options } = this;
+    const { originalRequest } = row;
+    try {
+      const leaseMs = PhasedAttempt.leaseMs(options.remoteDeadlineMs);
+      const fence = await store.takeOver(tx, id, row, leaseMs);
+      const stored = { ...call.stored, originalRequest };
+      return {
+        attempt: new PhasedAttempt(store, id, fence, stored, options.remoteDeadlineMs, row),
+      };
+    } catch (error) {
+      if (error instanceof Fenced) return { inUseBy: originalRequest };
+      throw error;
+    }
+  }
+
+  /** Runs the rest of the pipeline; its answer is sealed on its way out. */
+  private run(
+    call: Call,
+    attempt: Attempt,
+    exchange: Exchange,
+    next: CallHandler,
+  ): Observable<unknown> {
+    let ended = false;
+    let thrown: unknown;
+    if (attempt instanceof PhasedAttempt) exchange.phases = attempt;
+    exchange.sealWith((outgoing) =>
+      this.seal(call, attempt, outgoing, { entered: exchange.entered, error: thrown }),
+    );
+    const end = (error?: unknown) => {
+      ended = true;
+      thrown = error;
+    };
+    const giveUp = () => {
+      if (ended) return;
+      // NestJS sends nothing to a client that is gone, so nothing would be sealed.
+      exchange.passOn();
+      void attempt.abandon().then(() => this.freed(call));
+    };
+    return exchange
+      .run(() => attempt.run(() => next.handle()))
+      .pipe(
+        throwIfEmpty(() => new IdempotencyAnswerUnstorableError('an empty observable')),
+        map(refuseStreams),
+        tap({ error: end, complete: end }),
+        finalize(giveUp),
+      );
+  }
+
+  /** The last word on an answer: commit and send it, or send what must be sent instead. */
+  private async seal(
+    call: Call,
+    attempt: Attempt,
+    outgoing: OutgoingAnswer,
+    end: { entered: boolean; error: unknown },
+  ): Promise<Answer> {
+    const kept = keptOf(outgoing, this.options.storedHeaders);
+    try {
+      const stored = await attempt.seal(outgoing, end, kept);
+      if (stored) this.answered(call, attempt, kept);
+      else this.freed(call);
+      const shouldRetry = !stored && worthRetrying(outgoing.status, end.error);
+      return keyed(outgoing, call, call.stored.originalRequest, shouldRetry);
+    } catch (failure) {
+      try {
+        return await this.unsealed(call, attempt, outgoing, kept, failure);
+      } catch (refusal) {
+        this.freed(call);
+        return this.refuse(refusal, call);
+      }
+    }
+  }
+
+  /** The answer was not stored as it should: find out whose answer stands (R4, R11, R21). */
+  private async unsealed(
+    call: Call,
+    attempt: Attempt,
+    outgoing: Answer,
+    kept: Answer,
+    failure: unknown,
+  ): Promise<Answer> {
+    const { id } = call;
+    if (id && (failure instanceof AnsweredByAnother || failure instanceof Fenced)) {
+      const { row } = await this.store.read(id);
+      if (row?.answer) return replayOf(row, call);
+      throw new IdempotencyKeyInUseError(row?.originalRequest);
+    }
+    if (!id || !(failure instanceof CommitInDoubt)) throw failure;
+
+    const { outcome, row } = await this.store.settle(id, attempt.fence, SETTLE_PATIENCE_MS);
+    if (outcome === 'committed') {
+      this.answered(call, attempt, kept);
+      return keyed(outgoing, call, call.stored.originalRequest, false);
+    }
+    if (row?.answer && !row.expired) return replayOf(row, call);
+    // Rolled back, and no row of ours: nothing happened. With one, the other side may have acted.
+    throw outcome === 'rolled back' && (!row || row.expired)
+      ? new IdempotencyStoreUnavailableError({ cause: failure })
+      : new IdempotencyOutcomeUnknownError({ cause: failure });
+  }
+
+  /** Duplicates that wait in this process get the answer without asking the database. */
+  private answered(call: Call, attempt: Attempt, answer: Answer): void {
+    if (!call.id) return;
+    const now = { expired: false, leaseExpired: false, phases: {}, ageMs: 0 };
+    this.#waiting.answered(nameOf(call.id), { ...call.stored, ...attempt.fence, ...now, answer });
+  }
+
+  private freed(call: Call): void {
+    if (call.id) this.#waiting.freed(nameOf(call.id));
+  }
+
+  /** An error of this module as its answer; the operator reads why in the log. */
+  private refuse(failure: unknown, request: Pick<Call, 'http' | 'requestId'>): Answer {
+    const error = asIdempotencyError(failure);
+    if (error.status >= 500) this.#log.error(`${request.requestId} ${withCauses(error)}`);
+    return refusalOf(error, this.options.formatError, request);
+  }
+
+  /** Seconds of `Prefer: wait=N` (RFC 7240), bounded; 0 without it. */
+  private waitSeconds(http: HttpRequest): number {
+    const prefer = String(http.headers['prefer'] ?? '');
+    const wait = /(?:^|[,;])\s*wait\s*=\s*"?(\d{1,6})"?\s*(?:$|[,;])/i.exec(prefer)?.[1];
+    return Math.min(Number(wait ?? 0), this.options.maxWaitSeconds);
+  }
+}
+
+/** HTTP method and route template. */
+function operationOf(http: HttpRequest): string {
+  const template = http.routeOptions?.url ?? `${http.baseUrl ?? ''}${http.route?.path ?? ''}`;
+  return `${http.method} ${template || (http.url.split('?', 1)[0] ?? '')}`;
+}
+
+const nameOf = (id: KeyId): string => JSON.stringify([id.account, id.mode, id.key]);
+
+function withCauses(error: IdempotencyError): string {
+  const causes: string[] = [];
+  for (let at: unknown = error; at instanceof Error && causes.length < 4; at = at.cause) {
+    causes.push(`${at.name}: ${at.message}`);
+  }
+  return causes.join(' because of ');
+}

@@ -1,0 +1,95 @@
+/** `IdempotencyModule.forRoot({ scope })`: everything `@Idempotent()` needs, on the application's DataSource. */
+import {
+  ConfigurableModuleBuilder,
+  Module,
+  type OnModuleInit,
+  RequestMethod,
+} from '@nestjs/common';
+import {
+  METHOD_METADATA,
+  RESPONSE_PASSTHROUGH_METADATA,
+  ROUTE_ARGS_METADATA,
+  RouteParamtypes,
+  SSE_METADATA,
+} from '@nestjs/common/internal';
+import { APP_INTERCEPTOR, DiscoveryModule, DiscoveryService, MetadataScanner } from '@nestjs/core';
+import { DataSource } from 'typeorm';
+import { AnswerGate } from './exchange';
+import { IdempotencyInterceptor } from './idempotency.interceptor';
+import { IdempotencyKeys } from './idempotency.keys';
+import { type IdempotencyOptions, RESOLVED_OPTIONS, resolveOptions } from './idempotency.options';
+import { idempotentOptionsOf } from './idempotent.decorator';
+import { KeyStore } from './key.store';
+import { PostgresKeyStore } from './postgres-key.store';
+import { PurgeJob } from './purge.job';
+import { joinAmbientTransaction } from './transaction';
+
+const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } =
+  new ConfigurableModuleBuilder<IdempotencyOptions>().setClassMethodName('forRoot').build();
+
+@Module({
+  imports: [DiscoveryModule],
+  providers: [
+    { provide: RESOLVED_OPTIONS, inject: [MODULE_OPTIONS_TOKEN], useFactory: resolveOptions },
+    {
+      provide: KeyStore,
+      inject: [DataSource, RESOLVED_OPTIONS],
+      useFactory: (dataSource: DataSource, options: { idleTransactionTimeoutMs: number }) => {
+        joinAmbientTransaction(dataSource);
+        return new PostgresKeyStore(dataSource, options.idleTransactionTimeoutMs);
+      },
+    },
+    AnswerGate,
+    IdempotencyKeys,
+    PurgeJob,
+    { provide: APP_INTERCEPTOR, useClass: IdempotencyInterceptor },
+  ],
+  exports: [IdempotencyKeys, PurgeJob],
+})
+export class IdempotencyModule extends ConfigurableModuleClass implements OnModuleInit {
+  constructor(
+    private readonly discovery: DiscoveryService,
+    private readonly scanner: MetadataScanner,
+  ) {
+    super();
+  }
+
+  /** @throws Error naming each idempotent handler whose answer could not be stored (R16) */
+  onModuleInit(): void {
+    const wrong = this.discovery.getControllers().flatMap(({ instance }) => {
+      if (!instance) return [];
+      const prototype = Object.getPrototypeOf(instance) as Record<string, object>;
+      return this.scanner
+        .getAllMethodNames(prototype)
+        .filter((name) => idempotentOptionsOf(prototype[name] as object))
+        .flatMap((name) => unstorable(instance as object, prototype[name] as object, name));
+    });
+    if (wrong.length > 0) throw new Error(wrong.join(' '));
+  }
+}
+
+/** What can be seen of a handler before it runs. */
+function unstorable(instance: object, handler: object, name: string): string[] {
+  const where = `${instance.constructor.name}.${name}`;
+  if (!Reflect.hasMetadata(METHOD_METADATA, handler)) {
+    return [`@Idempotent() on ${where} has no effect: it is not a route (${RequestMethod[0]}, …).`];
+  }
+  if (Reflect.getMetadata(SSE_METADATA, handler)) {
+    return [`@Idempotent() on ${where}: an event stream cannot be stored and replayed.`];
+  }
+  const parameters = Object.keys(
+    (Reflect.getMetadata(ROUTE_ARGS_METADATA, instance.constructor, name) ?? {}) as object,
+  );
+  const takesResponse = parameters.some((key) => {
+    const type = Number(key.split(':', 1)[0]);
+    return type === Number(RouteParamtypes.RESPONSE) || type === Number(RouteParamtypes.NEXT);
+  });
+  const passthrough = Boolean(
+    Reflect.getMetadata(RESPONSE_PASSTHROUGH_METADATA, instance.constructor, name),
+  );
+  return takesResponse && !passthrough
+    ? [
+        `@Idempotent() on ${where}: @Res() needs { passthrough: true }, or its answer is not stored.`,
+      ]
+    : [];
+}

@@ -1,0 +1,145 @@
+/** What a developer sets: once for the module, and on each endpoint. */
+import { randomUUID } from 'node:crypto';
+import { type IncomingMessage, STATUS_CODES } from 'node:http';
+import type { IdempotencyError } from './idempotency.errors';
+
+/** Who sent a request: keys of two scopes never meet (R3). */
+export interface Scope {
+  /** The authenticated account. Comes first in every key of the table. */
+  readonly account: string;
+  /** A partition inside the account, such as `test` and `live`. Default: none. */
+  readonly mode?: string;
+}
+
+/** What this module reads of a request; Fastify's and Express's requests both are one. */
+export interface HttpRequest {
+  readonly method: string;
+  readonly url: string;
+  readonly originalUrl?: string;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body?: unknown;
+  /** Fastify keeps Node's request here; Express's request is Node's. */
+  readonly raw?: IncomingMessage;
+  readonly rawHeaders?: readonly string[];
+  readonly routeOptions?: { readonly url?: string };
+  readonly baseUrl?: string;
+  readonly route?: { readonly path?: string };
+}
+
+/** The bytes that go over the wire (R15). */
+export interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+}
+
+/** Options of `IdempotencyModule.forRoot()`. Durations state their unit in the name. */
+export interface IdempotencyOptions {
+  /**
+   * Who sent this request, from what authentication left on it; never from the body or a header
+   * that nobody checked. A string is an account. Without it the application does not start (R3).
+   */
+  readonly scope: (request: HttpRequest) => Scope | string | undefined;
+  /** Whether endpoints decide for themselves if a key is required (R2). Default `by-endpoint`. */
+  readonly keyRequired?: 'by-endpoint' | 'always' | 'never';
+  /** Life of a key in seconds where the endpoint does not say, 60 to 2,592,000 (R18). Default 86,400. */
+  readonly ttlSeconds?: number;
+  /** How long a remote phase may take, ms, 100 to 600,000 (R11). Default 10,000. */
+  readonly remoteDeadlineMs?: number;
+  /**
+   * After this long without a statement PostgreSQL ends a transaction, which frees the key of a
+   * frozen owner (R9), ms, 100 to 600,000. Default 10,000.
+   */
+  readonly idleTransactionTimeoutMs?: number;
+  /** Upper bound of `Prefer: wait=N`, seconds, 0 (never wait) to 300 (R8). Default 30. */
+  readonly maxWaitSeconds?: number;
+  /** How many requests of this process may wait at once, 0 to 100,000 (R8). Default 1,000. */
+  readonly maxWaiters?: number;
+  /** Names a request in `Request-Id` and `Original-Request` (R17). Default: a random UUID. */
+  readonly requestId?: (request: HttpRequest) => string;
+  /** Turns this module's own errors into bytes. Default: RFC 9457 problem details. */
+  readonly formatError?: (error: IdempotencyError, request: HttpRequest) => Answer;
+  /**
+   * Answer headers that are stored and replayed beside `Content-Type`, `Content-Language`,
+   * `Location` and `Link` (R15). `Set-Cookie` and hop-by-hop headers are refused.
+   */
+  readonly storedHeaders?: readonly string[];
+}
+
+/** Options of `@Idempotent()`. */
+export interface IdempotentOptions {
+  /** Refuse the request without a key (R2). Default false. */
+  readonly required?: boolean;
+  /** Life of a key in seconds, 60 to 2,592,000 (R18). Default: the module's. */
+  readonly ttl?: number;
+  /** The handler calls something outside the database, in named phases (R10). Default: atomic (R9). */
+  readonly phased?: boolean;
+  /** Request headers whose values are part of the fingerprint. Default none. */
+  readonly headers?: readonly string[];
+}
+
+/** The module's options with every default filled in. */
+export type ResolvedOptions = Required<IdempotencyOptions>;
+export const RESOLVED_OPTIONS = Symbol('RESOLVED_OPTIONS');
+
+const STORED_HEADERS = ['content-type', 'content-language', 'location', 'link'];
+const NEVER_STORED = new Set(
+  (
+    'set-cookie connection keep-alive proxy-authenticate proxy-authorization te trailer ' +
+    'transfer-encoding upgrade content-length date request-id original-request idempotency-key ' +
+    'idempotent-replayed stripe-should-retry retry-after'
+  ).split(' '),
+);
+
+/**
+ * Fills in the defaults and checks every bound.
+ *
+ * @throws Error with one sentence for each wrong option, so that the application does not start
+ */
+export function resolveOptions(options: IdempotencyOptions): ResolvedOptions {
+  const wrong: string[] = [];
+  const bounded = (name: keyof IdempotencyOptions, fallback: number, min: number, max: number) => {
+    const value = (options[name] as number | undefined) ?? fallback;
+    if (!Number.isInteger(value) || value < min || value > max) {
+      wrong.push(`${name} must be a whole number from ${min} to ${max}, and it is ${value}.`);
+    }
+    return value;
+  };
+  if (typeof options.scope !== 'function') {
+    wrong.push('scope must be a function that returns the authenticated account of a request.');
+  }
+  const storedHeaders = (options.storedHeaders ?? []).map((name) => name.toLowerCase());
+  for (const name of storedHeaders.filter((header) => NEVER_STORED.has(header))) {
+    wrong.push(`storedHeaders must not name ${name}, which is never replayed.`);
+  }
+  const resolved = {
+    scope: options.scope,
+    keyRequired: options.keyRequired ?? 'by-endpoint',
+    ttlSeconds: bounded('ttlSeconds', 86_400, 60, 2_592_000),
+    remoteDeadlineMs: bounded('remoteDeadlineMs', 10_000, 100, 600_000),
+    idleTransactionTimeoutMs: bounded('idleTransactionTimeoutMs', 10_000, 100, 600_000),
+    maxWaitSeconds: bounded('maxWaitSeconds', 30, 0, 300),
+    maxWaiters: bounded('maxWaiters', 1_000, 0, 100_000),
+    requestId: options.requestId ?? (() => randomUUID()),
+    formatError: options.formatError ?? problemDetails,
+    storedHeaders: [...STORED_HEADERS, ...storedHeaders],
+  };
+  if (wrong.length > 0) throw new Error(`IdempotencyModule: ${wrong.join(' ')}`);
+  return resolved;
+}
+
+/** RFC 9457: how errors look on an application that does not say otherwise. */
+function problemDetails({ status, code, message }: IdempotencyError): Answer {
+  const problem = {
+    type: 'about:blank',
+    title: STATUS_CODES[status],
+    status,
+    detail: message,
+    code,
+  };
+  return {
+    status,
+    headers: { 'content-type': 'application/problem+json' },
+    body: Buffer.from(JSON.stringify(problem)),
+  };
+}

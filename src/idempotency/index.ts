@@ -1,0 +1,17 @@
+/** Everything other folders may import of the idempotency module. */
+export { Idempotent, Phases } from './idempotent.decorator';
+export { IdempotencyModule } from './idempotency.module';
+export { IdempotencyKeys, type KeyStatus } from './idempotency.keys';
+export * from './idempotency.errors';
+export type {
+  Answer,
+  HttpRequest,
+  IdempotencyOptions,
+  IdempotentOptions,
+  Scope,
+} from './idempotency.options';
+export type { RemoteOptions } from './phases';
+export { IdempotencyKeyEntity } from './key.entity';
+export { CreateIdempotencyKeys1764000000000 } from './key.migration';
+export { PurgeJob } from './purge.job';
+export { isConnectionLost, outsideTransaction } from './transaction';

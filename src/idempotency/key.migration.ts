@@ -1,0 +1,41 @@
+/** The table of keys, request hashes and answers. Applications add it to their own migrations. */
+import type { MigrationInterface, QueryRunner } from 'typeorm';
+
+export class CreateIdempotencyKeys1764000000000 implements MigrationInterface {
+  readonly name = 'CreateIdempotencyKeys1764000000000';
+
+  async up(runner: QueryRunner): Promise<void> {
+    // fillfactor 80: a finishing update finds room on its own page.
+    await runner.query(`
+      CREATE TABLE idempotency_keys (
+        account             text COLLATE "C" NOT NULL,
+        mode                text COLLATE "C" NOT NULL,
+        key                 text COLLATE "C" NOT NULL,
+        claim_id            uuid NOT NULL,
+        attempt             integer NOT NULL,
+        operation           text NOT NULL,
+        fingerprint         bytea NOT NULL,
+        fingerprint_version smallint NOT NULL,
+        parameters          jsonb NOT NULL,
+        original_request    text NOT NULL,
+        phases              jsonb,
+        status              smallint,
+        headers             jsonb,
+        body                bytea,
+        created_at          timestamptz NOT NULL,
+        expires_at          timestamptz NOT NULL,
+        lease_until         timestamptz,
+        CONSTRAINT idempotency_keys_pkey PRIMARY KEY (account, mode, key),
+        -- finished with an answer, or unfinished with a lease: nothing between
+        CONSTRAINT idempotency_keys_state CHECK (
+          (status IS NOT NULL AND headers IS NOT NULL AND body IS NOT NULL AND lease_until IS NULL)
+          OR (status IS NULL AND headers IS NULL AND body IS NULL AND lease_until IS NOT NULL)
+        )
+      ) WITH (fillfactor = 80)`);
+    await runner.query('CREATE INDEX idempotency_keys_expires_at ON idempotency_keys (expires_at)');
+  }
+
+  async down(runner: QueryRunner): Promise<void> {
+    await runner.query('DROP TABLE idempotency_keys');
+  }
+}

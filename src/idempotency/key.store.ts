@@ -1,0 +1,116 @@
+/** Where keys are kept: the port, one method per verb. `postgres-key.store.ts` is the one adapter. */
+import type { Fingerprint } from './fingerprint';
+import type { Answer, Scope } from './idempotency.options';
+import type { Transaction } from './transaction';
+
+/** A key in its scope. */
+export interface KeyId extends Required<Scope> {
+  readonly key: string;
+}
+
+/** One life of a key and one execution within it: what every later write must still own (R11). */
+export interface Fence {
+  readonly claimId: string;
+  readonly attempt: number;
+}
+
+/** What a row says of the request that made it. */
+export interface StoredRequest {
+  readonly operation: string;
+  readonly fingerprint: Fingerprint;
+  /** Id of the request that ran first (R17). */
+  readonly originalRequest: string;
+  /** Life of the key, in seconds from the claim (R18). */
+  readonly ttlSeconds: number;
+}
+
+/** A row as it was at one moment. Times are judged by the database's clock. */
+export interface KeyRow extends Fence, Omit<StoredRequest, 'ttlSeconds'> {
+  /** The stored answer; nothing while unfinished. */
+  readonly answer?: Answer;
+  /** Finished and past its life (R5, R18). */
+  readonly expired: boolean;
+  /** Unfinished, and its owner has lost it (R11). */
+  readonly leaseExpired: boolean;
+  /** Results of past phases (R10). */
+  readonly phases: Readonly<Record<string, unknown>>;
+  /** Since the claim, ms. */
+  readonly ageMs: number;
+  readonly createdAt?: Date;
+  readonly expiresAt?: Date;
+}
+
+/** What opening a key finds: a transaction that holds its lock, or not, and its row. */
+export interface OpenedKey {
+  readonly transaction: Transaction;
+  readonly locked: boolean;
+  readonly row?: KeyRow;
+}
+
+/** How a commit in doubt ended (R21). */
+export interface Settlement {
+  readonly outcome: 'committed' | 'rolled back' | 'undecided';
+  readonly row?: KeyRow;
+}
+
+/** The fence did not hold: another attempt owns the key now (R11). */
+export class Fenced extends Error {}
+
+/** Another answer was stored first: the unique index has judged (R4). */
+export class AnsweredByAnother extends Error {}
+
+/**
+ * Each method is one round trip. Errors of the database come through as they are, but for
+ * `CommitInDoubt` and `CommitFailed` (transaction.ts), `Fenced` and `AnsweredByAnother`.
+ */
+export interface KeyStore {
+  /** BEGIN alone: an operation without a key. */
+  begin(): Promise<Transaction>;
+  /** BEGIN, the key's try-lock and its row (R4). */
+  open(id: KeyId): Promise<OpenedKey>;
+  /** Stores a whole life at once, in place of an expired row, and commits (R9). */
+  complete(
+    tx: Transaction,
+    id: KeyId,
+    fence: Fence,
+    request: StoredRequest,
+    answer: Answer,
+    replaces?: Fence,
+  ): Promise<void>;
+  /** Stores an answer whose handler was rolled back (R13), unless the key is taken meanwhile. */
+  completeAlone(id: KeyId, fence: Fence, request: StoredRequest, answer: Answer): Promise<void>;
+  /** Inserts an unfinished row with a lease and what the first phase left, and commits (R10). */
+  claim(
+    tx: Transaction,
+    id: KeyId,
+    fence: Fence,
+    request: StoredRequest,
+    phases: object,
+    leaseMs: number,
+    replaces?: Fence,
+  ): Promise<void>;
+  /** Raises the attempt of a row whose lease expired, and commits (R11). Never waits for a row. */
+  takeOver(tx: Transaction, id: KeyId, from: Fence, leaseMs: number): Promise<Fence>;
+  /** BEGIN for a later phase: holds the row against everybody else, or throws `Fenced` (R11). */
+  resume(id: KeyId, fence: Fence): Promise<Transaction>;
+  /** Records phases, sets the lease anew, and commits (R10). */
+  advance(tx: Transaction, id: KeyId, fence: Fence, phases: object, leaseMs: number): Promise<void>;
+  /** Stores the answer of a claimed row and commits (R10). */
+  finish(
+    tx: Transaction,
+    id: KeyId,
+    fence: Fence,
+    answer: Answer,
+    ttlSeconds: number,
+  ): Promise<void>;
+  /** Ends the lease, so that the next attempt may go on at once (R14). */
+  endLease(id: KeyId, fence: Fence): Promise<void>;
+  /** The row, and whether somebody is running (R20). */
+  read(id: KeyId): Promise<{ row?: KeyRow; running: boolean }>;
+  /** Finds out what became of a commit in doubt (R21); asks until `patienceMs` are over. */
+  settle(id: KeyId, fence: Fence, patienceMs: number): Promise<Settlement>;
+  /** Removes up to `limit` finished, expired rows; how many went (R18). */
+  purge(limit: number): Promise<number>;
+}
+/** Injection token; the interface shares its name. */
+export const KeyStore = Symbol('KeyStore');

@@ -1,0 +1,327 @@
+/** Keys in PostgreSQL: one statement per verb. Every time is the database's (R5). */
+import { createHash, randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { DatabaseError, QueryConfig } from 'pg';
+import type { DataSource } from 'typeorm';
+import type { Answer } from './idempotency.options';
+import {
+  AnsweredByAnother,
+  Fenced,
+  type Fence,
+  type KeyId,
+  type KeyRow,
+  type KeyStore,
+  type OpenedKey,
+  type Settlement,
+  type StoredRequest,
+} from './key.store';
+import { CommitFailed, isConnectionLost, outsideTransaction, Transaction } from './transaction';
+
+const COLUMNS = `claim_id, attempt, operation, fingerprint, fingerprint_version, parameters,
+  original_request, phases, status, headers, body, created_at, expires_at,
+  status IS NOT NULL AND expires_at <= now() AS expired,
+  status IS NULL AND lease_until <= now() AS lease_expired,
+  (extract(epoch FROM now() - created_at) * 1000)::float8 AS age_ms`;
+const THIS_KEY = 'account = $1 AND mode = $2 AND key = $3';
+const LEASE = (ms: string) => `now() + ${ms}::int * interval '1 millisecond'`;
+// A check that travels with COMMIT must raise where it does not hold: an UPDATE of no rows would let
+// the COMMIT through. Here a foreign fence becomes NULL in a column that refuses it (R11).
+const FENCED = 'claim_id = CASE WHEN claim_id = $4 AND attempt = $5 THEN claim_id END';
+
+const SQL = {
+  // set_config rides along: a frozen owner's transaction ends by itself, and frees the key (R9).
+  tryLock: `SELECT pg_try_advisory_xact_lock($1::bigint) AS locked,
+    set_config('idle_in_transaction_session_timeout', $2, true)`,
+  lock: `SELECT pg_advisory_xact_lock($1::bigint),
+    set_config('idle_in_transaction_session_timeout', $2, true)`,
+  read: `SELECT ${COLUMNS} FROM idempotency_keys WHERE ${THIS_KEY}`,
+  hold: `SELECT 1 FROM idempotency_keys
+    WHERE ${THIS_KEY} AND claim_id = $4 AND attempt = $5 AND status IS NULL FOR UPDATE`,
+  remove: `DELETE FROM idempotency_keys WHERE ${THIS_KEY} AND claim_id = $4 AND attempt = $5`,
+  insertFinished: `INSERT INTO idempotency_keys (account, mode, key, claim_id, attempt, operation,
+      fingerprint, fingerprint_version, parameters, original_request, status, headers, body,
+      created_at, expires_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
+      now(), now() + $14::int * interval '1 second')`,
+  insertClaim: `INSERT INTO idempotency_keys (account, mode, key, claim_id, attempt, operation,
+      fingerprint, fingerprint_version, parameters, original_request, created_at, expires_at,
+      phases, lease_until)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
+      now(), now() + $11::int * interval '1 second', $12, ${LEASE('$13')})`,
+  takeOver: `UPDATE idempotency_keys SET attempt = attempt + 1, lease_until = ${LEASE('$6')}
+    WHERE ${THIS_KEY} AND claim_id = $4 AND attempt = $5 AND lease_until <= now()`,
+  advance: `UPDATE idempotency_keys SET ${FENCED}, phases = $6, lease_until = ${LEASE('$7')}
+    WHERE ${THIS_KEY}`,
+  // A key that was taken over lives at least its full life from the finish (R18).
+  finish: `UPDATE idempotency_keys SET ${FENCED}, status = $6, headers = $7, body = $8,
+      phases = NULL, lease_until = NULL, expires_at = CASE WHEN attempt = 1 THEN expires_at
+        ELSE greatest(expires_at, now() + $9::int * interval '1 second') END
+    WHERE ${THIS_KEY}`,
+  endLease: `UPDATE idempotency_keys SET lease_until = now()
+    WHERE ${THIS_KEY} AND claim_id = $4 AND attempt = $5 AND status IS NULL`,
+  purge: `DELETE FROM idempotency_keys WHERE (account, mode, key) IN (
+      SELECT account, mode, key FROM idempotency_keys
+      WHERE expires_at <= now() AND status IS NOT NULL
+      ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)`,
+};
+// An expired, finished row is replaced. Times pass through excluded.*: some sharded PostgreSQLs
+// refuse now() in ON CONFLICT.
+const INSERT_ALONE = `${SQL.insertFinished}
+  ON CONFLICT (account, mode, key) DO UPDATE SET claim_id = excluded.claim_id,
+    attempt = excluded.attempt, operation = excluded.operation, fingerprint = excluded.fingerprint,
+    fingerprint_version = excluded.fingerprint_version, parameters = excluded.parameters,
+    original_request = excluded.original_request, phases = NULL, status = excluded.status,
+    headers = excluded.headers, body = excluded.body, created_at = excluded.created_at,
+    expires_at = excluded.expires_at, lease_until = NULL
+  WHERE idempotency_keys.status IS NOT NULL
+    AND idempotency_keys.expires_at <= excluded.created_at
+  RETURNING 1`;
+
+/** A named statement: parsed once on each connection. */
+const named = (name: keyof typeof SQL, values: unknown[]): QueryConfig => ({
+  name: `paidonce_${name}`,
+  text: SQL[name],
+  values,
+});
+
+/** The first fence of a new life. */
+export const newFence = (): Fence => ({ claimId: randomUUID(), attempt: 1 });
+
+export class PostgresKeyStore implements KeyStore {
+  /** @param idleTimeoutMs after which PostgreSQL ends a transaction that does nothing (R9) */
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly idleTimeoutMs: number,
+  ) {}
+
+  async begin(): Promise<Transaction> {
+    return (await Transaction.begin(this.dataSource, [])).transaction;
+  }
+
+  async open(id: KeyId): Promise<OpenedKey> {
+    const { transaction, results } = await Transaction.begin(this.dataSource, [
+      named('tryLock', [lockOf(id), String(this.idleTimeoutMs)]),
+      named('read', keyOf(id)),
+    ]);
+    const row = results[1]?.rows[0] as Row | undefined;
+    const { locked } = results[0]?.rows[0] as { locked: boolean };
+    return { transaction, locked, row: row && toKeyRow(row) };
+  }
+
+  async complete(
+    tx: Transaction,
+    id: KeyId,
+    fence: Fence,
+    request: StoredRequest,
+    answer: Answer,
+    replaces?: Fence,
+  ): Promise<void> {
+    await this.commitInsert(
+      tx,
+      id,
+      named('insertFinished', finished(id, fence, request, answer)),
+      replaces,
+    );
+  }
+
+  async completeAlone(
+    id: KeyId,
+    fence: Fence,
+    request: StoredRequest,
+    answer: Answer,
+  ): Promise<void> {
+    const rows = await outsideTransaction(() =>
+      this.dataSource.query<unknown[]>(INSERT_ALONE, finished(id, fence, request, answer)),
+    );
+    if (rows.length === 0) throw new AnsweredByAnother();
+  }
+
+  async claim(
+    tx: Transaction,
+    id: KeyId,
+    fence: Fence,
+    request: StoredRequest,
+    phases: object,
+    leaseMs: number,
+    replaces?: Fence,
+  ): Promise<void> {
+    const values = [
+      ...requested(id, fence, request),
+      request.ttlSeconds,
+      JSON.stringify(phases),
+      leaseMs,
+    ];
+    await this.commitInsert(tx, id, named('insertClaim', values), replaces);
+  }
+
+  async takeOver(tx: Transaction, id: KeyId, from: Fence, leaseMs: number): Promise<Fence> {
+    const [taken] = await tx.commit([named('takeOver', [...fencedKeyOf(id, from), leaseMs])]);
+    if (taken?.rowCount !== 1) throw new Fenced();
+    return { claimId: from.claimId, attempt: from.attempt + 1 };
+  }
+
+  async resume(id: KeyId, fence: Fence): Promise<Transaction> {
+    const { transaction, results } = await Transaction.begin(this.dataSource, [
+      named('lock', [lockOf(id), String(this.idleTimeoutMs)]),
+      named('hold', fencedKeyOf(id, fence)),
+    ]);
+    if (results[1]?.rowCount === 1) return transaction;
+    await transaction.rollback();
+    throw new Fenced();
+  }
+
+  async advance(
+    tx: Transaction,
+    id: KeyId,
+    fence: Fence,
+    phases: object,
+    leaseMs: number,
+  ): Promise<void> {
+    const values = [...fencedKeyOf(id, fence), JSON.stringify(phases), leaseMs];
+    await this.commitFenced(tx, named('advance', values));
+  }
+
+  async finish(
+    tx: Transaction,
+    id: KeyId,
+    fence: Fence,
+    answer: Answer,
+    ttlSeconds: number,
+  ): Promise<void> {
+    const { status, headers, body } = answer;
+    const stored = [status, JSON.stringify(headers), body, ttlSeconds];
+    await this.commitFenced(tx, named('finish', [...fencedKeyOf(id, fence), ...stored]));
+  }
+
+  async endLease(id: KeyId, fence: Fence): Promise<void> {
+    await outsideTransaction(() => this.dataSource.query(SQL.endLease, fencedKeyOf(id, fence)));
+  }
+
+  async read(id: KeyId): Promise<{ row?: KeyRow; running: boolean }> {
+    const { transaction, locked, row } = await this.open(id);
+    await transaction.rollback();
+    if (!row || row.expired) return { running: !locked };
+    return { row, running: !row.answer && !row.leaseExpired };
+  }
+
+  async settle(id: KeyId, fence: Fence, patienceMs: number): Promise<Settlement> {
+    const started = performance.now();
+    for (let waitMs = 20; performance.now() - started < patienceMs; waitMs *= 2) {
+      try {
+        const { transaction, locked, row } = await this.open(id);
+        await transaction.rollback();
+        const ours = row?.claimId === fence.claimId && row.attempt === fence.attempt;
+        if (ours && row.answer) return { outcome: 'committed', row };
+        // Holding the lock that the transaction in doubt held, we know that it is over.
+        if (locked) return { outcome: 'rolled back', row };
+      } catch (error) {
+        if (!isConnectionLost(error)) throw error;
+      }
+      await pause(Math.min(waitMs, 250));
+    }
+    return { outcome: 'undecided' };
+  }
+
+  async purge(limit: number): Promise<number> {
+    const [, removed] = await this.dataSource.query<[unknown, number]>(SQL.purge, [limit]);
+    return removed;
+  }
+
+  /** Updates and commits, unless the row is no longer this attempt's (R11). */
+  private async commitFenced(tx: Transaction, update: QueryConfig): Promise<void> {
+    try {
+      const [updated] = await tx.commit([update]);
+      // `resume` holds the row, so it cannot be gone; were it, nothing may claim to be stored.
+      if (updated?.rowCount !== 1) throw new Fenced();
+    } catch (error) {
+      const { code, column } = ((error as Error).cause ?? {}) as DatabaseError;
+      if (code === '23502' && column === 'claim_id') throw new Fenced();
+      throw error;
+    }
+  }
+
+  /** Inserts and commits; a row that was there first is the judge (R4). */
+  private async commitInsert(
+    tx: Transaction,
+    id: KeyId,
+    insert: QueryConfig,
+    replaces?: Fence,
+  ): Promise<void> {
+    const remove = replaces ? [named('remove', fencedKeyOf(id, replaces))] : [];
+    try {
+      await tx.commit([...remove, insert]);
+    } catch (error) {
+      const { code, constraint } = ((error as Error).cause ?? {}) as DatabaseError;
+      const taken = code === '23505' && constraint === 'idempotency_keys_pkey';
+      if (error instanceof CommitFailed && taken) throw new AnsweredByAnother();
+      throw error;
+    }
+  }
+}
+
+/** The advisory lock of a key: the first eight bytes of SHA-256(scope, key) (R4). */
+function lockOf(id: KeyId): string {
+  const name = JSON.stringify([id.account, id.mode, id.key]);
+  return createHash('sha256').update(name).digest().readBigInt64BE(0).toString();
+}
+
+const keyOf = (id: KeyId) => [id.account, id.mode, id.key];
+const fencedKeyOf = (id: KeyId, fence: Fence) => [...keyOf(id), fence.claimId, fence.attempt];
+
+const requested = (id: KeyId, fence: Fence, request: StoredRequest) => [
+  ...fencedKeyOf(id, fence),
+  request.operation,
+  request.fingerprint.hash,
+  request.fingerprint.version,
+  JSON.stringify(request.fingerprint.parameters),
+  request.originalRequest,
+];
+
+const finished = (id: KeyId, fence: Fence, request: StoredRequest, answer: Answer) => [
+  ...requested(id, fence, request),
+  answer.status,
+  JSON.stringify(answer.headers),
+  answer.body,
+  request.ttlSeconds,
+];
+
+interface Row {
+  claim_id: string;
+  attempt: number;
+  operation: string;
+  fingerprint: Buffer;
+  fingerprint_version: number;
+  parameters: Record<string, string>;
+  original_request: string;
+  phases: Record<string, unknown> | null;
+  status: number | null;
+  headers: Record<string, string> | null;
+  body: Buffer | null;
+  created_at: Date;
+  expires_at: Date;
+  expired: boolean;
+  lease_expired: boolean;
+  age_ms: number;
+}
+
+function toKeyRow(row: Row): KeyRow {
+  const { status, headers, body } = row;
+  return {
+    claimId: row.claim_id,
+    attempt: row.attempt,
+    operation: row.operation,
+    fingerprint: {
+      version: row.fingerprint_version,
+      hash: row.fingerprint,
+      parameters: row.parameters,
+    },
+    originalRequest: row.original_request,
+    answer: status === null || !headers || !body ? undefined : { status, headers, body },
+    expired: row.expired,
+    leaseExpired: row.lease_expired,
+    phases: row.phases ?? {},
+    ageMs: row.age_ms,
+    createdAt: row.created_at,
+    expiresAt: row.expires_at,
+  };
+}

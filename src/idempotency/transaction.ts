@@ -1,0 +1,184 @@
+/**
+ * The ambient transaction: while a handler runs, everything that goes through the application's
+ * DataSource joins the transaction its key will be stored in, without being handed anything (R9).
+ *
+ * TypeORM's repositories all ask their DataSource's one entity manager for its query runner, and use
+ * a connection of their own when it has none. So it is enough that this manager answers with the
+ * runner of the transaction around it (docs/decisions/0003-ambient-transaction.md).
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { PoolClient, QueryConfig, QueryResult } from 'pg';
+import type { DataSource, QueryRunner } from 'typeorm';
+
+/** What database access means here: in this transaction, or refused with these words. */
+type Ambient = { readonly runner: QueryRunner } | { readonly refusal: string };
+
+const ambient = new AsyncLocalStorage<Ambient | undefined>();
+
+/** Lets everything that uses `dataSource` join the ambient transaction. Called once at start-up. */
+export function joinAmbientTransaction(dataSource: DataSource): void {
+  const current = (): QueryRunner | undefined => {
+    const store = ambient.getStore();
+    if (store && 'refusal' in store) throw new Error(store.refusal);
+    return store?.runner;
+  };
+  Object.defineProperty(dataSource.manager, 'queryRunner', { get: current, configurable: true });
+
+  const query = dataSource.query.bind(dataSource);
+  dataSource.query = (sql, parameters, runner) => query(sql, parameters, runner ?? current());
+  const createQueryBuilder = dataSource.createQueryBuilder.bind(dataSource) as (
+    ...args: unknown[]
+  ) => unknown;
+  dataSource.createQueryBuilder = ((first?: unknown, alias?: unknown, runner?: unknown) =>
+    alias
+      ? createQueryBuilder(first, alias, runner ?? current())
+      : createQueryBuilder(first ?? current())) as typeof dataSource.createQueryBuilder;
+}
+
+/** Database access inside `work` throws `refusal`: it would be outside of the fence (R11). */
+export const refusingDatabase = <T>(refusal: string, work: () => T): T =>
+  ambient.run({ refusal }, work);
+
+/**
+ * Takes `work` out of the ambient transaction: its database access commits on its own, whatever
+ * becomes of the request. For an audit log, say. Nothing in it is undone or fenced.
+ */
+export const outsideTransaction = <T>(work: () => T): T => ambient.run(undefined, work);
+
+/** Why a transaction did not commit. */
+export class CommitFailed extends Error {}
+
+/** The answer to COMMIT was lost: it may have committed (R21). */
+export class CommitInDoubt extends Error {}
+
+/** One transaction on one connection of the application's pool. */
+export class Transaction {
+  #over = false;
+
+  private constructor(
+    private readonly runner: QueryRunner,
+    private readonly client: PoolClient,
+  ) {}
+
+  /**
+   * Takes a connection and begins, with `statements` in the same round trip.
+   *
+   * @returns the transaction and the statements' results
+   * @throws the first error of a statement; the connection is back in the pool then
+   */
+  static async begin(
+    dataSource: DataSource,
+    statements: QueryConfig[],
+  ): Promise<{ transaction: Transaction; results: QueryResult[] }> {
+    const runner = dataSource.createQueryRunner();
+    const client = (await runner.connect()) as PoolClient;
+    const transaction = new Transaction(runner, client);
+    try {
+      const [, ...results] = await send(client, [{ text: 'BEGIN' }, ...statements]);
+      // TypeORM must know that a transaction is open: else `save()` begins and commits its own.
+      Object.assign(runner, { isTransactionActive: true, transactionDepth: 1 });
+      return { transaction, results };
+    } catch (error) {
+      await transaction.rollback();
+      throw error;
+    }
+  }
+
+  /** Runs `work` with this as the ambient transaction. */
+  run<T>(work: () => T): T {
+    return ambient.run({ runner: this.runner }, work);
+  }
+
+  /**
+   * Sends `statements` and COMMIT in one round trip.
+   *
+   * @returns the statements' results
+   * @throws CommitInDoubt when the answer to COMMIT was lost
+   * @throws CommitFailed when PostgreSQL rolled back instead; its `cause` is the reason
+   */
+  async commit(statements: QueryConfig[] = []): Promise<QueryResult[]> {
+    if (this.#over || this.runner.isReleased) {
+      // The connection broke while the handler ran, or PostgreSQL ended it for being idle.
+      throw new CommitFailed('The transaction had ended before it could be committed.');
+    }
+    this.#over = true;
+    try {
+      const results = await send(this.client, [...statements, { text: 'COMMIT' }]);
+      // pg does not throw when an aborted transaction answers COMMIT with ROLLBACK.
+      if (results.at(-1)?.command !== 'COMMIT') throw new CommitFailed('PostgreSQL rolled back.');
+      await this.release();
+      return results.slice(0, -1);
+    } catch (error) {
+      if (isConnectionLost(error)) {
+        await this.release(error);
+        throw new CommitInDoubt('The answer to COMMIT was lost.', { cause: error });
+      }
+      await this.end();
+      if (error instanceof CommitFailed) throw error;
+      throw new CommitFailed('A statement of the commit failed.', { cause: error });
+    }
+  }
+
+  /** Undoes everything. Never throws: a connection that cannot roll back is closed, which does. */
+  async rollback(): Promise<void> {
+    if (this.#over) return;
+    this.#over = true;
+    await this.end();
+  }
+
+  private async end(): Promise<void> {
+    if (this.runner.isReleased) return;
+    try {
+      await this.client.query('ROLLBACK');
+      await this.release();
+    } catch (error) {
+      await this.release(error);
+    }
+  }
+
+  private async release(error?: unknown): Promise<void> {
+    Object.assign(this.runner, { isTransactionActive: false, transactionDepth: 0 });
+    // With an error the pool closes the connection instead of lending it again.
+    const runner = this.runner as QueryRunner & {
+      releasePostgresConnection(error?: unknown): Promise<void>;
+    };
+    await runner.releasePostgresConnection(error);
+  }
+}
+
+/**
+ * Sends statements one behind the other, in one round trip where the client can (`pipeline: true`).
+ *
+ * @throws the first error, after every statement has been answered
+ */
+async function send(client: PoolClient, statements: QueryConfig[]): Promise<QueryResult[]> {
+  if (!(client as PoolClient & { pipeline?: boolean }).pipeline) {
+    const results: QueryResult[] = [];
+    for (const statement of statements) results.push(await client.query(statement));
+    return results;
+  }
+  const answers = await Promise.allSettled(statements.map((statement) => client.query(statement)));
+  return answers.map((answer) => {
+    if (answer.status === 'rejected') throw answer.reason;
+    return answer.value;
+  });
+}
+
+/** SQLSTATE classes and codes that mean the server or the way to it is gone. */
+const LOST_STATES = /^(08...|57P0[1-4]|25P0[34])$/;
+const LOST_CODES = new Set(
+  'ECONNREFUSED ECONNRESET EPIPE ETIMEDOUT ENOTFOUND EAI_AGAIN EHOSTUNREACH ENETUNREACH'.split(' '),
+);
+const LOST_WORDS =
+  /connection terminated|connection error and is not queryable|closed and is not queryable|timeout exceeded when trying to connect|query read timeout|too many clients|queryrunner was already released|runner already released|driver not connected|end on the pool|transaction had ended before/i;
+
+/** Whether an error means that the database could not be reached, rather than that it said no. */
+export function isConnectionLost(error: unknown): boolean {
+  for (let cause = error, depth = 0; cause instanceof Error && depth < 5; depth += 1) {
+    const { code } = cause as { code?: unknown };
+    if (typeof code === 'string' && (LOST_CODES.has(code) || LOST_STATES.test(code))) return true;
+    if (code === '53300' || LOST_WORDS.test(cause.message)) return true;
+    cause = (cause as { driverError?: unknown }).driverError ?? cause.cause;
+  }
+  return false;
+}

@@ -1,0 +1,111 @@
+/** The server as its users run it: the built `dist/main.js` in a process of its own. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+
+const ROOT = join(__dirname, '..', '..');
+
+export interface ProgramOptions {
+  /** Settings of the process, over a bare environment: nothing of the test's own reaches it. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly args?: readonly string[];
+  /** Default: the project's directory. */
+  readonly cwd?: string;
+}
+
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** A program of ours, running. Build before: the tests run what `npm start` runs. */
+export class Program {
+  readonly ended: Promise<Ended>;
+  stdout = '';
+  stderr = '';
+
+  constructor(readonly process: ChildProcess) {
+    process.stdout?.setEncoding('utf8').on('data', (text: string) => (this.stdout += text));
+    process.stderr?.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
+    this.ended = once(process, 'close').then(([code, signal]: unknown[]) => ({
+      code: code as number | null,
+      signal: signal as NodeJS.Signals | null,
+    }));
+  }
+
+  static start(file: 'main' | 'worker' | 'keys', options: ProgramOptions = {}): Program {
+    const env = { PATH: process.env.PATH, HOME: process.env.HOME, ...options.env };
+    return new Program(
+      spawn(process.execPath, [join(ROOT, 'dist', `${file}.js`), ...(options.args ?? [])], {
+        cwd: options.cwd ?? ROOT,
+        env,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      }),
+    );
+  }
+
+  /** The first match in what the program says on standard output; fails if it ends before. */
+  async says(pattern: RegExp): Promise<RegExpExecArray> {
+    for (;;) {
+      const match = pattern.exec(this.stdout);
+      if (match !== null) return match;
+      const more = once(this.process.stdout!, 'data').then(() => undefined);
+      const end = await Promise.race([more, this.ended]);
+      if (end !== undefined && pattern.exec(this.stdout) === null) {
+        throw new Error(
+          `ended with ${end.code ?? end.signal} and said:\n${this.stdout}${this.stderr}`,
+        );
+      }
+    }
+  }
+
+  /** Ends the process as a crash would, without a chance to clean up. */
+  async kill9(): Promise<void> {
+    this.process.kill('SIGKILL');
+    await this.ended;
+  }
+
+  /** Asks the process to stop, as Ctrl-C does, and waits until it has. */
+  async stop(): Promise<Ended> {
+    this.process.kill('SIGINT');
+    return this.ended;
+  }
+}
+
+export interface StartServerOptions {
+  /** `freshDatabase().url`; without it the server starts the embedded PostgreSQL of its DATA_DIR. */
+  readonly databaseUrl?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export interface RunningServer {
+  readonly url: string;
+  readonly port: number;
+  /** API key of the sandbox account; empty where an earlier start on the same database showed it. */
+  readonly apiKey: string;
+  readonly program: Program;
+  readonly process: ChildProcess;
+  kill9(): Promise<void>;
+  stop(): Promise<Ended>;
+}
+
+/** Starts the server on a free port and waits until it is ready for requests. */
+export async function startServer(options: StartServerOptions): Promise<RunningServer> {
+  const env = {
+    PORT: '0',
+    LOG_LEVEL: 'error',
+    ...(options.databaseUrl !== undefined && { DATABASE_URL: options.databaseUrl }),
+    ...options.env,
+  };
+  const program = Program.start('main', { env });
+  const [, url = ''] = await program.says(/paidonce listens on (\S+)\n[^]*\n$/);
+  return {
+    url,
+    port: Number(new URL(url).port),
+    apiKey: /sk_test_\w+/.exec(program.stdout)?.[0] ?? '',
+    program,
+    process: program.process,
+    kill9: () => program.kill9(),
+    stop: () => program.stop(),
+  };
+}
