@@ -20,6 +20,8 @@ export interface HandlerEnd {
 export interface Attempt {
   /** The life and execution this is, for the one who must find out what became of it (R21). */
   readonly fence: Fence;
+  /** Id of the request that ran first in this life (R17). */
+  readonly originalRequest: string;
   /** Runs the handler's part of the pipeline. */
   run<T>(work: () => T): T;
   /**
@@ -59,6 +61,10 @@ export class AtomicAttempt implements Attempt {
     private readonly replaces?: Fence,
   ) {}
 
+  get originalRequest(): string {
+    return this.request.originalRequest;
+  }
+
   run<T>(work: () => T): T {
     return this.transaction.run(work);
   }
@@ -89,6 +95,7 @@ export class AtomicAttempt implements Attempt {
 /** No key was sent and none is needed (R2): one transaction, nothing stored. */
 export class KeylessAttempt implements Attempt {
   readonly fence = { claimId: '', attempt: 0 };
+  readonly originalRequest = '';
 
   constructor(private readonly transaction: Transaction) {}
 

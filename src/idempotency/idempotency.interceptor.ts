@@ -65,15 +65,13 @@ type Verdict =
 @Injectable()
 export class IdempotencyInterceptor implements NestInterceptor {
   readonly #log = new Logger('Idempotency');
-  readonly #waiting: WaitingRoom<KeyRow>;
 
   constructor(
     private readonly gate: AnswerGate,
     @Inject(KeyStore) private readonly store: KeyStore,
     @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
-  ) {
-    this.#waiting = new WaitingRoom(options.maxWaiters);
-  }
+    private readonly waiting: WaitingRoom<KeyRow>,
+  ) {}
 
   async intercept(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
     const endpoint = idempotentOptionsOf(context.getHandler());
@@ -128,15 +126,15 @@ export class IdempotencyInterceptor implements NestInterceptor {
     const untilMs = performance.now() + this.waitSeconds(call.http) * 1_000;
     for (let looked = false; ; looked = true) {
       const verdict = await this.look(id, call).catch((error: unknown) => {
-        if (looked) this.#waiting.left(name);
+        if (looked) this.waiting.left(name);
         throw error;
       });
       if (!('inUseBy' in verdict)) {
-        if (looked && 'replay' in verdict) this.#waiting.answered(name, verdict.replay);
-        else if (looked) this.#waiting.left(name);
+        if (looked && 'replay' in verdict) this.waiting.answered(name, verdict.replay);
+        else if (looked) this.waiting.left(name);
         return verdict;
       }
-      const turn = await this.#waiting.turn(name, untilMs, looked);
+      const turn = await this.waiting.turn(name, untilMs, looked);
       if (turn === 'time is up') throw new IdempotencyKeyInUseError(verdict.inUseBy);
       if (turn !== 'look') return { replay: turn.row };
     }
@@ -244,7 +242,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
       if (stored) this.answered(call, attempt, kept);
       else this.freed(call);
       const shouldRetry = !stored && worthRetrying(outgoing.status, end.error);
-      return keyed(outgoing, call, call.stored.originalRequest, shouldRetry);
+      return keyed(outgoing, call, attempt.originalRequest, shouldRetry);
     } catch (failure) {
       try {
         return await this.unsealed(call, attempt, outgoing, kept, failure);
@@ -274,7 +272,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
     const { outcome, row } = await this.store.settle(id, attempt.fence, SETTLE_PATIENCE_MS);
     if (outcome === 'committed') {
       this.answered(call, attempt, kept);
-      return keyed(outgoing, call, call.stored.originalRequest, false);
+      return keyed(outgoing, call, attempt.originalRequest, false);
     }
     if (row?.answer && !row.expired) return replayOf(row, call);
     // Rolled back, and no row of ours: nothing happened. With one, the other side may have acted.
@@ -286,12 +284,14 @@ export class IdempotencyInterceptor implements NestInterceptor {
   /** Duplicates that wait in this process get the answer without asking the database. */
   private answered(call: Call, attempt: Attempt, answer: Answer): void {
     if (!call.id) return;
+    const { fence, originalRequest } = attempt;
     const now = { expired: false, leaseExpired: false, phases: {}, ageMs: 0 };
-    this.#waiting.answered(nameOf(call.id), { ...call.stored, ...attempt.fence, ...now, answer });
+    const row = { ...call.stored, ...fence, ...now, originalRequest, answer };
+    this.waiting.answered(nameOf(call.id), row);
   }
 
   private freed(call: Call): void {
-    if (call.id) this.#waiting.freed(nameOf(call.id));
+    if (call.id) this.waiting.freed(nameOf(call.id));
   }
 
   /** An error of this module as its answer; the operator reads why in the log. */

@@ -17,12 +17,18 @@ import { DataSource } from 'typeorm';
 import { AnswerGate } from './exchange';
 import { IdempotencyInterceptor } from './idempotency.interceptor';
 import { IdempotencyKeys } from './idempotency.keys';
-import { type IdempotencyOptions, RESOLVED_OPTIONS, resolveOptions } from './idempotency.options';
+import {
+  type IdempotencyOptions,
+  RESOLVED_OPTIONS,
+  type ResolvedOptions,
+  resolveOptions,
+} from './idempotency.options';
 import { idempotentOptionsOf } from './idempotent.decorator';
 import { KeyStore } from './key.store';
 import { PostgresKeyStore } from './postgres-key.store';
 import { PurgeJob } from './purge.job';
 import { joinAmbientTransaction } from './transaction';
+import { WaitingRoom } from './waiting-room';
 
 const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } =
   new ConfigurableModuleBuilder<IdempotencyOptions>().setClassMethodName('forRoot').build();
@@ -34,10 +40,15 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } =
     {
       provide: KeyStore,
       inject: [DataSource, RESOLVED_OPTIONS],
-      useFactory: (dataSource: DataSource, options: { idleTransactionTimeoutMs: number }) => {
+      useFactory: (dataSource: DataSource, options: ResolvedOptions) => {
         joinAmbientTransaction(dataSource);
         return new PostgresKeyStore(dataSource, options.idleTransactionTimeoutMs);
       },
+    },
+    {
+      provide: WaitingRoom,
+      inject: [RESOLVED_OPTIONS],
+      useFactory: ({ maxWaiters }: ResolvedOptions) => new WaitingRoom(maxWaiters),
     },
     AnswerGate,
     IdempotencyKeys,

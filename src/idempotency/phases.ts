@@ -118,6 +118,10 @@ export class PhasedAttempt implements Attempt, Phases {
     return deadlineMs + LEASE_MARGIN_MS;
   }
 
+  get originalRequest(): string {
+    return this.request.originalRequest;
+  }
+
   run<T>(work: () => T): T {
     return refusingDatabase(OUTSIDE, work);
   }

@@ -1,0 +1,129 @@
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { setImmediate as turn } from 'node:timers/promises';
+import { WaitingRoom } from '../../src/idempotency/waiting-room';
+import { openShop, type Shop } from './shop.fixture';
+
+const WAIT = { prefer: 'wait=10' };
+
+describe('R8 duplicates that wait', () => {
+  let shop: Shop;
+  let neighbour: Shop;
+  beforeAll(async () => {
+    shop = await openShop('fastify', { poolSize: 4, options: { maxWaiters: 400 } });
+    const databaseUrl = String((shop.dataSource.options as { url: string }).url);
+    neighbour = await openShop('fastify', { poolSize: 4, databaseUrl });
+  });
+  afterAll(async () => {
+    await neighbour.close();
+    await shop.close();
+  });
+
+  it('get the owner’s answer as soon as it is stored, in this process and in another', async () => {
+    const key = randomUUID();
+    const body = { amount: 3, hold: 'owner' };
+    const held = once(shop.watch, 'held owner');
+    const owner = shop.post('/orders', body, key);
+    await held;
+    const copies = [shop, neighbour].flatMap((at) =>
+      Array.from({ length: 10 }, () => at.post('/orders', body, key, WAIT)),
+    );
+    await waitersIn(shop, 10);
+    await waitersIn(neighbour, 10);
+    shop.watch.release('owner');
+    const first = await owner;
+    for (const copy of await Promise.all(copies)) {
+      expect([copy.status, copy.text]).toEqual([201, first.text]);
+      expect(copy.headers.get('idempotent-replayed')).toBe('true');
+    }
+    expect([shop.watch.runs, neighbour.watch.runs]).toEqual([1, 0]);
+  });
+
+  it('leave a pool of 4 connections to others: 300 of them, and an unrelated request is as fast', async () => {
+    const key = randomUUID();
+    const body = { amount: 3, hold: 'crowd' };
+    const held = once(shop.watch, 'held crowd');
+    const owner = shop.post('/orders', body, key);
+    await held;
+    const alone = await median(() => shop.post('/orders', { amount: 1 }, randomUUID()));
+    const copies = Array.from({ length: 300 }, () => shop.post('/orders', body, key, WAIT));
+    await waitersIn(shop, 300);
+    const crowded = await median(() => shop.post('/orders', { amount: 1 }, randomUUID()));
+    shop.watch.release('crowd');
+    const first = await owner;
+    const texts = new Set((await Promise.all(copies)).map((copy) => copy.text));
+    expect([...texts]).toEqual([first.text]);
+    // The owner holds one of the four; queueing behind 300 would take seconds.
+    expect(crowded).toBeLessThan(alone * 5 + 20);
+  });
+
+  it('run, one of them, when the owner ended without an answer; the others wait on', async () => {
+    const key = randomUUID();
+    const body = { amount: 3, hold: 'once', fail: 503 };
+    const { runs } = shop.watch;
+    let held = once(shop.watch, 'held once');
+    const owner = shop.post('/orders', body, key);
+    await held;
+    held = once(shop.watch, 'held once');
+    const copies = Array.from({ length: 5 }, () => shop.post('/orders', body, key, WAIT));
+    await waitersIn(shop, 5);
+    shop.watch.release('once');
+    expect((await owner).status).toBe(503);
+    await held;
+    expect(shop.watch.runs).toBe(runs + 2);
+    for (let left = 5; left > 0; left -= 1) {
+      const next = left > 1 ? once(shop.watch, 'held once') : undefined;
+      shop.watch.release('once');
+      await next;
+    }
+    const statuses = (await Promise.all(copies)).map(({ status }) => status);
+    expect(statuses).toEqual([503, 503, 503, 503, 503]);
+    expect(shop.watch.runs).toBe(runs + 6);
+  });
+
+  it('are told 409 when their time is up, when it is too many of them, and without Prefer at once', async () => {
+    const key = randomUUID();
+    const body = { amount: 3, hold: 'long' };
+    const held = once(shop.watch, 'held long');
+    const owner = shop.post('/orders', body, key);
+    await held;
+    expect((await shop.post('/orders', body, key)).status).toBe(409);
+    expect((await shop.post('/orders', body, key, { prefer: 'wait=0' })).status).toBe(409);
+    expect((await shop.post('/orders', body, key, { prefer: 'wait=1' })).status).toBe(409);
+    const crowd = Array.from({ length: 402 }, () => shop.post('/orders', body, key, WAIT));
+    await waitersIn(shop, 400);
+    shop.watch.release('long');
+    const statuses = (await Promise.all(crowd)).map(({ status }) => status);
+    expect(statuses.filter((status) => status === 201)).toHaveLength(400);
+    expect(statuses.filter((status) => status === 409)).toHaveLength(2);
+    expect((await owner).status).toBe(201);
+  });
+
+  it('R7 do not get the answer of another request', async () => {
+    const key = randomUUID();
+    const held = once(shop.watch, 'held mine');
+    const owner = shop.post('/orders', { amount: 3, hold: 'mine' }, key);
+    await held;
+    const other = shop.post('/orders', { amount: 4, hold: 'mine' }, key, WAIT);
+    await waitersIn(shop, 1);
+    shop.watch.release('mine');
+    expect((await owner).status).toBe(201);
+    expect((await other).status).toBe(422);
+  });
+});
+
+async function median(request: () => Promise<unknown>): Promise<number> {
+  const times: number[] = [];
+  for (let i = 0; i < 15; i += 1) {
+    const started = performance.now();
+    await request();
+    times.push(performance.now() - started);
+  }
+  return times.sort((a, b) => a - b)[7] ?? Infinity;
+}
+
+/** Resolves when `count` requests wait in this process. */
+async function waitersIn(shop: Shop, count: number): Promise<void> {
+  const room = shop.app.get(WaitingRoom, { strict: false });
+  while (room.size < count) await turn();
+}
