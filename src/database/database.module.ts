@@ -51,6 +51,8 @@ async function migrated(dataSource: DataSource): Promise<DataSource> {
   const { url } = dataSource.options as { url: string };
   // A connection of its own, so that a pool of one is enough.
   const lock = new Client({ connectionString: url, application_name: 'paidonce migrations' });
+  // A connection lost while it waits fails the query, too.
+  lock.on('error', () => undefined);
   try {
     await lock.connect();
     await lock.query('SELECT pg_advisory_lock($1)', [MIGRATIONS_LOCK]);

@@ -133,7 +133,8 @@ async function leaveFastify(exchange: Exchange, reply: FastifyReply, payload: un
 
 /** Express: `res.end` is the last call of every way to answer; what was written before is kept. */
 function holdNodeResponse(exchange: Exchange, response: ServerResponse): void {
-  const { write, end } = response;
+  const write = response.write.bind(response);
+  const end = response.end.bind(response);
   const chunks: Buffer[] = [];
   const keep = (chunk: unknown, encoding?: unknown) => {
     if (chunk === undefined || chunk === null || typeof chunk === 'function') return;

@@ -60,7 +60,7 @@ export function differences(
   sent: Readonly<Record<string, string>>,
 ): string[] {
   const names = new Set([...Object.keys(stored), ...Object.keys(sent)]);
-  const differing = [...names].filter((name) => stored[name] !== sent[name]).sort();
+  const differing = [...names].filter((name) => stored[name] !== sent[name]).toSorted();
   return differing.length > 0 ? differing : ['the form of the body'];
 }
 
@@ -93,7 +93,7 @@ function canonicalJson(value: unknown, depth: number): string {
   }
   const members = Object.entries(value)
     .filter(([, member]) => member !== undefined)
-    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, member]) => `${JSON.stringify(name)}:${canonicalJson(member, depth + 1)}`);
   return `{${members.join(',')}}`;
 }

@@ -34,7 +34,6 @@ import {
   IdempotencyKeyInUseError,
   IdempotencyKeyMissingError,
   IdempotencyOutcomeUnknownError,
-  IdempotencyScopeMissingError,
   IdempotencyStoreUnavailableError,
 } from './idempotency.errors';
 import {
@@ -45,7 +44,7 @@ import {
   type ResolvedOptions,
 } from './idempotency.options';
 import { idempotentOptionsOf } from './idempotent.decorator';
-import { AnsweredByAnother, Fenced, type KeyId, type KeyRow, KeyStore } from './key.store';
+import { AnsweredByAnother, Fenced, type KeyId, type KeyRow, KeyStore, scopeOf } from './key.store';
 import { PhasedAttempt } from './phases';
 import { newFence } from './postgres-key.store';
 import { CommitInDoubt, type Transaction } from './transaction';
@@ -98,9 +97,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
     const { keyRequired, ttlSeconds } = this.options;
     const required = keyRequired === 'by-endpoint' ? endpoint.required : keyRequired === 'always';
     if (sent === undefined && required) throw new IdempotencyKeyMissingError();
-    const scope = this.options.scope(http);
-    const { account, mode = '' } = typeof scope === 'object' ? scope : { account: scope };
-    if (!account) throw new IdempotencyScopeMissingError();
+    const scope = scopeOf(http, this.options);
     // A phased operation without a key gets one, so that a crash is recovered all the same.
     const key = sent ?? (endpoint.phased ? `server-made-${randomUUID()}` : undefined);
     const stored = {
@@ -110,7 +107,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
       ttlSeconds: endpoint.ttl ?? ttlSeconds,
     };
     return {
-      id: key === undefined ? undefined : { account, mode, key },
+      id: key === undefined ? undefined : { ...scope, key },
       endpoint,
       http,
       requestId,

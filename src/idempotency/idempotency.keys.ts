@@ -1,6 +1,7 @@
 /** "Was my request executed?" (R20), for an endpoint of the application to answer. */
 import { Inject, Injectable } from '@nestjs/common';
-import { KeyStore, type KeyId } from './key.store';
+import { type HttpRequest, RESOLVED_OPTIONS, type ResolvedOptions } from './idempotency.options';
+import { KeyStore, scopeOf } from './key.store';
 
 /** What is known of a key. */
 export interface KeyStatus {
@@ -17,11 +18,18 @@ export interface KeyStatus {
 
 @Injectable()
 export class IdempotencyKeys {
-  constructor(@Inject(KeyStore) private readonly store: KeyStore) {}
+  constructor(
+    @Inject(KeyStore) private readonly store: KeyStore,
+    @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
+  ) {}
 
-  /** @returns nothing when the key was never used in this scope, or is past its life */
-  async find(id: KeyId): Promise<KeyStatus | undefined> {
-    const { row, running } = await this.store.read(id);
+  /**
+   * What became of a key in the scope of the one who asks; another's keys are out of reach.
+   *
+   * @returns nothing when the key was never used in this scope, or is past its life
+   */
+  async find(asker: HttpRequest, key: string): Promise<KeyStatus | undefined> {
+    const { row, running } = await this.store.read({ ...scopeOf(asker, this.options), key });
     if (!row) return running ? { state: 'running' } : undefined;
     const { operation, originalRequest, createdAt, expiresAt, answer } = row;
     const state = answer ? 'finished' : 'running';

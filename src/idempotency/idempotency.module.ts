@@ -1,10 +1,5 @@
 /** `IdempotencyModule.forRoot({ scope })`: everything `@Idempotent()` needs, on the application's DataSource. */
-import {
-  ConfigurableModuleBuilder,
-  Module,
-  type OnModuleInit,
-  RequestMethod,
-} from '@nestjs/common';
+import { ConfigurableModuleBuilder, Module, type OnModuleInit } from '@nestjs/common';
 import {
   METHOD_METADATA,
   RESPONSE_PASSTHROUGH_METADATA,
@@ -79,11 +74,14 @@ export class IdempotencyModule extends ConfigurableModuleClass implements OnModu
   }
 }
 
+/** Parameters with which a handler answers by itself: `@Res()` and `@Next()`. */
+const TAKES_RESPONSE = new Set<number>([RouteParamtypes.RESPONSE, RouteParamtypes.NEXT]);
+
 /** What can be seen of a handler before it runs. */
 function unstorable(instance: object, handler: object, name: string): string[] {
   const where = `${instance.constructor.name}.${name}`;
   if (!Reflect.hasMetadata(METHOD_METADATA, handler)) {
-    return [`@Idempotent() on ${where} has no effect: it is not a route (${RequestMethod[0]}, …).`];
+    return [`@Idempotent() on ${where} has no effect: it is not a route .`];
   }
   if (Reflect.getMetadata(SSE_METADATA, handler)) {
     return [`@Idempotent() on ${where}: an event stream cannot be stored and replayed.`];
@@ -91,10 +89,7 @@ function unstorable(instance: object, handler: object, name: string): string[] {
   const parameters = Object.keys(
     (Reflect.getMetadata(ROUTE_ARGS_METADATA, instance.constructor, name) ?? {}) as object,
   );
-  const takesResponse = parameters.some((key) => {
-    const type = Number(key.split(':', 1)[0]);
-    return type === Number(RouteParamtypes.RESPONSE) || type === Number(RouteParamtypes.NEXT);
-  });
+  const takesResponse = parameters.some((key) => TAKES_RESPONSE.has(Number(key.split(':', 1)[0])));
   const passthrough = Boolean(
     Reflect.getMetadata(RESPONSE_PASSTHROUGH_METADATA, instance.constructor, name),
   );

@@ -1,11 +1,24 @@
 /** Where keys are kept: the port, one method per verb. `postgres-key.store.ts` is the one adapter. */
 import type { Fingerprint } from './fingerprint';
-import type { Answer, Scope } from './idempotency.options';
+import { IdempotencyScopeMissingError } from './idempotency.errors';
+import type { Answer, HttpRequest, ResolvedOptions, Scope } from './idempotency.options';
 import type { Transaction } from './transaction';
 
 /** A key in its scope. */
 export interface KeyId extends Required<Scope> {
   readonly key: string;
+}
+
+/**
+ * Who sent a request (R3).
+ *
+ * @throws IdempotencyScopeMissingError when authentication left no account on it
+ */
+export function scopeOf(request: HttpRequest, options: ResolvedOptions): Required<Scope> {
+  const scope = options.scope(request);
+  const { account, mode = '' } = typeof scope === 'object' ? scope : { account: scope };
+  if (!account) throw new IdempotencyScopeMissingError();
+  return { account, mode };
 }
 
 /** One life of a key and one execution within it: what every later write must still own (R11). */

@@ -103,9 +103,9 @@ export class PostgresKeyStore implements KeyStore {
       named('tryLock', [lockOf(id), String(this.idleTimeoutMs)]),
       named('read', keyOf(id)),
     ]);
-    const row = results[1]?.rows[0] as Row | undefined;
-    const { locked } = results[0]?.rows[0] as { locked: boolean };
-    return { transaction, locked, row: row && toKeyRow(row) };
+    const [lock, read] = results;
+    const row = read?.rows[0] as Row | undefined;
+    return { transaction, locked: lock?.rows[0]?.locked === true, row: row && toKeyRow(row) };
   }
 
   async complete(

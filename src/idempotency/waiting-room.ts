@@ -77,7 +77,7 @@ export class WaitingRoom<Row> {
     const queue = this.#queues.get(key);
     if (!queue) return;
     this.close(key, queue);
-    for (const waiter of [...queue.waiters]) waiter.tell({ row });
+    for (const waiter of queue.waiters.slice()) waiter.tell({ row });
   }
 
   /** The owner, in this process, has ended without an answer: the first in line looks at once. */

@@ -128,12 +128,7 @@ export class OrdersController {
     await this.orders.insert(row());
     await this.dataSource.getRepository(Order).save(row());
     await this.dataSource.query('INSERT INTO orders (account, amount) VALUES ($1, $2)', ['a', 1]);
-    await this.dataSource
-      .createQueryBuilder()
-      .insert()
-      .into(Order)
-      .values(row())
-      .execute();
+    await this.dataSource.createQueryBuilder().insert().into(Order).values(row()).execute();
     await this.dataSource.transaction((manager) => manager.save(Order, row()));
     const count = await this.orders.count();
     await this.watch.hold(body.hold);
@@ -167,7 +162,7 @@ export class OrdersController {
       return result;
     });
     return phases.finish(async () => {
-      await this.orders.update(order.id, { account: `${String(outcome)}` });
+      await this.orders.update(order.id, { account: String(outcome) });
       if (body.fail) return new HttpException({ declined: order.id }, body.fail);
       return { id: order.id, outcome };
     });

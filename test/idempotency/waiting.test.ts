@@ -11,7 +11,7 @@ describe('R8 duplicates that wait', () => {
   let neighbour: Shop;
   beforeAll(async () => {
     shop = await openShop('fastify', { poolSize: 4, options: { maxWaiters: 400 } });
-    const databaseUrl = String((shop.dataSource.options as { url: string }).url);
+    const databaseUrl = (shop.dataSource.options as { url: string }).url;
     neighbour = await openShop('fastify', { poolSize: 4, databaseUrl });
   });
   afterAll(async () => {
@@ -119,7 +119,7 @@ async function median(request: () => Promise<unknown>): Promise<number> {
     await request();
     times.push(performance.now() - started);
   }
-  return times.sort((a, b) => a - b)[7] ?? Infinity;
+  return times.toSorted((a, b) => a - b)[7] ?? Infinity;
 }
 
 /** Resolves when `count` requests wait in this process. */

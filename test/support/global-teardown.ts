@@ -1,9 +1,10 @@
 import { rmSync } from 'node:fs';
-import type { RunningPostgres } from './global-setup';
+import type { TestRun } from './global-setup';
 
 export default async function globalTeardown(): Promise<void> {
-  const { testPostgres } = globalThis as typeof globalThis & { testPostgres?: RunningPostgres };
-  if (testPostgres === undefined) return;
-  await testPostgres.server.stop();
-  rmSync(testPostgres.dataDir, { recursive: true, force: true });
+  const { testRun } = globalThis as typeof globalThis & { testRun?: TestRun };
+  if (testRun === undefined) return;
+  await testRun.server.stop();
+  rmSync(testRun.dataDir, { recursive: true, force: true });
+  rmSync(testRun.programs, { recursive: true, force: true });
 }

@@ -1,4 +1,4 @@
-/** The server as its users run it: the built `dist/main.js` in a process of its own. */
+/** Our programs as their users run them: compiled, each in a process of its own. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -18,7 +18,21 @@ export interface Ended {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** A program of ours, running. Build before: the tests run what `npm start` runs. */
+function programs(): string {
+  const directory = process.env.TEST_PROGRAMS;
+  if (directory === undefined)
+    throw new Error('TEST_PROGRAMS is set by test/support/global-setup.ts');
+  return directory;
+}
+
+const running = new Set<Program>();
+
+/** Asks what a failed test has left running to stop: for `afterEach`. */
+export async function stopAll(): Promise<void> {
+  await Promise.all([...running].map((program) => program.stop()));
+}
+
+/** A program of ours, running. */
 export class Program {
   readonly ended: Promise<Ended>;
   stdout = '';
@@ -27,16 +41,17 @@ export class Program {
   constructor(readonly process: ChildProcess) {
     process.stdout?.setEncoding('utf8').on('data', (text: string) => (this.stdout += text));
     process.stderr?.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
-    this.ended = once(process, 'close').then(([code, signal]: unknown[]) => ({
-      code: code as number | null,
-      signal: signal as NodeJS.Signals | null,
-    }));
+    running.add(this);
+    this.ended = once(process, 'close').then(([code, signal]: unknown[]) => {
+      running.delete(this);
+      return { code: code as number | null, signal: signal as NodeJS.Signals | null };
+    });
   }
 
   static start(file: 'main' | 'worker' | 'keys', options: ProgramOptions = {}): Program {
     const env = { PATH: process.env.PATH, HOME: process.env.HOME, ...options.env };
     return new Program(
-      spawn(process.execPath, [join(ROOT, 'dist', `${file}.js`), ...(options.args ?? [])], {
+      spawn(process.execPath, [join(programs(), `${file}.js`), ...(options.args ?? [])], {
         cwd: options.cwd ?? ROOT,
         env,
         stdio: ['ignore', 'pipe', 'pipe'],

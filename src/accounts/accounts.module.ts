@@ -1,0 +1,16 @@
+import { Module } from '@nestjs/common';
+import { APP_GUARD } from '@nestjs/core';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { AccountEntity } from './account.entity';
+import { AccountsService } from './accounts.service';
+import { AccountsStore } from './accounts.store';
+import { ApiKeyEntity } from './api-key.entity';
+import { ApiKeyGuard } from './api-key.guard';
+
+/** Accounts, their API keys, and the guard in front of every route. */
+@Module({
+  imports: [TypeOrmModule.forFeature([AccountEntity, ApiKeyEntity])],
+  providers: [AccountsStore, AccountsService, { provide: APP_GUARD, useClass: ApiKeyGuard }],
+  exports: [AccountsService],
+})
+export class AccountsModule {}

@@ -1,0 +1,6 @@
+/** Who is asking: accounts, API keys, and the principal of a request. */
+export { AccountsError, AccountsService, type CreatedKey } from './accounts.service';
+export { AccountsModule } from './accounts.module';
+export { CreateAccounts1764000001000 } from './accounts.migration';
+export { Public } from './api-key.guard';
+export { CurrentTenant, principalOf, runAs, type Principal } from './principal';

@@ -1,0 +1,65 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { AccountsModule, principalOf } from './accounts';
+import { CustomersModule } from './customers';
+import { DatabaseModule } from './database';
+import { GatewayModule } from './gateway';
+import { type HttpRequest, IdempotencyModule, type IdempotencyOptions } from './idempotency';
+import { IdempotencyKeysModule } from './idempotency-keys';
+import { JobsModule } from './jobs';
+import { migrations } from './migrations';
+import { OpsModule } from './ops';
+import { PaymentsModule } from './payments';
+import { RefundsModule } from './refunds';
+import { Settings, SettingsModule } from './settings';
+import { idempotencyErrorAnswer, WireModule } from './wire';
+
+/** The table of contents: every module, in the order a request meets them. */
+@Module({})
+export class AppModule {
+  static with(settings: Settings): DynamicModule {
+    return {
+      module: AppModule,
+      imports: [
+        SettingsModule.forRoot(settings),
+        DatabaseModule.forRoot(migrations),
+        AccountsModule,
+        {
+          ...IdempotencyModule.forRootAsync({ inject: [Settings], useFactory: idempotencyOptions }),
+          // For the jobs, and for the route that tells what became of a key.
+          global: true,
+        },
+        WireModule,
+        CustomersModule,
+        PaymentsModule,
+        RefundsModule,
+        GatewayModule,
+        IdempotencyKeysModule,
+        JobsModule,
+        OpsModule,
+      ],
+    };
+  }
+}
+
+const KEY_REQUIRED = { money: 'by-endpoint', all: 'always', none: 'never' } as const;
+
+/** How keys work on /v1. */
+function idempotencyOptions(settings: Settings): IdempotencyOptions {
+  return {
+    scope: (request) => {
+      const principal = principalOf(request);
+      return (
+        principal && { account: principal.account, mode: principal.livemode ? 'live' : 'test' }
+      );
+    },
+    keyRequired: KEY_REQUIRED[settings.IDEMPOTENCY_KEY_REQUIRED],
+    ttlSeconds: settings.IDEMPOTENCY_TTL_SECONDS,
+    remoteDeadlineMs: settings.IDEMPOTENCY_REMOTE_DEADLINE_MS,
+    idleTransactionTimeoutMs: settings.IDEMPOTENCY_IDLE_TRANSACTION_TIMEOUT_MS,
+    maxWaitSeconds: settings.IDEMPOTENCY_MAX_WAIT_SECONDS,
+    maxWaiters: settings.IDEMPOTENCY_MAX_WAITERS,
+    requestId: (request: HttpRequest & { id?: string }) => request.id ?? '',
+    formatError: (error, request) =>
+      idempotencyErrorAnswer(error, request, settings.IDEMPOTENCY_REUSED_STATUS),
+  };
+}

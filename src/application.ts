@@ -1,0 +1,28 @@
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { AppModule } from './app.module';
+import { Log } from './log';
+import type { Settings } from './settings';
+import { configureWire, wireServerOptions } from './wire';
+
+/** A client that sends its request more slowly than this holds a connection for nothing. */
+const REQUEST_TIMEOUT_MS = 60_000;
+
+/** The whole application on Fastify, neither initialised nor listening yet. */
+export async function createApplication(settings: Settings): Promise<NestFastifyApplication> {
+  const app = await NestFactory.create<NestFastifyApplication>(
+    AppModule.with(settings),
+    new FastifyAdapter({
+      ...wireServerOptions,
+      bodyLimit: settings.BODY_LIMIT_BYTES,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+    }),
+    // Errors of the start are told by the process, as one sentence.
+    { logger: new Log(settings.LOG_LEVEL), abortOnError: false, bodyParser: false },
+  );
+  configureWire(app, {
+    bodyLimitBytes: settings.BODY_LIMIT_BYTES,
+    reusedStatus: settings.IDEMPOTENCY_REUSED_STATUS,
+  });
+  return app;
+}

@@ -1,0 +1,65 @@
+import { Column, Entity } from 'typeorm';
+import { TenantEntity } from '../database';
+import type { Metadata } from '../wire';
+
+/** A postal address; null for every line that is not known. */
+export interface Address {
+  readonly city: string | null;
+  readonly country: string | null;
+  readonly line1: string | null;
+  readonly line2: string | null;
+  readonly postal_code: string | null;
+  readonly state: string | null;
+}
+
+/** Where a customer's orders go. */
+export interface Shipping {
+  readonly address: Address;
+  readonly name: string;
+  readonly phone: string | null;
+}
+
+/** A customer. One that was deleted keeps its row, emptied of everything personal. */
+@Entity('customers')
+export class CustomerEntity extends TenantEntity {
+  @Column({ name: 'deleted', type: 'timestamptz', nullable: true })
+  deleted: Date | null;
+
+  @Column({ name: 'name', type: 'text', nullable: true })
+  name: string | null;
+
+  @Column({ name: 'email', type: 'text', nullable: true })
+  email: string | null;
+
+  @Column({ name: 'phone', type: 'text', nullable: true })
+  phone: string | null;
+
+  @Column({ name: 'description', type: 'text', nullable: true })
+  description: string | null;
+
+  @Column({ name: 'address', type: 'jsonb', nullable: true })
+  address: Address | null;
+
+  @Column({ name: 'shipping', type: 'jsonb', nullable: true })
+  shipping: Shipping | null;
+
+  @Column({ name: 'preferred_locales', type: 'jsonb', default: [] })
+  preferredLocales: string[];
+
+  @Column({ name: 'invoice_prefix', type: 'text' })
+  invoicePrefix: string;
+
+  /** Id of the payment method that pays when none is named. */
+  @Column({ name: 'default_source', type: 'text', nullable: true })
+  defaultSource: string | null;
+
+  /** Id of the payment method that pays invoices; kept because clients set and read it. */
+  @Column({ name: 'default_payment_method', type: 'text', nullable: true })
+  defaultPaymentMethod: string | null;
+
+  @Column({ name: 'tax_exempt', type: 'text', default: 'none' })
+  taxExempt: string;
+
+  @Column({ name: 'metadata', type: 'jsonb', default: {} })
+  metadata: Metadata;
+}

@@ -1,0 +1,129 @@
+import {
+  ExpandParam,
+  IsEmailAddress,
+  IsObjectOf,
+  IsOneOf,
+  IsText,
+  IsTextList,
+  ListQuery,
+  MetadataParam,
+  Param,
+  Refused,
+  type MetadataChange,
+} from '../wire';
+
+/** `address[line1]=…`; what is left out or empty is null. */
+export class AddressParams {
+  @IsText({ unsettable: true })
+  city?: string | null;
+
+  @IsText({ unsettable: true })
+  country?: string | null;
+
+  @IsText({ unsettable: true })
+  line1?: string | null;
+
+  @IsText({ unsettable: true })
+  line2?: string | null;
+
+  @IsText({ unsettable: true })
+  postal_code?: string | null;
+
+  @IsText({ unsettable: true })
+  state?: string | null;
+}
+
+/** `shipping[name]=…&shipping[address][line1]=…` */
+export class ShippingParams {
+  @IsObjectOf(() => AddressParams, { required: true })
+  address: AddressParams;
+
+  @IsText({ required: true })
+  name: string;
+
+  @IsText({ unsettable: true })
+  phone?: string | null;
+}
+
+export class InvoiceSettingsParams {
+  /** Id of a payment method that is attached to the customer. */
+  @IsText({ unsettable: true })
+  default_payment_method?: string | null;
+}
+
+/** What both creating and updating a customer take. Null unsets. */
+export class CustomerParams {
+  @IsObjectOf(() => AddressParams, { unsettable: true })
+  address?: AddressParams | null;
+
+  @IsText({ unsettable: true })
+  description?: string | null;
+
+  @IsEmailAddress({ unsettable: true })
+  email?: string | null;
+
+  @ExpandParam('customer')
+  expand?: string[];
+
+  @Param(invoicePrefixOf)
+  invoice_prefix?: string;
+
+  @IsObjectOf(() => InvoiceSettingsParams)
+  invoice_settings?: InvoiceSettingsParams;
+
+  @MetadataParam()
+  metadata?: MetadataChange;
+
+  @IsText({ unsettable: true, max: 256 })
+  name?: string | null;
+
+  @IsText({ unsettable: true, max: 20 })
+  phone?: string | null;
+
+  @IsTextList({ unsettable: true })
+  preferred_locales?: string[] | null;
+
+  @IsObjectOf(() => ShippingParams, { unsettable: true })
+  shipping?: ShippingParams | null;
+
+  /** A token such as `tok_visa`: becomes the payment method that pays by default. */
+  @IsText()
+  source?: string;
+
+  @IsOneOf(['none', 'exempt', 'reverse'], { unsettable: true })
+  tax_exempt?: string | null;
+}
+
+export class CreateCustomerParams extends CustomerParams {
+  /** A payment method to attach, such as `pm_card_visa`. */
+  @IsText()
+  payment_method?: string;
+}
+
+export class UpdateCustomerParams extends CustomerParams {
+  /** Id of a payment method that is attached already. */
+  @IsText({ unsettable: true })
+  default_source?: string | null;
+}
+
+export class RetrieveCustomerQuery {
+  @ExpandParam('customer')
+  expand?: string[];
+}
+
+/** Deleting takes no parameters. */
+export class DeleteCustomerParams {}
+
+export class ListCustomersQuery extends ListQuery {
+  /** Compared exactly, upper and lower case included. */
+  @IsText({ max: 512 })
+  email?: string;
+
+  @ExpandParam('customer', 'list')
+  expand?: string[];
+}
+
+function invoicePrefixOf(raw: unknown): string | Refused {
+  if (typeof raw === 'string' && /^[A-Z0-9]{3,12}$/.test(raw)) return raw;
+  return new Refused((param) => `Invalid ${param}: it takes 3 to 12 upper-case letters or digits.`);
+}

@@ -1,0 +1,56 @@
+import { Injectable } from '@nestjs/common';
+import { InjectRepository } from '@nestjs/typeorm';
+import { IsNull, Raw, type QueryDeepPartialEntity, type Repository } from 'typeorm';
+import { TenantRepository, type Page, type Tenant } from '../database';
+import type { ListQuery, Metadata } from '../wire';
+import { CustomerEntity } from './customer.entity';
+
+@Injectable()
+export class CustomersRepository extends TenantRepository<CustomerEntity> {
+  constructor(@InjectRepository(CustomerEntity) rows: Repository<CustomerEntity>) {
+    super(rows);
+  }
+
+  /** Those that were not deleted; by exact email where one is given. */
+  pageOfPresent(
+    tenant: Tenant,
+    query: ListQuery,
+    email: string | undefined,
+  ): Promise<Page<CustomerEntity>> {
+    const where = { deleted: IsNull(), ...(email === undefined ? {} : { email }) };
+    return this.page(tenant, query.toPage<CustomerEntity>(where));
+  }
+
+  /**
+   * Changes a customer that is present and whose metadata is still what the caller has read, so
+   * that of two changes at once neither undoes the other; null where that does not hold.
+   */
+  change(
+    tenant: Tenant,
+    id: string,
+    patch: QueryDeepPartialEntity<CustomerEntity>,
+    seen: Metadata,
+  ): Promise<CustomerEntity | null> {
+    const unchanged = Raw((column) => `${column} = CAST(:seen AS jsonb)`, {
+      seen: JSON.stringify(seen),
+    });
+    return this.update(tenant, id, patch, { deleted: IsNull(), metadata: unchanged });
+  }
+
+  /** Empties a customer of everything personal; null where it is gone already. */
+  markDeleted(tenant: Tenant, id: string): Promise<CustomerEntity | null> {
+    const nothing = {
+      name: null,
+      email: null,
+      phone: null,
+      description: null,
+      address: null,
+      shipping: null,
+      preferredLocales: [],
+      defaultSource: null,
+      defaultPaymentMethod: null,
+      metadata: {},
+    };
+    return this.update(tenant, id, { ...nothing, deleted: () => 'now()' }, { deleted: IsNull() });
+  }
+}

@@ -1,0 +1,39 @@
+/** The HTTP process: settings → application → listen → drain. */
+import 'reflect-metadata';
+import { AccountsService } from './accounts';
+import { createApplication } from './application';
+import { openDatabase } from './database';
+import { listen } from './http.server';
+import { runService } from './process';
+import { sandboxKey, type SandboxKey } from './sandbox-account';
+
+runService(async (given, undo) => {
+  const { settings, embedded, close } = await openDatabase(given);
+  undo(close);
+  const app = await createApplication(settings);
+  undo(() => app.close());
+  await app.init();
+  const { url, drain } = await listen(app, settings);
+  undo(drain);
+  const key = await sandboxKey(app.get(AccountsService), settings, embedded);
+  process.stdout.write(welcome(url, key));
+});
+
+function welcome(url: string, sandbox: SandboxKey | undefined): string {
+  const lines = [`paidonce listens on ${url}`, ''];
+  if (sandbox === undefined) {
+    lines.push('For an API key: npm run keys -- create --account sandbox');
+  } else {
+    const place = sandbox.file === undefined ? 'shown only this once' : `kept in ${sandbox.file}`;
+    lines.push(
+      `API key of the sandbox account (${place}):`,
+      `  ${sandbox.key}`,
+      '',
+      'Take a payment:',
+      `  curl ${url}/v1/payment_intents -u ${sandbox.key}: -H "Idempotency-Key: order-1" -d amount=2000 -d currency=usd -d payment_method=pm_card_visa -d confirm=true`,
+      '',
+      'Send the same line again: the same answer, and no second charge. Ctrl-C stops.',
+    );
+  }
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,16 @@
+import type { Type } from '@nestjs/common';
+import type { MigrationInterface } from 'typeorm';
+import { CreateAccounts1764000001000 } from './accounts';
+import { CreateCustomers1764000002000 } from './customers';
+import { CreateIdempotencyKeys1764000000000 } from './idempotency';
+import { CreatePayments1764000003000 } from './payments';
+import { CreateRefunds1764000004000 } from './refunds';
+
+/** Every migration, in the order of its number; each stands in the folder whose tables it makes. */
+export const migrations: Type<MigrationInterface>[] = [
+  CreateIdempotencyKeys1764000000000,
+  CreateAccounts1764000001000,
+  CreateCustomers1764000002000,
+  CreatePayments1764000003000,
+  CreateRefunds1764000004000,
+];

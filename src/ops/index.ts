@@ -1,0 +1,2 @@
+/** What an operator looks at: health. */
+export { OpsModule } from './ops.module';

@@ -1,0 +1,58 @@
+import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
+import { CurrentTenant } from '../accounts';
+import type { Tenant } from '../database';
+import { Idempotent, Phases } from '../idempotency';
+import {
+  CaptureCharge,
+  CreateCharge,
+  ListCharges,
+  RetrieveCharge,
+  UpdateCharge,
+} from './charges.requests';
+import { ChargesService } from './charges.service';
+
+/** https://docs.stripe.com/api/charges */
+@Controller('v1/charges')
+export class ChargesController {
+  constructor(private readonly charges: ChargesService) {}
+
+  @Post()
+  @HttpCode(200)
+  @Idempotent({ required: true, phased: true })
+  create(@CurrentTenant() tenant: Tenant, @Body() request: CreateCharge, @Phases() phases: Phases) {
+    return this.charges.create(tenant, request, phases);
+  }
+
+  @Get()
+  list(@CurrentTenant() tenant: Tenant, @Query() query: ListCharges) {
+    return this.charges.list(tenant, query);
+  }
+
+  @Get(':id')
+  retrieve(
+    @CurrentTenant() tenant: Tenant,
+    @Param('id') id: string,
+    @Query() query: RetrieveCharge,
+  ) {
+    return this.charges.retrieve(tenant, id, query);
+  }
+
+  @Post(':id')
+  @HttpCode(200)
+  @Idempotent()
+  update(@CurrentTenant() tenant: Tenant, @Param('id') id: string, @Body() request: UpdateCharge) {
+    return this.charges.update(tenant, id, request);
+  }
+
+  @Post(':id/capture')
+  @HttpCode(200)
+  @Idempotent({ required: true, phased: true })
+  capture(
+    @CurrentTenant() tenant: Tenant,
+    @Param('id') id: string,
+    @Body() request: CaptureCharge,
+    @Phases() phases: Phases,
+  ) {
+    return this.charges.capture(tenant, id, request, phases);
+  }
+}

@@ -1,0 +1,95 @@
+/** The parameters of every operation on charges. */
+import {
+  ExpandParam,
+  IsAmount,
+  IsCurrency,
+  IsEmailAddress,
+  IsFlag,
+  IsObjectOf,
+  IsText,
+  ListQuery,
+  type MetadataChange,
+  MetadataParam,
+} from '../wire';
+import { ShippingParam } from './shipping';
+
+const DESCRIPTOR_LENGTH = 22;
+
+/** What a charge says beside the money; shared by create and update. */
+class ChargeFields {
+  @IsText({ max: 255 })
+  customer?: string;
+
+  @IsText({ max: 1000, unsettable: true })
+  description?: string | null;
+
+  @ExpandParam('charge')
+  expand?: string[];
+
+  @MetadataParam()
+  metadata?: MetadataChange;
+
+  @IsEmailAddress({ unsettable: true })
+  receipt_email?: string | null;
+
+  @IsObjectOf(() => ShippingParam, { unsettable: true })
+  shipping?: ShippingParam | null;
+}
+
+export class CreateCharge extends ChargeFields {
+  @IsAmount()
+  amount: number;
+
+  @IsCurrency()
+  currency: string;
+
+  /** False only authorises. Default true. */
+  @IsFlag()
+  capture?: boolean;
+
+  /** A sandbox token such as `tok_visa`, or the id of one of the customer's payment methods. */
+  @IsText({ max: 255 })
+  source?: string;
+
+  @IsText({ max: DESCRIPTOR_LENGTH, unsettable: true })
+  statement_descriptor?: string | null;
+
+  @IsText({ max: DESCRIPTOR_LENGTH, unsettable: true })
+  statement_descriptor_suffix?: string | null;
+}
+
+export class UpdateCharge extends ChargeFields {}
+
+export class CaptureCharge {
+  /** What is captured of the authorised amount; the rest is released. Default: all of it. */
+  @IsAmount({})
+  amount?: number;
+
+  @ExpandParam('charge')
+  expand?: string[];
+
+  @IsEmailAddress()
+  receipt_email?: string;
+
+  @IsText({ max: DESCRIPTOR_LENGTH })
+  statement_descriptor?: string;
+
+  @IsText({ max: DESCRIPTOR_LENGTH })
+  statement_descriptor_suffix?: string;
+}
+
+export class RetrieveCharge {
+  @ExpandParam('charge')
+  expand?: string[];
+}
+
+export class ListCharges extends ListQuery {
+  @IsText({ max: 255 })
+  customer?: string;
+
+  @IsText({ max: 255 })
+  payment_intent?: string;
+
+  @ExpandParam('charge', 'list')
+  expand?: string[];
+}

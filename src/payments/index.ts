@@ -1,0 +1,8 @@
+/** Payments: payment intents, charges and payment methods. */
+export { CreatePayments1764000003000 } from './payments.migration';
+export { PaymentsModule } from './payments.module';
+export {
+  RefundableCharges,
+  type RefundTaken,
+  type RefundTarget,
+} from './refundable-charges.service';

@@ -1,0 +1,182 @@
+/** The parameters of every operation on payment intents. */
+import {
+  ExpandParam,
+  IsAmount,
+  IsCurrency,
+  IsEmailAddress,
+  IsFlag,
+  IsObjectOf,
+  IsOneOf,
+  IsText,
+  IsTextList,
+  ListQuery,
+  type MetadataChange,
+  MetadataParam,
+  Param,
+  Refused,
+} from '../wire';
+import type { CaptureMethod } from './payment-intent.states';
+import { ShippingParam } from './shipping';
+
+const CAPTURE_METHODS = ['automatic', 'automatic_async', 'manual'];
+const USAGES = ['off_session', 'on_session'];
+const DESCRIPTOR_LENGTH = 22;
+
+class AutomaticPaymentMethodsParam {
+  @IsFlag({ required: true })
+  enabled: boolean;
+
+  @IsOneOf(['always', 'never'])
+  allow_redirects?: string;
+}
+
+/** `true`, or how the buyer is away (`one_off`, `recurring`), which comes to the same. */
+function IsOffSession(): PropertyDecorator {
+  return Param((raw) => {
+    if (raw === true || raw === 'true' || raw === 'one_off' || raw === 'recurring') return true;
+    if (raw === false || raw === 'false') return false;
+    return new Refused((param) => `Invalid ${param}: send true or false.`);
+  });
+}
+
+/** Who pays with what, and what else a payment intent says; shared by create and update. */
+class PaymentIntentFields {
+  @IsOneOf(CAPTURE_METHODS)
+  capture_method?: CaptureMethod;
+
+  @IsText({ max: 255 })
+  customer?: string;
+
+  @IsText({ max: 1000, unsettable: true })
+  description?: string | null;
+
+  @ExpandParam('payment_intent')
+  expand?: string[];
+
+  @MetadataParam()
+  metadata?: MetadataChange;
+
+  @IsText({ max: 255 })
+  payment_method?: string;
+
+  @IsTextList({ max: 20 })
+  payment_method_types?: string[];
+
+  @IsEmailAddress({ unsettable: true })
+  receipt_email?: string | null;
+
+  @IsOneOf(USAGES, { unsettable: true })
+  setup_future_usage?: 'off_session' | 'on_session' | null;
+
+  @IsObjectOf(() => ShippingParam, { unsettable: true })
+  shipping?: ShippingParam | null;
+
+  @IsText({ max: DESCRIPTOR_LENGTH, unsettable: true })
+  statement_descriptor?: string | null;
+
+  @IsText({ max: DESCRIPTOR_LENGTH, unsettable: true })
+  statement_descriptor_suffix?: string | null;
+}
+
+export class CreatePaymentIntent extends PaymentIntentFields {
+  @IsAmount()
+  amount: number;
+
+  @IsCurrency()
+  currency: string;
+
+  @IsObjectOf(() => AutomaticPaymentMethodsParam)
+  automatic_payment_methods?: AutomaticPaymentMethodsParam;
+
+  @IsFlag()
+  confirm?: boolean;
+
+  @IsOneOf(['automatic', 'manual'])
+  confirmation_method?: 'automatic' | 'manual';
+
+  @IsOffSession()
+  off_session?: boolean;
+
+  @IsText({ max: 2048 })
+  return_url?: string;
+}
+
+export class UpdatePaymentIntent extends PaymentIntentFields {
+  @IsAmount({})
+  amount?: number;
+
+  @IsCurrency({})
+  currency?: string;
+}
+
+export class ConfirmPaymentIntent {
+  @IsOneOf(CAPTURE_METHODS)
+  capture_method?: CaptureMethod;
+
+  @ExpandParam('payment_intent')
+  expand?: string[];
+
+  @IsOffSession()
+  off_session?: boolean;
+
+  @IsText({ max: 255 })
+  payment_method?: string;
+
+  @IsTextList({ max: 20 })
+  payment_method_types?: string[];
+
+  @IsEmailAddress({ unsettable: true })
+  receipt_email?: string | null;
+
+  @IsText({ max: 2048 })
+  return_url?: string;
+
+  @IsOneOf(USAGES, { unsettable: true })
+  setup_future_usage?: 'off_session' | 'on_session' | null;
+
+  @IsObjectOf(() => ShippingParam, { unsettable: true })
+  shipping?: ShippingParam | null;
+}
+
+export class CapturePaymentIntent {
+  /** What is captured of the authorised amount; the rest is released. Default: all of it. */
+  @IsAmount({})
+  amount_to_capture?: number;
+
+  @ExpandParam('payment_intent')
+  expand?: string[];
+
+  @MetadataParam()
+  metadata?: MetadataChange;
+
+  @IsText({ max: DESCRIPTOR_LENGTH })
+  statement_descriptor?: string;
+
+  @IsText({ max: DESCRIPTOR_LENGTH })
+  statement_descriptor_suffix?: string;
+}
+
+export class CancelPaymentIntent {
+  @IsOneOf(['abandoned', 'duplicate', 'fraudulent', 'requested_by_customer'])
+  cancellation_reason?: string;
+
+  @ExpandParam('payment_intent')
+  expand?: string[];
+}
+
+export class RetrievePaymentIntent {
+  @ExpandParam('payment_intent')
+  expand?: string[];
+
+  /** Accepted from clients that send it; the API key says enough. */
+  @IsText({ max: 255 })
+  client_secret?: string;
+}
+
+export class ListPaymentIntents extends ListQuery {
+  @IsText({ max: 255 })
+  customer?: string;
+
+  @ExpandParam('payment_intent', 'list')
+  expand?: string[];
+}

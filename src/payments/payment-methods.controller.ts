@@ -1,0 +1,52 @@
+import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
+import { CurrentTenant } from '../accounts';
+import type { Tenant } from '../database';
+import { Idempotent } from '../idempotency';
+import {
+  AttachPaymentMethod,
+  ListPaymentMethods,
+  RetrievePaymentMethod,
+} from './payment-methods.requests';
+import { PaymentMethodsService } from './payment-methods.service';
+
+/** https://docs.stripe.com/api/payment_methods */
+@Controller('v1/payment_methods')
+export class PaymentMethodsController {
+  constructor(private readonly methods: PaymentMethodsService) {}
+
+  @Get()
+  list(@CurrentTenant() tenant: Tenant, @Query() query: ListPaymentMethods) {
+    return this.methods.list(tenant, query);
+  }
+
+  @Get(':id')
+  retrieve(
+    @CurrentTenant() tenant: Tenant,
+    @Param('id') id: string,
+    @Query() query: RetrievePaymentMethod,
+  ) {
+    return this.methods.retrieve(tenant, id, query);
+  }
+
+  @Post(':id/attach')
+  @HttpCode(200)
+  @Idempotent()
+  attach(
+    @CurrentTenant() tenant: Tenant,
+    @Param('id') id: string,
+    @Body() request: AttachPaymentMethod,
+  ) {
+    return this.methods.attachTo(tenant, id, request);
+  }
+
+  @Post(':id/detach')
+  @HttpCode(200)
+  @Idempotent()
+  detach(
+    @CurrentTenant() tenant: Tenant,
+    @Param('id') id: string,
+    @Body() request: RetrievePaymentMethod,
+  ) {
+    return this.methods.detach(tenant, id, request);
+  }
+}

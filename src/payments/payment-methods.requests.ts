@@ -1,0 +1,26 @@
+/** The parameters of every operation on payment methods. */
+import { ExpandParam, IsOneOf, IsText, ListQuery } from '../wire';
+
+export class AttachPaymentMethod {
+  @IsText({ max: 255, required: true })
+  customer: string;
+
+  @ExpandParam('payment_method')
+  expand?: string[];
+}
+
+export class RetrievePaymentMethod {
+  @ExpandParam('payment_method')
+  expand?: string[];
+}
+
+export class ListPaymentMethods extends ListQuery {
+  @IsText({ max: 255 })
+  customer?: string;
+
+  @IsOneOf(['card'])
+  type?: 'card';
+
+  @ExpandParam('payment_method', 'list')
+  expand?: string[];
+}

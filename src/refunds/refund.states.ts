@@ -1,0 +1,27 @@
+/** The states of a refund, and which of them can be cancelled. Pure. */
+import { InvalidRequestError } from '../wire';
+
+/**
+ * `pending` while the acquirer is being asked; `requires_action` while somebody has to do something
+ * before money moves, which no card of the sandbox asks for.
+ */
+export type RefundStatus = 'pending' | 'requires_action' | 'succeeded' | 'failed' | 'canceled';
+
+/** The only status in which it is certain that no money has moved and none is about to. */
+export const CANCELLABLE: RefundStatus = 'requires_action';
+
+/** Why a refund in this status cannot be cancelled. */
+export function cancelRefusal(id: string, status: RefundStatus): InvalidRequestError {
+  const why: Readonly<Record<RefundStatus, string>> = {
+    pending: 'the acquirer is working on it',
+    requires_action: 'it is being changed by another request',
+    succeeded: 'the money was paid back',
+    failed: 'it failed, and no money moved',
+    canceled: 'it was canceled before',
+  };
+  return new InvalidRequestError(
+    `You cannot cancel the refund ${id} because it has a status of ${status}: ${why[status]}. Only a ` +
+      `refund with a status of ${CANCELLABLE} can be canceled.`,
+    { code: 'status_transition_invalid' },
+  );
+}

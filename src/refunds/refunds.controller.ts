@@ -1,0 +1,43 @@
+import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
+import { CurrentTenant } from '../accounts';
+import type { Tenant } from '../database';
+import { Idempotent, Phases } from '../idempotency';
+import { CreateRefund, ExpandRefund, ListRefunds, UpdateRefund } from './refunds.requests';
+import { RefundsService } from './refunds.service';
+
+/** https://docs.stripe.com/api/refunds */
+@Controller('v1/refunds')
+export class RefundsController {
+  constructor(private readonly refunds: RefundsService) {}
+
+  @Post()
+  @HttpCode(200)
+  @Idempotent({ required: true, phased: true })
+  create(@CurrentTenant() tenant: Tenant, @Body() request: CreateRefund, @Phases() phases: Phases) {
+    return this.refunds.create(tenant, request, phases);
+  }
+
+  @Get()
+  list(@CurrentTenant() tenant: Tenant, @Query() query: ListRefunds) {
+    return this.refunds.list(tenant, query);
+  }
+
+  @Get(':id')
+  retrieve(@CurrentTenant() tenant: Tenant, @Param('id') id: string, @Query() query: ExpandRefund) {
+    return this.refunds.retrieve(tenant, id, query);
+  }
+
+  @Post(':id')
+  @HttpCode(200)
+  @Idempotent()
+  update(@CurrentTenant() tenant: Tenant, @Param('id') id: string, @Body() request: UpdateRefund) {
+    return this.refunds.update(tenant, id, request);
+  }
+
+  @Post(':id/cancel')
+  @HttpCode(200)
+  @Idempotent({ required: true })
+  cancel(@CurrentTenant() tenant: Tenant, @Param('id') id: string, @Body() request: ExpandRefund) {
+    return this.refunds.cancel(tenant, id, request);
+  }
+}

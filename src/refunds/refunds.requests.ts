@@ -1,0 +1,56 @@
+/** The parameters of every operation on refunds. */
+import {
+  ExpandParam,
+  IsAmount,
+  IsOneOf,
+  IsText,
+  ListQuery,
+  type MetadataChange,
+  MetadataParam,
+} from '../wire';
+
+export class CreateRefund {
+  /** Default: all that is left. */
+  @IsAmount({})
+  amount?: number;
+
+  @IsText({ max: 255 })
+  charge?: string;
+
+  @ExpandParam('refund')
+  expand?: string[];
+
+  @MetadataParam()
+  metadata?: MetadataChange;
+
+  @IsText({ max: 255 })
+  payment_intent?: string;
+
+  @IsOneOf(['duplicate', 'fraudulent', 'requested_by_customer'])
+  reason?: string;
+}
+
+export class UpdateRefund {
+  @ExpandParam('refund')
+  expand?: string[];
+
+  @MetadataParam()
+  metadata?: MetadataChange;
+}
+
+/** Of operations that take nothing else. */
+export class ExpandRefund {
+  @ExpandParam('refund')
+  expand?: string[];
+}
+
+export class ListRefunds extends ListQuery {
+  @IsText({ max: 255 })
+  charge?: string;
+
+  @IsText({ max: 255 })
+  payment_intent?: string;
+
+  @ExpandParam('refund', 'list')
+  expand?: string[];
+}

@@ -1,0 +1,128 @@
+/**
+ * Errors as Stripe's API has them (https://docs.stripe.com/api/errors). Throw one anywhere below a
+ * controller: the filter turns it into `{"error": {…}}`. A message is for people and says what to
+ * do; it never repeats a secret.
+ */
+
+export type ApiErrorType =
+  'api_error' | 'card_error' | 'idempotency_error' | 'invalid_request_error' | 'rate_limit_error';
+
+/** What an error may carry beside its message; names in snake_case are those of the wire. */
+export interface ApiErrorDetails {
+  /** Stable and machine-readable, e.g. `resource_missing`. */
+  readonly code?: string;
+  /** The parameter that is to blame, as Stripe writes it: `amount`, `card[exp_month]`. */
+  readonly param?: string;
+  /** Why a card was declined, for `card_declined`. */
+  readonly decline_code?: string;
+  /** Id of the charge that failed. */
+  readonly charge?: string;
+  /** The payment intent in full, in the shape it has on the wire. */
+  readonly payment_intent?: object;
+  /** The payment method in full, in the shape it has on the wire. */
+  readonly payment_method?: object;
+}
+
+export interface ApiErrorOptions extends ErrorOptions {
+  /** Headers of the answer, e.g. `Retry-After`. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** The base of every error that is an answer of the API. */
+export class ApiError extends Error {
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(
+    readonly status: number,
+    readonly type: ApiErrorType,
+    message: string,
+    readonly details: ApiErrorDetails = {},
+    options: ApiErrorOptions = {},
+  ) {
+    super(message, options);
+    this.name = new.target.name;
+    this.headers = options.headers ?? {};
+  }
+
+  get code(): string | undefined {
+    return this.details.code;
+  }
+
+  get param(): string | undefined {
+    return this.details.param;
+  }
+
+  /** The body of the answer. */
+  toWire(): { error: ApiErrorDetails & { type: ApiErrorType; message: string } } {
+    return { error: { ...this.details, message: this.message, type: this.type } };
+  }
+}
+
+/** 400: the request is wrong and stays wrong however often it is sent. */
+export class InvalidRequestError extends ApiError {
+  constructor(message: string, details: ApiErrorDetails = {}, status = 400) {
+    super(status, 'invalid_request_error', message, details);
+  }
+}
+
+/**
+ * An id that names nothing the caller can see: 404 where it stands in the path, 400 with the
+ * parameter's name where another object refers to it.
+ *
+ * @example throw new ResourceMissingError('customer', id)
+ * @example throw new ResourceMissingError('customer', id, 'customer')
+ */
+export class ResourceMissingError extends InvalidRequestError {
+  constructor(object: string, id: string, param?: string) {
+    const message = `No such ${object}: '${shown(id)}'`;
+    super(message, { code: 'resource_missing', param: param ?? 'id' }, param ? 400 : 404);
+  }
+}
+
+/** 402: the card was declined. */
+export class CardError extends ApiError {
+  constructor(message: string, details: ApiErrorDetails) {
+    super(402, 'card_error', message, details);
+  }
+}
+
+/** 401: no API key, or one that is not valid. */
+export class AuthenticationError extends ApiError {
+  constructor(message: string, details: ApiErrorDetails = {}) {
+    super(401, 'invalid_request_error', message, details, {
+      headers: { 'WWW-Authenticate': 'Basic realm="paidonce"' },
+    });
+  }
+}
+
+/** 403: the API key is valid, but this is not for it. */
+export class PermissionError extends ApiError {
+  constructor(message: string, details: ApiErrorDetails = {}) {
+    super(403, 'invalid_request_error', message, details);
+  }
+}
+
+/** 429: too many at once; the same request succeeds later. */
+export class RateLimitError extends ApiError {
+  /** @param retryAfter seconds */
+  constructor(message: string, retryAfter: number) {
+    const headers = { 'Retry-After': String(retryAfter), 'Stripe-Should-Retry': 'true' };
+    super(429, 'rate_limit_error', message, { code: 'rate_limit' }, { headers });
+  }
+}
+
+/** 503: something this server depends on is away; nothing was done. */
+export class UnavailableError extends ApiError {
+  /** @param retryAfter seconds */
+  constructor(message: string, retryAfter = 1, options: ErrorOptions = {}) {
+    const headers = { 'Retry-After': String(retryAfter), 'Stripe-Should-Retry': 'true' };
+    super(503, 'api_error', message, {}, { ...options, headers });
+  }
+}
+
+/** A caller's value as an error message may repeat it: short, on one line. */
+export function shown(value: unknown): string {
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value));
+  const line = text.replaceAll(/\s+/g, ' ');
+  return line.length <= 100 ? line : `${line.slice(0, 100)}…`;
+}

@@ -1,0 +1,128 @@
+/** The one place where an error becomes an answer of the API. */
+import {
+  Catch,
+  HttpException,
+  Logger,
+  type ArgumentsHost,
+  type ExceptionFilter,
+} from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { UnknownCursorError } from '../database';
+import { IdempotencyError, isConnectionLost } from '../idempotency';
+import {
+  ApiError,
+  InvalidRequestError,
+  ResourceMissingError,
+  shown,
+  UnavailableError,
+} from './api.errors';
+import { idempotencyApiError, type ReusedStatus } from './idempotency.answer';
+import type { RouteTable } from './route.table';
+
+/** Answers every error in the envelope `{"error": {…}}`, and nothing that is not for the caller. */
+@Catch()
+export class WireErrorFilter implements ExceptionFilter {
+  private readonly logger = new Logger(WireErrorFilter.name);
+
+  /**
+   * @param routes to tell a wrong method from a wrong path
+   * @param reusedStatus status of a reused idempotency key, see `idempotencyErrorAnswer`
+   */
+  constructor(
+    private readonly routes?: RouteTable,
+    private readonly reusedStatus: ReusedStatus = 'auto',
+  ) {}
+
+  catch(error: unknown, host: ArgumentsHost): void {
+    const request = host.switchToHttp().getRequest<FastifyRequest>();
+    const reply = host.switchToHttp().getResponse<FastifyReply>();
+    const answer = this.toApiError(error, request);
+    if (answer.status >= 500) this.log(error, request);
+    if (reply.sent) return;
+    void reply
+      .code(answer.status)
+      .headers(answer.headers)
+      .header('content-type', 'application/json; charset=utf-8')
+      .send(JSON.stringify(answer.toWire()));
+  }
+
+  private toApiError(error: unknown, request: FastifyRequest): ApiError {
+    if (error instanceof ApiError) return error;
+    if (error instanceof IdempotencyError) {
+      return idempotencyApiError(error, request, this.reusedStatus);
+    }
+    if (error instanceof UnknownCursorError) {
+      return new ResourceMissingError(objectIn(error.table), error.cursor, error.parameter);
+    }
+    if (error instanceof HttpException) {
+      return this.fromHttp(error.getStatus(), error.message, request);
+    }
+    if (isConnectionLost(error)) {
+      return new UnavailableError(
+        'The database could not be reached, and nothing was done. Send the same request again in a ' +
+          'moment.',
+      );
+    }
+    const status = clientErrorStatus(error);
+    if (status !== undefined) return this.fromHttp(status, (error as Error).message, request);
+    return new ApiError(
+      500,
+      'api_error',
+      `Something went wrong on our side (request ${request.id}). If you send the request again, send ` +
+        'it with the same Idempotency-Key.',
+    );
+  }
+
+  /** Errors of the framework, in our words: its own name no parameter and tell nobody what to do. */
+  private fromHttp(status: number, message: string, request: FastifyRequest): ApiError {
+    if (status === 404 && message.startsWith('Cannot ')) return this.unknownRoute(request);
+    if (status === 413) {
+      return new InvalidRequestError(
+        'The request body is too large. Send less, or raise BODY_LIMIT_BYTES.',
+        {},
+        413,
+      );
+    }
+    if (status === 415) {
+      return new InvalidRequestError(
+        'The Content-Type of this request cannot be read. Send application/x-www-form-urlencoded or ' +
+          'application/json.',
+        {},
+        415,
+      );
+    }
+    return new ApiError(status, status >= 500 ? 'api_error' : 'invalid_request_error', message);
+  }
+
+  private unknownRoute(request: FastifyRequest): ApiError {
+    const path = request.url.split('?', 1)[0] ?? '';
+    const methods = this.routes?.methodsAt(path) ?? [];
+    const hint =
+      methods.length > 0
+        ? `This URL takes ${methods.join(', ')}.`
+        : 'Check the path for slips: it begins with /v1/ and names a resource, e.g. /v1/customers.';
+    return new InvalidRequestError(
+      `Unrecognized request URL (${request.method}: ${shown(path)}). ${hint}`,
+      {},
+      404,
+    );
+  }
+
+  private log(error: unknown, request: FastifyRequest): void {
+    const what = `${request.id} ${request.method} ${request.routeOptions?.url ?? 'unknown route'}`;
+    this.logger.error(what, error instanceof Error ? error.stack : shown(error));
+  }
+}
+
+/** Fastify marks the requests it refuses itself with a status below 500. */
+function clientErrorStatus(error: unknown): number | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const { code, statusCode } = error as { code?: unknown; statusCode?: unknown };
+  const fastify = typeof code === 'string' && code.startsWith('FST_');
+  return fastify && typeof statusCode === 'number' && statusCode < 500 ? statusCode : undefined;
+}
+
+/** `payment_intents` → `payment_intent`: tables are named after the objects in them. */
+function objectIn(table: string): string {
+  return table.replace(/s$/, '');
+}

@@ -1,0 +1,39 @@
+/** Stripe's wire format: what a request may look like, and what an answer does. */
+export * from './api.errors';
+export { declareReferences, Expander, ExpandParam, type Loader, type WireObject } from './expand';
+export { newId, randomBase62 } from './ids';
+export { listOf, ListQuery, unixSeconds, type CreatedRange, type WireList } from './list.query';
+export { mergeMetadata, MetadataParam, type Metadata, type MetadataChange } from './metadata.param';
+export {
+  CURRENCIES,
+  decimalsOf,
+  formatAmount,
+  IsAmount,
+  IsCurrency,
+  MAX_AMOUNT,
+  MIN_AMOUNT,
+} from './money.param';
+export {
+  IsEmailAddress,
+  IsFlag,
+  IsInteger,
+  IsObjectOf,
+  IsOneOf,
+  IsText,
+  IsTextList,
+  Param,
+  Refused,
+  type Coercion,
+  type ParamOptions,
+} from './params';
+export {
+  API_VERSION,
+  configureWire,
+  WireModule,
+  wireServerOptions,
+  type WireOptions,
+} from './configure';
+export { WireErrorFilter } from './error.filter';
+export { idempotencyErrorAnswer, type ReusedStatus } from './idempotency.answer';
+export { isSafeText } from './request.reader';
+export { WireValidationPipe } from './validation.pipe';

@@ -1,0 +1,118 @@
+import type { Page, PageQuery, TenantEntity } from '../database';
+import { InvalidRequestError } from './api.errors';
+import { integerOf, IsInteger, isHash, IsText, Param, Refused } from './params';
+
+/** A list as it goes over the wire (https://docs.stripe.com/api/pagination). */
+export interface WireList<T> {
+  readonly object: 'list';
+  readonly data: T[];
+  readonly has_more: boolean;
+  /** The path that was asked, e.g. `/v1/customers`. */
+  readonly url: string;
+}
+
+/** Bounds on `created`: `from` is included, `before` is not. */
+export interface CreatedRange {
+  readonly from?: Date;
+  readonly before?: Date;
+}
+
+/** 9999-12-31 in unix seconds: the last day every part of the system can write. */
+const LAST_SECOND = 253_402_300_799;
+
+/**
+ * The parameters every list has. A list's own query extends it with its filters and, for `expand`,
+ * a property decorated with `@ExpandParam`.
+ */
+export class ListQuery {
+  /** Page length, 1 to 100. */
+  @IsInteger({ min: 1, max: 100 })
+  limit = 10;
+
+  @IsText({ max: 255 })
+  starting_after?: string;
+
+  @IsText({ max: 255 })
+  ending_before?: string;
+
+  /** `created=T` or `created[gt|gte|lt|lte]=T`, in unix seconds. */
+  @Param(createdRangeOf)
+  created?: CreatedRange;
+
+  /**
+   * What to ask a repository for.
+   *
+   * @param where the filters of this list
+   * @throws InvalidRequestError when both cursors are there
+   */
+  toPage<E extends TenantEntity>(where?: PageQuery<E>['where']): PageQuery<E> {
+    if (this.starting_after !== undefined && this.ending_before !== undefined) {
+      throw new InvalidRequestError(
+        'You may only specify one of these parameters: starting_after, ending_before.',
+        { param: 'ending_before' },
+      );
+    }
+    return {
+      limit: this.limit,
+      startingAfter: this.starting_after,
+      endingBefore: this.ending_before,
+      created: this.created,
+      where,
+    };
+  }
+}
+
+/** A page of rows as a list on the wire. */
+export function listOf<E, T>(url: string, page: Page<E>, toWire: (row: E) => T): WireList<T> {
+  return { object: 'list', data: page.data.map(toWire), has_more: page.hasMore, url };
+}
+
+/** Unix seconds, rounded down, as every timestamp on the wire. */
+export function unixSeconds(date: Date): number {
+  return Math.floor(date.getTime() / 1000);
+}
+
+/**
+ * Timestamps on the wire are whole seconds, so `created > T` means "in a later second than T":
+ * every bound becomes one end of a half-open range.
+ */
+function createdRangeOf(raw: unknown): CreatedRange | Refused {
+  if (!isHash(raw)) {
+    const second = secondOf(raw);
+    return second instanceof Refused ? second : { from: at(second), before: at(second + 1) };
+  }
+  let from: number | undefined;
+  let before: number | undefined;
+  for (const [bound, value] of Object.entries(raw)) {
+    const second = secondOf(value);
+    if (second instanceof Refused) return new Refused(second.message, second.code, `[${bound}]`);
+    if (bound === 'gte' || bound === 'gt') {
+      from = Math.max(from ?? 0, bound === 'gt' ? second + 1 : second);
+    } else if (bound === 'lt' || bound === 'lte') {
+      before = Math.min(before ?? Infinity, bound === 'lte' ? second + 1 : second);
+    } else {
+      return new Refused(
+        (param) => `Received unknown parameter: ${param}. Use gt, gte, lt or lte.`,
+        'parameter_unknown',
+        `[${bound}]`,
+      );
+    }
+  }
+  return {
+    ...(from === undefined ? {} : { from: at(from) }),
+    ...(before === undefined ? {} : { before: at(before) }),
+  };
+}
+
+function secondOf(raw: unknown): number | Refused {
+  const second = integerOf(raw);
+  if (second instanceof Refused || (second >= 0 && second <= LAST_SECOND)) return second;
+  return new Refused(
+    (param) => `Invalid timestamp: ${param} must be in unix seconds, from 0 to ${LAST_SECOND}.`,
+    'parameter_invalid_integer',
+  );
+}
+
+function at(second: number): Date {
+  return new Date(second * 1000);
+}

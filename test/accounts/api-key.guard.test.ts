@@ -1,0 +1,138 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import Stripe from 'stripe';
+import { AccountsService, runAs } from '../../src/accounts';
+import { type RunningApp, startApp } from '../support/app';
+
+let app: RunningApp;
+
+beforeAll(async () => {
+  app = await startApp();
+});
+afterAll(() => app.close());
+
+const ask = (headers: Record<string, string>) => fetch(`${app.url}/v1/customers`, { headers });
+const basic = (user: string, password = '') =>
+  `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
+
+describe('the API key', () => {
+  it.each([
+    ['as Bearer', () => `Bearer ${app.apiKey}`],
+    ['as bearer, since schemes have no case', () => `bearer ${app.apiKey}`],
+    ['as the user name of Basic', () => basic(app.apiKey)],
+    ['as the user name of Basic, whatever the password', () => basic(app.apiKey, 'x:y')],
+  ])('%s is accepted', async (_, authorization) => {
+    expect((await ask({ authorization: authorization() })).status).toBe(200);
+  });
+
+  it.each([
+    ['no header', undefined],
+    ['an empty one', ''],
+    ['a scheme without a key', 'Bearer'],
+    ['another scheme', 'Digest username="x"'],
+    ['Basic without a user name', basic('')],
+    ['Basic that is no base64', 'Basic ***'],
+  ])('%s is 401 in the envelope, and says what to send', async (_, authorization) => {
+    const answer = await ask(authorization === undefined ? {} : { authorization });
+    expect(answer.status).toBe(401);
+    expect(answer.headers.get('www-authenticate')).toContain('Basic');
+    expect(await answer.json()).toEqual({
+      error: {
+        type: 'invalid_request_error',
+        message: expect.stringContaining('Authorization: Bearer sk_test_'),
+      },
+    });
+  });
+
+  it.each([
+    ['never made', `sk_test_${'a'.repeat(43)}`],
+    ['of a wrong length', 'sk_test_short'],
+    ['of the other mode', 'live'],
+    ['in another case', 'upper'],
+    ['with an injection', "sk_test_' OR 1=1 --"],
+  ])('one %s is 401 and is not repeated in full', async (_, wrong) => {
+    const made = { live: app.apiKey.replace('test', 'live'), upper: app.apiKey.toUpperCase() };
+    const key = wrong in made ? made[wrong as keyof typeof made] : wrong;
+    const answer = await ask({ authorization: basic(key) });
+    expect(answer.status).toBe(401);
+    expect(await answer.text()).not.toContain(key);
+  });
+
+  it('is refused by the SDK as an authentication error', async () => {
+    const stripe = app.stripe({ apiKey: 'sk_test_wrong', maxNetworkRetries: 0 });
+    await expect(stripe.customers.list()).rejects.toThrow(Stripe.errors.StripeAuthenticationError);
+  });
+
+  it('does not act for connected accounts: 403', async () => {
+    const stripe = app.stripe({ stripeAccount: 'acct_1', maxNetworkRetries: 0 });
+    await expect(stripe.customers.list()).rejects.toThrow(Stripe.errors.StripePermissionError);
+  });
+
+  it('is refused at most a second after it was revoked by another process', async () => {
+    const key = await app.createKey('leaver');
+    const authorization = `Bearer ${key}`;
+    expect((await ask({ authorization })).status).toBe(200);
+    const other = await startApp({ databaseUrl: app.databaseUrl });
+    const accounts = other.app.get(AccountsService);
+    const [{ id } = { id: '' }] = await accounts.listKeys('leaver');
+    await accounts.revokeKey('leaver', id);
+    const revokedAt = performance.now();
+    while ((await ask({ authorization })).status !== 401) {
+      // Beside the second itself, one request may take its time on a busy machine.
+      expect(performance.now() - revokedAt).toBeLessThan(1_500);
+      await sleep(20);
+    }
+    await other.close();
+  });
+
+  it('is refused at once by the process that revoked it', async () => {
+    const key = await app.createKey('quitter');
+    const authorization = `Bearer ${key}`;
+    expect((await ask({ authorization })).status).toBe(200);
+    const accounts = app.app.get(AccountsService);
+    const [{ id } = { id: '' }] = await accounts.listKeys('quitter');
+    expect(await accounts.revokeKey('quitter', id)).toBe(true);
+    expect((await ask({ authorization })).status).toBe(401);
+  });
+
+  it('is asked for once by a hundred requests that arrive together', async () => {
+    const key = await app.createKey('crowd');
+    const accounts = app.app.get(AccountsService);
+    const principals = Array.from({ length: 100 }, () => accounts.authenticate(key));
+    expect(new Set(principals).size).toBe(1);
+    await Promise.all(principals);
+  });
+
+  it('leaves no trace of itself in the database', async () => {
+    const key = await app.createKey('secret');
+    const [row] = await app.app.get(AccountsService).listKeys('secret');
+    expect(row?.hint).toBe(key.slice(-4));
+    expect(JSON.stringify(row)).not.toContain(key.slice(8, -4));
+    expect(row?.hash).toHaveLength(32);
+  });
+
+  it('is not needed for health', async () => {
+    expect((await fetch(`${app.url}/health`)).status).toBe(200);
+  });
+});
+
+describe('a principal inside the process', () => {
+  const principal = { account: 'shop', livemode: false, apiKey: 'key_internal' };
+
+  it('passes the guard without a key', async () => {
+    const answer = await runAs(principal, async () =>
+      app.app.inject({ method: 'GET', url: '/v1/customers' }),
+    );
+    expect(answer.statusCode).toBe(200);
+  });
+
+  it('does not reach what arrives on a socket meanwhile', async () => {
+    const answer = await runAs(principal, () => ask({}));
+    expect(answer.status).toBe(401);
+  });
+
+  it('is over when its work is', async () => {
+    await runAs(principal, () => Promise.resolve());
+    const answer = await app.app.inject({ method: 'GET', url: '/v1/customers' });
+    expect(answer.statusCode).toBe(401);
+  });
+});

@@ -1,0 +1,89 @@
+import { freshDatabase, type FreshDatabase } from '../support/database';
+import { Program, type RunningServer, startServer, stopAll } from '../support/server';
+
+let database: FreshDatabase;
+let server: RunningServer;
+
+beforeAll(async () => {
+  database = await freshDatabase();
+  server = await startServer({ databaseUrl: database.url });
+});
+afterAll(async () => {
+  await stopAll();
+  await database.drop();
+});
+
+async function keys(...args: string[]) {
+  const program = Program.start('keys', { args, env: { DATABASE_URL: database.url } });
+  const { code } = await program.ended;
+  return { code, stdout: program.stdout, stderr: program.stderr };
+}
+
+const status = async (key: string) =>
+  (await fetch(`${server.url}/v1/customers`, { headers: { authorization: `Bearer ${key}` } }))
+    .status;
+
+describe('npm run keys', () => {
+  it('create makes an account and a key that works; list shows it; revoke ends it', async () => {
+    const created = await keys('create', '--account', 'shop');
+    expect(created).toMatchObject({ code: 0, stderr: '' });
+    const [key = ''] = created.stdout.split('\n', 1);
+    expect(key).toMatch(/^sk_test_[0-9A-Za-z]{43}$/);
+    expect(await status(key)).toBe(200);
+
+    const list = await keys('list', '--account', 'shop');
+    expect(list.code).toBe(0);
+    const [id = ''] = list.stdout.split(' ', 1);
+    expect(created.stdout).toContain(id);
+    expect(list.stdout).toContain(`sk_test_…${key.slice(-4)}`);
+    expect(list.stdout).not.toContain(key);
+
+    const revoked = await keys('revoke', '--account', 'shop', '--key', id);
+    expect(revoked).toEqual({ code: 0, stderr: '', stdout: `${id} is revoked.\n` });
+    expect((await keys('list', '--account', 'shop')).stdout).toContain('revoked 20');
+    expect((await keys('revoke', '--account', 'shop', '--key', id)).stdout).toBe(
+      `${id} was revoked already.\n`,
+    );
+    while ((await status(key)) !== 401);
+  });
+
+  it('create --live makes a live key', async () => {
+    expect((await keys('create', '--account', 'shop', '--live')).stdout).toMatch(
+      /^sk_live_[0-9A-Za-z]{43}\n/,
+    );
+  });
+
+  it.each<[args: string[], sentence: string]>([
+    [[], 'Say what to do.'],
+    [['make', '--account', 'shop'], 'There is no "make".'],
+    [['create'], '--account NAME is missing.'],
+    [['create', 'shop'], '"shop" is one word too many.'],
+    [['list', '--account', 'shop', '--live'], '--live goes with create only.'],
+    [['create', '--account', 'shop', '--key', 'x'], '--key goes with revoke only.'],
+    [['revoke', '--account', 'shop'], '--key ID is missing; list shows the ids.'],
+    [['create', '--acount', 'shop'], "Unknown option '--acount'"],
+    [['create', '--account'], "Option '--account <value>' argument missing"],
+  ])('%j is refused with a sentence and the usage', async (args, sentence) => {
+    const { code, stdout, stderr } = await keys(...args);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr.startsWith(sentence)).toBe(true);
+    expect(stderr).toContain('npm run keys -- create --account NAME [--live]');
+  });
+
+  it.each<[args: string[], sentence: string]>([
+    [
+      ['create', '--account', 'My Shop'],
+      '"My Shop" cannot name an account: use 1 to 64 lower-case letters, digits, - and _.\n',
+    ],
+    [
+      ['list', '--account', 'nobody'],
+      'There is no account "nobody"; `create` makes it with its first key.\n',
+    ],
+    [
+      ['revoke', '--account', 'shop', '--key', 'key_x'],
+      'Account "shop" has no key key_x; `list` shows those it has.\n',
+    ],
+  ])('%j is refused with one sentence', async (args, sentence) => {
+    expect(await keys(...args)).toEqual({ code: 1, stdout: '', stderr: sentence });
+  });
+});

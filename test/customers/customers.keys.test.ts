@@ -1,0 +1,78 @@
+import { DataSource } from 'typeorm';
+import { startApp, type RunningApp } from '../support/app';
+
+describe('customers under an idempotency key', () => {
+  let app: RunningApp;
+
+  beforeAll(async () => {
+    app = await startApp();
+  });
+  afterAll(() => app.close());
+
+  async function send(key: string, path: string, form?: string) {
+    const headers = { authorization: `Bearer ${app.apiKey}`, 'idempotency-key': key };
+    const body = form === undefined ? undefined : new URLSearchParams(form);
+    const method = form === undefined ? 'DELETE' : 'POST';
+    const answer = await fetch(app.url + path, { method, body, headers });
+    const text = await answer.text();
+    const replayed = answer.headers.get('idempotent-replayed');
+    const json = JSON.parse(text) as { id?: string; error?: { code?: string; message: string } };
+    return { status: answer.status, text, replayed, json };
+  }
+
+  it('R6 are created once, and a repeat has the same bytes', async () => {
+    const first = await send('create', '/v1/customers', 'email=once@example.com');
+    const second = await send('create', '/v1/customers', 'email=once@example.com');
+    expect([first.status, second.status]).toEqual([200, 200]);
+    expect([first.replayed, second.replayed]).toEqual([null, 'true']);
+    expect(second.text).toBe(first.text);
+    const { data } = await app.stripe().customers.list({ email: 'once@example.com' });
+    expect(data).toHaveLength(1);
+  });
+
+  it('R7 refuse another request under the key', async () => {
+    await send('reused', '/v1/customers', 'name=a');
+    const other = await send('reused', '/v1/customers', 'name=b');
+    expect([other.status, other.json.error?.code]).toEqual([409, 'idempotency_key_reused']);
+  });
+
+  it('R13 answer a repeat of a deletion with the deletion, not with 404', async () => {
+    const { id } = await app.stripe().customers.create();
+    const first = await send('delete', `/v1/customers/${id}`);
+    const second = await send('delete', `/v1/customers/${id}`);
+    expect([first.status, second.status]).toEqual([200, 200]);
+    expect(second.text).toBe(first.text);
+  });
+
+  it('R14 leave the key free where the parameters were refused', async () => {
+    const wrong = await send('corrected', '/v1/customers', 'email=nobody');
+    expect([wrong.status, wrong.json.error?.code]).toEqual([400, 'email_invalid']);
+    const right = await send('corrected', '/v1/customers', 'email=somebody@example.com');
+    expect([right.status, right.replayed]).toEqual([200, null]);
+  });
+
+  it('R13 store a refusal of the operation itself', async () => {
+    const first = await send('missing', '/v1/customers/cus_nobody', 'name=x');
+    const second = await send('missing', '/v1/customers/cus_nobody', 'name=x');
+    expect([first.status, second.status, second.replayed]).toEqual([404, 404, 'true']);
+    expect(second.text).toBe(first.text);
+  });
+
+  it('refuse a card number before the key, the body or an answer is stored', async () => {
+    const number = '4000056655665556';
+    const refused = await send('secret', '/v1/customers', `metadata[card]=${number}`);
+    expect([refused.status, refused.json.error?.code]).toEqual([400, 'card_number_refused']);
+    const dataSource = app.app.get(DataSource, { strict: false });
+    const tables = await dataSource.query<{ name: string }[]>(
+      `SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) AS name FROM pg_tables
+        WHERE schemaname NOT IN ('pg_catalog', 'information_schema')`,
+    );
+    for (const { name } of tables) {
+      const [{ found }] = await dataSource.query<[{ found: number }]>(
+        `SELECT count(*)::int AS found FROM ${name} AS t WHERE t::text LIKE '%' || $1 || '%'`,
+        [number],
+      );
+      expect([name, found]).toEqual([name, 0]);
+    }
+  });
+});

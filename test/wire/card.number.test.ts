@@ -1,0 +1,84 @@
+import fc from 'fast-check';
+import { newId } from '../../src/wire';
+import { hasCardNumber } from '../../src/wire/card.number';
+
+describe('a card number', () => {
+  it.each([
+    ['Visa', '4242424242424242'],
+    ['Visa of 13 digits', '4222222222222'],
+    ['Visa of 19 digits', '4000000000000000006'],
+    ['Mastercard', '5555555555554444'],
+    ['Mastercard of the 2 series', '2223003122003222'],
+    ['American Express', '378282246310005'],
+    ['Discover', '6011111111111117'],
+    ['Diners Club', '3056930009020004'],
+    ['Diners Club of 14 digits', '36227206271667'],
+    ['JCB', '3566002020360505'],
+    ['UnionPay', '6200000000000005'],
+    ['with spaces', '4242 4242 4242 4242'],
+    ['with dashes', '4242-4242-4242-4242'],
+    ['with en dashes', '4242–4242–4242–4242'],
+    ['with no-break spaces', '4242\u00A04242\u00A04242\u00A04242'],
+    ['American Express in its groups', '3782 822463 10005'],
+    ['in full-width digits', '４２４２４２４２４２４２４２４２'],
+    ['in a sentence', 'card: 4242424242424242, exp 4/27'],
+    ['after another number', 'order 12 4242 4242 4242 4242'],
+    ['before another number', '4242 4242 4242 4242 123'],
+    ['with a plus in front', '+4242424242424242'],
+    ['in brackets', '(4242424242424242)'],
+    ['after a colon', 'pan=4242424242424242'],
+  ])('is seen: %s', (_, text) => {
+    expect(hasCardNumber(text)).toBe(true);
+  });
+
+  it.each([
+    ['an amount', '99999999'],
+    ['a number that fails the Luhn check', '4242424242424241'],
+    ['seconds since 1970', '1795000000'],
+    ['milliseconds since 1970', '1795000000003'],
+    ['microseconds since 1970', '1795000000000002'],
+    ['a phone number', '+4915123456782'],
+    ['a phone number with 00', '004915123456789'],
+    ['a phone number in groups', '+49 151 2345 6789'],
+    ['two dates', '2026-11-21 2026-11-22'],
+    ['a date and a time', '2026-11-21 22:20:00'],
+    ['a UUID', '4f3e2d1c-5b6a-4789-8123-456789012345'],
+    ['an order number with a letter', 'N4242424242424242'],
+    ['digits in an id', 'tok_4242424242424242'],
+    ['more than 19 digits', '42424242424242424242'],
+    ['a price list', '4242.42, 4242.42, 4242.42, 4242.42'],
+    ['nothing', ''],
+  ])('is not seen in %s', (_, text) => {
+    expect(hasCardNumber(text)).toBe(false);
+  });
+
+  it('is never seen in an id of this server', () => {
+    fc.assert(
+      fc.property(fc.constantFrom('cus', 'pi', 'ch', 're', 'pm', 'req'), (prefix) => {
+        expect(hasCardNumber(newId(prefix))).toBe(false);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('is seen wherever it stands among other words, however it is grouped in fours', () => {
+    const words = fc.string({ unit: fc.constantFrom('a', 'b', ' ', '.', ',', 'ü'), maxLength: 30 });
+    fc.assert(
+      fc.property(words, words, fc.constantFrom('', ' ', '-'), (before, after, separator) => {
+        const number = ['4000', '0566', '5566', '5556'].join(separator);
+        expect(hasCardNumber(`${before} ${number} ${after}`)).toBe(true);
+      }),
+    );
+  });
+
+  it('is looked for in a megabyte within a second, whatever stands there', () => {
+    const texts = ['1', '1-', '4242 ', '424-', '+1 ', 'a1', '４'].map((part) =>
+      part.repeat(1_000_000 / part.length),
+    );
+    for (const text of texts) {
+      const start = performance.now();
+      hasCardNumber(text);
+      expect(performance.now() - start).toBeLessThan(1000);
+    }
+  });
+});

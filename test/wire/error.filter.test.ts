@@ -1,0 +1,161 @@
+import {
+  ServiceUnavailableException,
+  type ArgumentsHost,
+  type ExceptionFilter,
+} from '@nestjs/common';
+import { UnknownCursorError } from '../../src/database';
+import {
+  IdempotencyKeyInUseError,
+  IdempotencyKeyMissingError,
+  IdempotencyKeyReusedError,
+  IdempotencyOutcomeUnknownError,
+} from '../../src/idempotency';
+import {
+  AuthenticationError,
+  idempotencyErrorAnswer,
+  RateLimitError,
+  ResourceMissingError,
+  WireErrorFilter,
+} from '../../src/wire';
+
+const reused = new IdempotencyKeyReusedError(['amount'], 'POST /v1/charges', 'req_1');
+
+describe('an error as an answer', () => {
+  beforeEach(() => jest.spyOn(WireErrorFilter.prototype as never, 'log').mockImplementation());
+  afterEach(() => jest.restoreAllMocks());
+
+  function answerTo(error: unknown, headers: Record<string, string> = {}, sent = false) {
+    const answer = { status: 0, headers: {} as Record<string, string>, body: '' };
+    const reply = {
+      sent,
+      code: (status: number) => Object.assign(reply, void (answer.status = status)),
+      headers: (more: object) => Object.assign(reply, void Object.assign(answer.headers, more)),
+      header: (name: string, value: string) =>
+        Object.assign(reply, void (answer.headers[name] = value)),
+      send: (body: string) => void (answer.body = body),
+    };
+    const request = { id: 'req_9', method: 'GET', url: '/v1/things?x=1', headers };
+    const http = { getRequest: () => request, getResponse: () => reply };
+    const filter: ExceptionFilter = new WireErrorFilter();
+    filter['catch'](error, { switchToHttp: () => http } as unknown as ArgumentsHost);
+    const { error: body } = JSON.parse(answer.body || '{}') as { error: Record<string, unknown> };
+    return { status: answer.status, headers: answer.headers, error: body };
+  }
+
+  it('is 404 for the object of the path and 400 for one that is referred to', () => {
+    expect(answerTo(new ResourceMissingError('charge', 'ch_x'))).toMatchObject({
+      status: 404,
+      error: { code: 'resource_missing', param: 'id', message: "No such charge: 'ch_x'" },
+    });
+    expect(answerTo(new ResourceMissingError('charge', 'ch_x', 'charge'))).toMatchObject({
+      status: 400,
+      error: { code: 'resource_missing', param: 'charge' },
+    });
+    expect(
+      answerTo(new UnknownCursorError('starting_after', 'pi_x', 'payment_intents')),
+    ).toMatchObject({
+      status: 400,
+      error: { param: 'starting_after', message: "No such payment_intent: 'pi_x'" },
+    });
+  });
+
+  it('is 401 with a challenge where the key is missing, and 429 with a pause where it is too much', () => {
+    const { status, headers } = answerTo(new AuthenticationError('No API key.'));
+    expect([status, headers['WWW-Authenticate']]).toEqual([401, 'Basic realm="paidonce"']);
+    expect(answerTo(new RateLimitError('Slow down.', 2))).toMatchObject({
+      status: 429,
+      headers: { 'Retry-After': '2' },
+      error: { type: 'rate_limit_error' },
+    });
+  });
+
+  it('is 503 with Retry-After while the database is away', () => {
+    const lost = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
+    expect(answerTo(lost)).toMatchObject({
+      status: 503,
+      headers: { 'Retry-After': '1' },
+      error: { type: 'api_error' },
+    });
+    expect(JSON.stringify(answerTo(lost))).not.toContain('ECONNREFUSED');
+  });
+
+  it.each([
+    ['an Error', new Error('SELECT secret FROM vault')],
+    ['a string', 'SELECT secret'],
+    ['nothing', undefined],
+    ['an object', { statusCode: 200, message: 'SELECT secret' }],
+    ['an error with a status of its own', Object.assign(new Error('secret'), { statusCode: 400 })],
+  ])('is 500 for %s that nobody foresaw, and tells nothing of it', (_, thrown) => {
+    const { status, error } = answerTo(thrown);
+    expect(status).toBe(500);
+    expect(error.type).toBe('api_error');
+    expect(error.message).toContain('req_9');
+    expect(JSON.stringify(error)).not.toContain('secret');
+  });
+
+  it('keeps the status of an error of the framework', () => {
+    const { status, error } = answerTo(new ServiceUnavailableException('draining'));
+    expect([status, error.type]).toEqual([503, 'api_error']);
+  });
+
+  it('is not sent twice', () => {
+    expect(answerTo(new Error('late'), {}, true).status).toBe(0);
+  });
+
+  describe('about an idempotency key', () => {
+    const stripe = { 'stripe-version': '2020-08-27' };
+    it.each([
+      ['R7 reused', reused, stripe, 400, 'idempotency_error', 'idempotency_key_reused', 'false'],
+      [
+        'R7 reused, not an SDK',
+        reused,
+        {},
+        409,
+        'idempotency_error',
+        'idempotency_key_reused',
+        'false',
+      ],
+      [
+        'R8 in use',
+        new IdempotencyKeyInUseError(),
+        {},
+        409,
+        'invalid_request_error',
+        'idempotency_key_in_use',
+        'true',
+      ],
+      [
+        'R2 missing',
+        new IdempotencyKeyMissingError(),
+        {},
+        400,
+        'invalid_request_error',
+        'idempotency_key_missing',
+        'false',
+      ],
+      [
+        'R12 unknown',
+        new IdempotencyOutcomeUnknownError(),
+        {},
+        503,
+        'api_error',
+        'idempotency_outcome_unknown',
+        'true',
+      ],
+    ] as const)(
+      '%s has the status, type and code of the table',
+      (_, error, headers, status, type, code, retry) => {
+        const answer = idempotencyErrorAnswer(error, { headers });
+        expect(answer.status).toBe(status);
+        expect(answer.headers['stripe-should-retry']).toBe(retry);
+        const { error: body } = JSON.parse(answer.body.toString()) as { error: object };
+        expect(body).toEqual({ type, code, message: error.message });
+        expect(answerTo(error, headers)).toMatchObject({ status, error: body });
+      },
+    );
+
+    it('has the status that is configured when it is reused', () => {
+      expect(idempotencyErrorAnswer(reused, { headers: stripe }, 422).status).toBe(422);
+    });
+  });
+});
