@@ -9,12 +9,12 @@ export interface Listening {
   /** What to put into a client, e.g. `http://127.0.0.1:3000`. */
   readonly url: string;
   /** Takes no new connection, lets requests in flight finish, closes every connection. Bounded. */
-  drain(): Promise<void>;
+  readonly drain: () => Promise<void>;
 }
 
 /** @throws OperatorError saying which setting to change where the address cannot be had */
 export async function listen(app: NestFastifyApplication, settings: Settings): Promise<Listening> {
-  const server = app.getHttpServer() as Server;
+  const server = app.getHttpServer();
   const drain = drainable(server, settings.DRAIN_TIMEOUT_MS);
   try {
     await app.listen(settings.PORT, settings.HOST);
@@ -28,8 +28,9 @@ export async function listen(app: NestFastifyApplication, settings: Settings): P
 }
 
 /**
- * Node keeps a connection open after its last request, and `server.close()` waits for it: answers that
- * are under way tell their client not to come back on it, and connections without one are closed.
+ * Node keeps a connection open after its last request, and `server.close()` waits for it: answers
+ * that are under way tell their client not to come back on it, and connections without one are
+ * closed.
  */
 function drainable(server: Server, timeoutMs: number): () => Promise<void> {
   const underWay = new Set<ServerResponse>();

@@ -10,8 +10,8 @@ const LEVELS: Record<Settings['LOG_LEVEL'], LogLevel[]> = {
 };
 
 /**
- * What Nest says of each module and route while it builds them, and of errors that stop the start, which
- * the process tells in its own words: of use only to somebody who debugs the start.
+ * What Nest says of each module and route while it builds them, and of errors that stop the start,
+ * which the process tells in its own words: of use only to somebody who debugs the start.
  */
 const CHATTER = new Set([
   'ExceptionHandler',

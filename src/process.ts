@@ -1,8 +1,12 @@
-/** The life of a process of ours: settings, start, wait to be asked to stop, undo what was started. */
+/**
+ * The life of a process of ours: settings, start, wait to be asked to stop, undo what was started.
+ */
 import { DatabaseUnavailableError, EmbeddedPostgresError } from './database';
 import { loadSettings, type Settings, SettingsError } from './settings';
 
-/** A failure the operator can mend: its message is a sentence for people, all that is printed of it. */
+/**
+ * A failure the operator can mend: its message is a sentence for people, all that is printed of it.
+ */
 export class OperatorError extends Error {
   override readonly name = 'OperatorError';
 }
@@ -11,8 +15,8 @@ export class OperatorError extends Error {
 export type Undo = (step: () => Promise<unknown>) => void;
 
 /**
- * Runs until SIGINT or SIGTERM, then undoes what was started and ends with code 0. What cannot start or
- * fails is one clear sentence on standard error and code 1.
+ * Runs until SIGINT or SIGTERM, then undoes what was started and ends with code 0. What cannot
+ * start or fails is one clear sentence on standard error and code 1.
  */
 export function runService(start: (settings: Settings, undo: Undo) => Promise<void>): void {
   // Ctrl-C reaches a process started by npm twice; the second one asks for nothing new.

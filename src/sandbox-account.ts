@@ -13,9 +13,10 @@ export interface SandboxKey {
 }
 
 /**
- * Makes the account `sandbox` with a key if this is the first start. On the embedded database the key's
- * clear text stays in a file beside it that only its owner can read, so that every start can show it. With
- * a database of one's own nothing of it is kept, and only the start that made the account knows the key.
+ * Makes the account `sandbox` with a key if this is the first start. On the embedded database the
+ * key's clear text stays in a file beside it that only its owner can read, so that every start can
+ * show it. With a database of one's own nothing of it is kept, and only the start that made the
+ * account knows the key.
  */
 export async function sandboxKey(
   accounts: AccountsService,

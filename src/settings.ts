@@ -6,7 +6,9 @@ import { existsSync } from 'node:fs';
 import { Module, type DynamicModule } from '@nestjs/common';
 import { cleanEnv, makeValidator } from 'envalid';
 
-/** Thrown by `loadSettings`. The message has one sentence, on a line of its own, per wrong setting. */
+/**
+ * Thrown by `loadSettings`. The message has one sentence, on a line of its own, per wrong setting.
+ */
 export class SettingsError extends Error {
   override readonly name = 'SettingsError';
 }
@@ -85,9 +87,14 @@ type Values = {
 
 /** The settings of one process; also the token under which every module injects them. */
 export class Settings implements Values {
-  /** PostgreSQL 15 or newer. Empty until the embedded server is started, which then puts its URL here. */
+  /**
+   * PostgreSQL 15 or newer. Empty until the embedded server is started, which then puts its URL
+   * here.
+   */
   declare readonly DATABASE_URL: string;
-  /** Directory of the embedded PostgreSQL and of the sandbox key; unused where DATABASE_URL is set. */
+  /**
+   * Directory of the embedded PostgreSQL and of the sandbox key; unused where DATABASE_URL is set.
+   */
   declare readonly DATA_DIR: string;
   /** Address to listen on. */
   declare readonly HOST: string;
@@ -103,7 +110,10 @@ export class Settings implements Values {
   declare readonly IDEMPOTENCY_TTL_SECONDS: number;
   /** Longest call to the acquirer (R11), in milliseconds; the lease is 5 s longer. */
   declare readonly IDEMPOTENCY_REMOTE_DEADLINE_MS: number;
-  /** After this long without a statement PostgreSQL ends a transaction and frees its key (R9), in ms. */
+  /**
+   * After this long without a statement PostgreSQL ends a transaction and frees its key (R9), in
+   * ms.
+   */
   declare readonly IDEMPOTENCY_IDLE_TRANSACTION_TIMEOUT_MS: number;
   /** Upper bound of `Prefer: wait=N` (R8), in seconds. */
   declare readonly IDEMPOTENCY_MAX_WAIT_SECONDS: number;
@@ -126,9 +136,11 @@ export class Settings implements Values {
     Object.assign(this, values);
   }
 
-  /** The same settings with some replaced, unchecked: for what is known only once something runs. */
+  /**
+   * The same settings with some replaced, unchecked: for what is known only once something runs.
+   */
   with(changes: Partial<Values>): Settings {
-    return new Settings({ ...this, ...changes });
+    return new Settings(Object.assign({}, this, changes));
   }
 }
 
@@ -136,8 +148,8 @@ export class Settings implements Values {
 export const settingNames: readonly string[] = Object.keys(specs);
 
 /**
- * Reads and checks the settings. Without an argument: the process's environment, and under it a file
- * `.env` in the working directory. A variable set to nothing counts as not set.
+ * Reads and checks the settings. Without an argument: the process's environment, and under it a
+ * file `.env` in the working directory. A variable set to nothing counts as not set.
  * @throws SettingsError naming every wrong setting, its bounds, and what was found
  */
 export function loadSettings(env?: NodeJS.ProcessEnv): Settings {

@@ -21,8 +21,8 @@ export class CreateAccounts1764000001000 implements MigrationInterface {
         PRIMARY KEY (account, id),
         UNIQUE (account, hash)
       )`);
-    // Looked up before the account is known. Not unique, since unique keys begin with the account; the
-    // hash of 32 random bytes has no double anyway.
+    // Looked up before the account is known. Not unique, since unique keys begin with the account;
+    // the hash of 32 random bytes has no double anyway.
     await runner.query('CREATE INDEX api_keys_hash ON api_keys (hash)');
   }
 

@@ -5,12 +5,18 @@ import { AccountsStore } from './accounts.store';
 import type { ApiKeyEntity } from './api-key.entity';
 import type { Principal } from './principal';
 
-/** Thrown with a sentence for the operator: a name that is not one, an account or key that is not there. */
+/**
+ * Thrown with a sentence for the operator: a name that is not one, an account or key that is not
+ * there.
+ */
 export class AccountsError extends Error {
   override readonly name = 'AccountsError';
 }
 
-/** How long a key that was found is not asked for again: the longest a revoked key may go on working. */
+/**
+ * How long a key that was found is not asked for again: the longest a revoked key may go on
+ * working.
+ */
 const CACHE_MS = 1_000;
 
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
@@ -80,8 +86,8 @@ export class AccountsService {
   }
 
   /**
-   * Who an API key stands for; null if it is not one, unknown or revoked. Requests that arrive together
-   * share one look-up, and one that was found serves for a second.
+   * Who an API key stands for; null if it is not one, unknown or revoked. Requests that arrive
+   * together share one look-up, and one that was found serves for a second.
    */
   authenticate(key: string): Promise<Principal | null> {
     if (!KEY_FORMAT.test(key)) return Promise.resolve(null);

@@ -14,8 +14,9 @@ interface IncomingRequest {
 }
 
 /**
- * API key → account, for every route that is not `@Public()`. It comes before everything that depends on
- * who is asking, the look-up of a stored answer above all: a revoked key replays nothing.
+ * API key → account, for every route that is not `@Public()`. It comes before everything that
+ * depends on who is asking, the look-up of a stored answer above all: a revoked key replays
+ * nothing.
  */
 @Injectable()
 export class ApiKeyGuard implements CanActivate {
@@ -24,7 +25,10 @@ export class ApiKeyGuard implements CanActivate {
     private readonly accounts: AccountsService,
   ) {}
 
-  /** @throws AuthenticationError (401) without a valid key, PermissionError (403) for a connected account */
+  /**
+   * @throws AuthenticationError (401) without a valid key, PermissionError (403) for a connected
+   * account
+   */
   async canActivate(context: ExecutionContext): Promise<boolean> {
     const isPublic = this.reflector.getAllAndOverride<boolean | undefined>(PUBLIC, [
       context.getHandler(),

@@ -11,7 +11,9 @@ export interface Principal extends Tenant {
 const principals = new WeakMap<object, Principal>();
 const inProcess = new AsyncLocalStorage<Principal>();
 
-/** The principal of a request that has passed the guard; undefined on public routes and before it. */
+/**
+ * The principal of a request that has passed the guard; undefined on public routes and before it.
+ */
 export function principalOf(request: object): Principal | undefined {
   return principals.get(request);
 }
@@ -22,8 +24,8 @@ export function rememberPrincipal(request: object, principal: Principal): void {
 }
 
 /**
- * Runs `work` as a principal without an API key: requests injected into the application inside it, and
- * awaited there, pass the guard. Nothing that arrives on a socket runs inside it.
+ * Runs `work` as a principal without an API key: requests injected into the application inside it,
+ * and awaited there, pass the guard. Nothing that arrives on a socket runs inside it.
  */
 export function runAs<T>(principal: Principal, work: () => Promise<T>): Promise<T> {
   return inProcess.run(principal, work);

@@ -7,10 +7,15 @@ import { Settings } from '../settings';
 /** Two processes that start together migrate one after the other. */
 const MIGRATIONS_LOCK = 0x6d69_6772;
 
-/** The data source that everything shares, on a schema that is up to date once the module is there. */
+/**
+ * The data source that everything shares, on a schema that is up to date once the module is there.
+ */
 @Module({})
 export class DatabaseModule {
-  /** @param migrations every migration of every module, each reversible; they run in the order of their numbers */
+  /**
+   * @param migrations every migration of every module, each reversible; they run in the order of
+   * their numbers
+   */
   static forRoot(migrations: Type<MigrationInterface>[]): DynamicModule {
     const connection = TypeOrmModule.forRootAsync({
       inject: [Settings],
@@ -18,7 +23,8 @@ export class DatabaseModule {
         ...dataSourceOptions(settings),
         migrations,
         autoLoadEntities: true,
-        // A process that cannot reach its database ends with a sentence; who supervises it starts it again.
+        // A process that cannot reach its database ends with a sentence; who supervises it starts
+        // it again.
         retryAttempts: 0,
       }),
       dataSourceFactory: async (options) => migrated(new DataSource(options as DataSourceOptions)),
@@ -36,7 +42,8 @@ function dataSourceOptions(settings: Settings) {
       // Several statements travel in one round trip: BEGIN with the claim, the answer with COMMIT.
       pipeline: true,
       max: settings.DATABASE_POOL_SIZE,
-      // Also bounds the wait for a free connection: a handler that takes a second one errs, not deadlocks.
+      // Also bounds the wait for a free connection: a handler that takes a second one errs, not
+      // deadlocks.
       connectionTimeoutMillis: settings.DATABASE_CONNECT_TIMEOUT_MS,
       keepAlive: true,
       // Frees the key of an owner that froze inside its transaction (R9).

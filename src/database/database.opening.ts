@@ -15,8 +15,11 @@ export interface OpenDatabase {
   readonly settings: Settings;
   /** True if the database came with the package. */
   readonly embedded: boolean;
-  /** Stops the embedded server, unless another process uses it. Nothing to do for a server of one's own. */
-  close(): Promise<void>;
+  /**
+   * Stops the embedded server, unless another process uses it. Nothing to do for a server of one's
+   * own.
+   */
+  readonly close: () => Promise<void>;
 }
 
 /**

@@ -55,9 +55,10 @@ export function isReachable(path: string, user: RunAs | undefined): boolean {
 }
 
 /**
- * The directory that holds bin, lib and share, complete and reachable for the user. Where the installed
- * package cannot serve as it is (its links are missing and it is read-only, or root's home hides it from
- * the user) a copy serves: for root under /var/cache, else in the data directory.
+ * The directory that holds bin, lib and share, complete and reachable for the user. Where the
+ * installed package cannot serve as it is (its links are missing and it is read-only, or root's
+ * home hides it from the user) a copy serves: for root under /var/cache, else in the data
+ * directory.
  */
 export function locateBinaries(dataDir: string, user: RunAs | undefined): string {
   const packageDir = installedPackage();

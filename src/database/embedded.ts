@@ -1,7 +1,7 @@
 /**
- * The PostgreSQL of a start without any configuration: a real server, from the binaries that came with
- * `npm ci`, in a directory of ours. It is a process of its own: it outlives a killed Node process, and
- * whoever starts next on the same directory takes it over.
+ * The PostgreSQL of a start without any configuration: a real server, from the binaries that came
+ * with `npm ci`, in a directory of ours. It is a process of its own: it outlives a killed Node
+ * process, and whoever starts next on the same directory takes it over.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -32,7 +32,10 @@ import {
 export { EmbeddedPostgresError } from './embedded.binaries';
 
 export interface EmbeddedPostgresOptions {
-  /** Holds the cluster in `postgres/` and the server's log in `postgres.log`; made if it is not there. */
+  /**
+   * Holds the cluster in `postgres/` and the server's log in `postgres.log`; made if it is not
+   * there.
+   */
   readonly dataDir: string;
   /** TCP port on 127.0.0.1. Default: the one of the last start, or a free one. */
   readonly port?: number;
@@ -41,7 +44,10 @@ export interface EmbeddedPostgresOptions {
 export interface EmbeddedPostgres {
   /** Superuser's URL of the database `paidonce`. */
   readonly url: string;
-  /** Stops the server, unless another process still uses it. Call it when all connections are closed. */
+  /**
+   * Stops the server, unless another process still uses it. Call it when all connections are
+   * closed.
+   */
   stop(): Promise<void>;
 }
 
@@ -49,15 +55,17 @@ const START_DEADLINE_MS = 30_000;
 const STOP_DEADLINE_MS = 10_000;
 const POLL_MS = 20;
 
-/** A setting of our own on the server's command line: it tells our server from any other process. */
+/**
+ * A setting of our own on the server's command line: it tells our server from any other process.
+ */
 const MARK = 'paidonce.cluster';
 
 /** The superuser's password, inside the cluster so that the two cannot part. */
 const PASSWORD_FILE = 'paidonce.password';
 
 /**
- * Every process that uses the server holds this lock, shared. Whoever gets it alone is the last one and
- * may stop the server. The lock of a killed process is gone with its connection.
+ * Every process that uses the server holds this lock, shared. Whoever gets it alone is the last one
+ * and may stop the server. The lock of a killed process is gone with its connection.
  */
 const USERS_LOCK = 0x7061_6964;
 
@@ -143,7 +151,10 @@ class EmbeddedServer {
     await client.end().catch(() => undefined);
   }
 
-  /** Makes the cluster beside its place and renames it into it: a start cut short leaves no half cluster. */
+  /**
+   * Makes the cluster beside its place and renames it into it: a start cut short leaves no half
+   * cluster.
+   */
   private initialise(): void {
     const draft = `${this.cluster}.${process.pid}`;
     rmSync(draft, { recursive: true, force: true });
@@ -156,8 +167,12 @@ class EmbeddedServer {
     const result = spawnSync(
       join(this.binaries, 'bin', 'initdb'),
       [
-        ...['-D', this.directoryArgument(draft), '-U', 'postgres'],
-        ...['--locale=C', '--encoding=UTF8', '--auth=scram-sha-256', '--pwfile=/dev/stdin'],
+        `--pgdata=${this.directoryArgument(draft)}`,
+        '--username=postgres',
+        '--locale=C',
+        '--encoding=UTF8',
+        '--auth=scram-sha-256',
+        '--pwfile=/dev/stdin',
       ],
       { ...this.spawnOptions(draft), stdio: [password, 'pipe', 'pipe'], encoding: 'utf8' },
     );
@@ -177,7 +192,10 @@ class EmbeddedServer {
     }
   }
 
-  /** Starts a server unless one runs, and becomes one of its users, again and again until both worked. */
+  /**
+   * Starts a server unless one runs, and becomes one of its users, again and again until both
+   * worked.
+   */
   private async runUntilJoined(): Promise<void> {
     const deadline = performance.now() + START_DEADLINE_MS;
     let reason = '';
@@ -218,7 +236,8 @@ class EmbeddedServer {
     const child = spawn(
       join(this.binaries, 'bin', 'postgres'),
       [
-        ...['-D', this.directoryArgument(this.cluster)],
+        '-D',
+        this.directoryArgument(this.cluster),
         ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
       ],
       // Detached: Ctrl-C in a terminal must not reach it, since requests still drain then.
@@ -271,7 +290,9 @@ class EmbeddedServer {
     writeFileSync(join(this.dataDir, 'postgres.port'), String(this.port));
   }
 
-  /** PostgreSQL went away while it was needed: the pools reconnect by themselves once it is back. */
+  /**
+   * PostgreSQL went away while it was needed: the pools reconnect by themselves once it is back.
+   */
   private restart(): void {
     if (this.stopping) return;
     this.membership = undefined;
@@ -281,7 +302,9 @@ class EmbeddedServer {
     });
   }
 
-  /** The port stays the same from start to start where it can, so that tools keep their connection. */
+  /**
+   * The port stays the same from start to start where it can, so that tools keep their connection.
+   */
   private async choosePort(): Promise<number> {
     const fixed = this.port ?? this.wantedPort;
     if (fixed !== undefined) return fixed;
@@ -290,7 +313,10 @@ class EmbeddedServer {
     return (await freePort(known)) ?? (await freePort(0)) ?? known;
   }
 
-  /** The lines of postmaster.pid: pid, directory, start, port, socket directory, address, memory, state. */
+  /**
+   * The lines of postmaster.pid: pid, directory, start, port, socket directory, address, memory,
+   * state.
+   */
   private pidFile(): string[] {
     const file = join(this.cluster, 'postmaster.pid');
     return existsSync(file) ? readFileSync(file, 'utf8').split('\n') : [];
@@ -315,7 +341,10 @@ class EmbeddedServer {
     }
   }
 
-  /** After a power cut another process may have the number of the old one; PostgreSQL would not start. */
+  /**
+   * After a power cut another process may have the number of the old one; PostgreSQL would not
+   * start.
+   */
   private removeStalePidFile(): void {
     const file = join(this.cluster, 'postmaster.pid');
     if (existsSync(file) && this.postmasterPid() === undefined) rmSync(file, { force: true });
@@ -337,8 +366,9 @@ class EmbeddedServer {
   }
 
   /**
-   * How the server names its directory. Root's home is closed to the user that PostgreSQL runs as, but a
-   * process needs no permission to stay where it was put: then the directory is its working directory.
+   * How the server names its directory. Root's home is closed to the user that PostgreSQL runs as,
+   * but a process needs no permission to stay where it was put: then the directory is its working
+   * directory.
    */
   private directoryArgument(dir: string): string {
     if (isReachable(dir, this.user)) return dir;

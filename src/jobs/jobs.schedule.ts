@@ -8,8 +8,8 @@ import { PurgeJob } from '../idempotency';
 import { Settings } from '../settings';
 
 /**
- * Runs the purge job on a plain interval, counted from the end of one run to the start of the next. Every
- * process may have one: a run skips what another is at.
+ * Runs the purge job on a plain interval, counted from the end of one run to the start of the next.
+ * Every process may have one: a run skips what another is at.
  */
 @Injectable()
 export class JobsSchedule implements OnApplicationBootstrap, OnModuleDestroy {

@@ -99,7 +99,7 @@ export class PaymentIntentSteps {
       amountReceived: 0,
       currency: request.currency,
       status: status ?? statusBeforeConfirm(method?.id ?? null),
-      captureMethod: request.capture_method ?? 'automatic',
+      captureMethod: request.capture_method ?? 'automatic_async',
       confirmationMethod: request.confirmation_method ?? 'automatic',
       customer,
       paymentMethod: method?.id ?? null,
