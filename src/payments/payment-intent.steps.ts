@@ -1,26 +1,16 @@
 import { Injectable } from '@nestjs/common';
-import { In, MoreThanOrEqual } from 'typeorm';
+import { In } from 'typeorm';
 import { CustomersService } from '../customers';
 import type { Tenant } from '../database';
 import { type ChargeOrder, Gateways, type KnownOutcome } from '../gateway';
-import {
-  CardError,
-  InvalidRequestError,
-  mergeMetadata,
-  newId,
-  randomBase62,
-  ResourceMissingError,
-} from '../wire';
+import { CardError, InvalidRequestError, mergeMetadata, newId, randomBase62 } from '../wire';
 import { chargeOutcome } from './charge.states';
 import { ChargesRepository } from './charges.repository';
 import * as answers from './payment-intent.answers';
 import type { PaymentIntentEntity } from './payment-intent.entity';
 import { afterCharge, statusBeforeConfirm, statusesFor } from './payment-intent.states';
-import { paymentIntentToWire } from './payment-intent.wire';
 import { PaymentIntentsRepository } from './payment-intents.repository';
 import type {
-  CancelPaymentIntent,
-  CapturePaymentIntent,
   ConfirmPaymentIntent,
   CreatePaymentIntent,
   UpdatePaymentIntent,
@@ -43,22 +33,6 @@ export interface ReservedPayment {
   readonly returnUrl: string | null;
 }
 
-/** What an acquirer holds for a payment whose capture was reserved. */
-export interface HeldPayment {
-  readonly intent: string;
-  readonly charge: string;
-  /** The acquirer's name for what it holds. */
-  readonly reference: string;
-  readonly amount: number;
-}
-
-/** A payment whose cancellation was reserved; the acquirer may hold nothing for it. */
-export interface CancelledPayment {
-  readonly intent: string;
-  readonly charge: string | null;
-  readonly reference: string | null;
-}
-
 /** What a request may change only before the payment is confirmed. */
 const PAYMENT_FIELDS = [
   'amount',
@@ -71,8 +45,8 @@ const PAYMENT_FIELDS = [
 ] as const;
 
 /**
- * The steps of payment intents, each to be called inside one transaction. A step that reserves takes
- * the payment by one conditional UPDATE; a step that settles finds it still taken.
+ * The steps from the order to the charge, each to be called inside one transaction. The step that
+ * reserves takes the payment by one conditional UPDATE; the step that settles finds it still taken.
  */
 @Injectable()
 export class PaymentIntentSteps {
@@ -145,7 +119,7 @@ export class PaymentIntentSteps {
     request: ConfirmPaymentIntent,
   ): Promise<ReservedPayment> {
     requireCardType(request.payment_method_types);
-    const before = await this.require(tenant, id);
+    const before = await this.intents.require(tenant, id);
     this.gateways.of(tenant);
     const named = await this.named(tenant, request.payment_method);
     const patch = {
@@ -161,7 +135,7 @@ export class PaymentIntentSteps {
     };
     const onlyIf = { status: In([...statusesFor('confirm')]) };
     const intent = await this.intents.update(tenant, id, patch, onlyIf);
-    if (!intent) throw answers.unexpectedState(await this.require(tenant, id), 'confirm');
+    if (!intent) throw answers.unexpectedState(await this.intents.require(tenant, id), 'confirm');
     if (intent.paymentMethod === null) throw answers.missingPaymentMethod(before);
     const method = named ?? (await this.methods.require(tenant, intent.paymentMethod));
     requireUsableBy(intent.customer, method, 'payment_method');
@@ -180,7 +154,7 @@ export class PaymentIntentSteps {
     const charged = result.status !== 'requires_action';
     const declined = result.status === 'requires_payment_method' && outcome.outcome === 'declined';
     const failure = declined ? answers.failureOf(outcome, payment.charge, payment.method) : null;
-    const intent = await this.settled(tenant, payment.intent, {
+    const intent = await this.intents.settle(tenant, payment.intent, {
       ...result,
       latestCharge: charged ? payment.charge : undefined,
       lastPaymentError: failure,
@@ -190,88 +164,9 @@ export class PaymentIntentSteps {
     if (charged) await this.recordCharge(tenant, intent, payment, outcome);
     if (failure) return answers.declineOf(intent, failure);
     if (charged && intent.setupFutureUsage && intent.customer) {
-      await this.methods.attach(tenant, intent.customer, payment.method.id);
+      await this.methods.keepFor(tenant, intent.customer, payment.method.id);
     }
     return intent;
-  }
-
-  /** Takes an authorised payment for its capture. */
-  async reserveCapture(tenant: Tenant, id: string, amount?: number): Promise<HeldPayment> {
-    const onlyIf = {
-      status: In([...statusesFor('capture')]),
-      ...(amount === undefined ? {} : { amountCapturable: MoreThanOrEqual(amount) }),
-    };
-    const intent = await this.intents.update(tenant, id, { status: 'processing' }, onlyIf);
-    if (!intent) {
-      const found = await this.require(tenant, id);
-      if (amount === undefined || !statusesFor('capture').includes(found.status)) {
-        throw answers.unexpectedState(found, 'capture');
-      }
-      throw answers.captureTooLarge(found, amount);
-    }
-    const held = await this.held(tenant, intent);
-    return { intent: id, ...held, amount: amount ?? intent.amountCapturable };
-  }
-
-  async settleCapture(
-    tenant: Tenant,
-    held: HeldPayment,
-    outcome: KnownOutcome,
-    request: CapturePaymentIntent,
-  ): Promise<PaymentIntentEntity | CardError> {
-    if (outcome.outcome === 'declined') {
-      const intent = await this.settled(tenant, held.intent, { status: 'requires_capture' });
-      const { code, message } = outcome;
-      const payment_intent = paymentIntentToWire(intent);
-      return new CardError(message, { code, charge: held.charge, payment_intent });
-    }
-    const before = (await this.intents.lock(tenant, held.intent)) ?? this.lost(held.intent);
-    const descriptors = {
-      statementDescriptor: request.statement_descriptor,
-      statementDescriptorSuffix: request.statement_descriptor_suffix,
-    };
-    await this.charges.update(tenant, held.charge, {
-      ...descriptors,
-      captured: true,
-      amountCaptured: held.amount,
-    });
-    return this.settled(tenant, held.intent, {
-      ...descriptors,
-      status: 'succeeded',
-      amountCapturable: 0,
-      amountReceived: held.amount,
-      metadata: mergeMetadata(before.metadata, request.metadata),
-    });
-  }
-
-  /** Takes a payment intent for its cancellation. */
-  async reserveCancel(tenant: Tenant, id: string): Promise<CancelledPayment> {
-    const onlyIf = { status: In([...statusesFor('cancel')]) };
-    const intent = await this.intents.update(tenant, id, { status: 'processing' }, onlyIf);
-    if (!intent) throw answers.unexpectedState(await this.require(tenant, id), 'cancel');
-    const nothing = { charge: null, reference: null };
-    return {
-      intent: id,
-      ...(intent.amountCapturable > 0 ? await this.held(tenant, intent) : nothing),
-    };
-  }
-
-  /** @param outcome what the acquirer said to releasing what it held; null where it held nothing */
-  async settleCancel(
-    tenant: Tenant,
-    held: CancelledPayment,
-    outcome: KnownOutcome | null,
-    request: CancelPaymentIntent,
-  ): Promise<PaymentIntentEntity | InvalidRequestError> {
-    if (outcome?.outcome === 'declined') {
-      const intent = await this.settled(tenant, held.intent, { status: 'requires_capture' });
-      const payment_intent = paymentIntentToWire(intent);
-      return new InvalidRequestError(outcome.message, { code: outcome.code, payment_intent });
-    }
-    if (held.charge !== null) await this.charges.update(tenant, held.charge, { released: true });
-    const reason = request.cancellation_reason ?? null;
-    const intent = await this.intents.cancel(tenant, held.intent, reason);
-    return intent ?? this.lost(held.intent);
   }
 
   /** Changes what a request names. Who pays what, and how, is fixed once it was confirmed. */
@@ -281,7 +176,6 @@ export class PaymentIntentSteps {
     request: UpdatePaymentIntent,
   ): Promise<PaymentIntentEntity> {
     const intent = await this.intents.lock(tenant, id);
-    if (!intent) throw new ResourceMissingError('payment_intent', id);
     const fields = PAYMENT_FIELDS.filter((field) => request[field] !== undefined);
     if (fields.length > 0 && !statusesFor('change').includes(intent.status)) {
       throw answers.unexpectedState(intent, 'change', `change the ${fields.join(', ')} of`);
@@ -305,7 +199,7 @@ export class PaymentIntentSteps {
       statementDescriptor: request.statement_descriptor,
       statementDescriptorSuffix: request.statement_descriptor_suffix,
     });
-    return changed ?? this.lost(id);
+    return changed ?? this.intents.lost(id);
   }
 
   /** What came of an attempt to take the money, as a charge of its own. */
@@ -356,33 +250,6 @@ export class PaymentIntentSteps {
   ): Promise<PaymentMethodEntity | null> {
     if (idOrToken === undefined) return null;
     return this.methods.use(tenant, idOrToken, 'payment_method');
-  }
-
-  private async require(tenant: Tenant, id: string): Promise<PaymentIntentEntity> {
-    const intent = await this.intents.find(tenant, id);
-    if (!intent) throw new ResourceMissingError('payment_intent', id);
-    return intent;
-  }
-
-  /** The charge that holds an authorised payment. */
-  private async held(tenant: Tenant, intent: PaymentIntentEntity) {
-    const charge = intent.latestCharge && (await this.charges.find(tenant, intent.latestCharge));
-    if (!charge || charge.reference === null) return this.lost(intent.id);
-    return { charge: charge.id, reference: charge.reference };
-  }
-
-  /** Ends `processing`. Only the request that reserved the payment gets here, and it did so once. */
-  private async settled(
-    tenant: Tenant,
-    id: string,
-    patch: Parameters<PaymentIntentsRepository['update']>[2],
-  ): Promise<PaymentIntentEntity> {
-    const intent = await this.intents.update(tenant, id, patch, { status: 'processing' });
-    return intent ?? this.lost(id);
-  }
-
-  private lost(id: string): never {
-    throw new Error(`The payment ${id} is not as it was left by the phase before.`);
   }
 }
 

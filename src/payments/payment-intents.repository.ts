@@ -2,7 +2,10 @@ import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { Repository } from 'typeorm';
 import { type Tenant, TenantRepository } from '../database';
+import { ResourceMissingError } from '../wire';
 import { PaymentIntentEntity } from './payment-intent.entity';
+
+type Patch = Parameters<TenantRepository<PaymentIntentEntity>['update']>[2];
 
 @Injectable()
 export class PaymentIntentsRepository extends TenantRepository<PaymentIntentEntity> {
@@ -10,24 +13,46 @@ export class PaymentIntentsRepository extends TenantRepository<PaymentIntentEnti
     super(rows);
   }
 
-  /** The row, which nobody else can change before the caller's transaction ends. */
-  async lock(tenant: Tenant, id: string): Promise<PaymentIntentEntity | null> {
+  /** @throws ResourceMissingError (404) where there is none */
+  async require(tenant: Tenant, id: string): Promise<PaymentIntentEntity> {
+    const intent = await this.find(tenant, id);
+    if (!intent) throw new ResourceMissingError('payment_intent', id);
+    return intent;
+  }
+
+  /**
+   * The row, which nobody else can change before the caller's transaction ends.
+   * @throws ResourceMissingError (404) where there is none
+   */
+  async lock(tenant: Tenant, id: string): Promise<PaymentIntentEntity> {
     const { account, livemode } = tenant;
-    return this.rows.findOne({
+    const intent = await this.rows.findOne({
       where: { account, id, livemode },
       lock: { mode: 'pessimistic_write' },
     });
+    if (!intent) throw new ResourceMissingError('payment_intent', id);
+    return intent;
   }
 
-  /** Ends a payment that is `processing`, by the database's clock. */
-  async cancel(tenant: Tenant, id: string, reason: string | null) {
-    const patch = {
-      status: 'canceled' as const,
+  /** Ends `processing`. Only the request that reserved the payment gets here, and it does so once. */
+  async settle(tenant: Tenant, id: string, patch: Patch): Promise<PaymentIntentEntity> {
+    const intent = await this.update(tenant, id, patch, { status: 'processing' });
+    return intent ?? this.lost(id);
+  }
+
+  /** Ends `processing` by cancelling, at a time that the database's clock tells. */
+  async cancel(tenant: Tenant, id: string, reason: string | null): Promise<PaymentIntentEntity> {
+    return this.settle(tenant, id, {
+      status: 'canceled',
       amountCapturable: 0,
       nextAction: null,
       canceledAt: () => 'now()',
       cancellationReason: reason,
-    };
-    return this.update(tenant, id, patch, { status: 'processing' });
+    });
+  }
+
+  /** A row that an earlier step had secured is not as it was left: a bug, never an answer of its own. */
+  lost(id: string): never {
+    throw new Error(`The payment ${id} is not as the step before left it.`);
   }
 }

@@ -2,8 +2,9 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import type { Tenant } from '../database';
 import { Gateways, known } from '../gateway';
 import type { Phases } from '../idempotency';
-import { Expander, listOf, ResourceMissingError } from '../wire';
+import { Expander, listOf } from '../wire';
 import type { PaymentIntentEntity } from './payment-intent.entity';
+import { PaymentIntentHolds } from './payment-intent.holds';
 import { PaymentIntentSteps, type ReservedPayment } from './payment-intent.steps';
 import { type PaymentIntentObject, paymentIntentToWire } from './payment-intent.wire';
 import { PaymentIntentsRepository } from './payment-intents.repository';
@@ -19,14 +20,15 @@ import type {
 
 /**
  * Payment intents. What moves money is told in phases: reserve the payment (it then reads
- * `processing`, and no other request can move it), ask the acquirer, settle. What each step does is
- * in `payment-intent.steps.ts`.
+ * `processing`, and no other request can move it), ask the acquirer, settle. What each step does to
+ * the rows is in `payment-intent.steps.ts` and `payment-intent.holds.ts`.
  */
 @Injectable()
 export class PaymentIntentsService implements OnModuleInit {
   constructor(
     private readonly intents: PaymentIntentsRepository,
     private readonly steps: PaymentIntentSteps,
+    private readonly holds: PaymentIntentHolds,
     private readonly gateways: Gateways,
     private readonly expander: Expander,
   ) {}
@@ -56,7 +58,7 @@ export class PaymentIntentsService implements OnModuleInit {
 
   async capture(tenant: Tenant, id: string, request: CapturePaymentIntent, phases: Phases) {
     const held = await phases.local('reserve', () =>
-      this.steps.reserveCapture(tenant, id, request.amount_to_capture),
+      this.holds.reserveCapture(tenant, id, request),
     );
     const gateway = this.gateways.of(tenant);
     const order = { tenant, reference: held.reference, amount: held.amount };
@@ -66,17 +68,17 @@ export class PaymentIntentsService implements OnModuleInit {
       gateway.memory(tenant),
     );
     return phases.finish(async () => {
-      const captured = await this.steps.settleCapture(tenant, held, outcome, request);
+      const captured = await this.holds.settleCapture(tenant, held, outcome);
       return this.answer(tenant, captured, request.expand);
     });
   }
 
   async cancel(tenant: Tenant, id: string, request: CancelPaymentIntent, phases: Phases) {
-    const held = await phases.local('reserve', () => this.steps.reserveCancel(tenant, id));
+    const held = await phases.local('reserve', () => this.holds.reserveCancel(tenant, id));
     const outcome =
       held.reference === null ? null : await this.release(tenant, held.reference, phases);
     return phases.finish(async () => {
-      const canceled = await this.steps.settleCancel(tenant, held, outcome, request);
+      const canceled = await this.holds.settleCancel(tenant, held, outcome, request);
       return this.answer(tenant, canceled, request.expand);
     });
   }
@@ -86,9 +88,7 @@ export class PaymentIntentsService implements OnModuleInit {
   }
 
   async retrieve(tenant: Tenant, id: string, query: RetrievePaymentIntent) {
-    const intent = await this.intents.find(tenant, id);
-    if (!intent) throw new ResourceMissingError('payment_intent', id);
-    return this.answer(tenant, intent, query.expand);
+    return this.answer(tenant, await this.intents.require(tenant, id), query.expand);
   }
 
   async list(tenant: Tenant, query: ListPaymentIntents) {

@@ -4,22 +4,32 @@ import type { Tenant } from '../database';
 import { Idempotent } from '../idempotency';
 import {
   AttachPaymentMethod,
+  ListCustomerPaymentMethods,
   ListPaymentMethods,
   RetrievePaymentMethod,
 } from './payment-methods.requests';
 import { PaymentMethodsService } from './payment-methods.service';
 
 /** https://docs.stripe.com/api/payment_methods */
-@Controller('v1/payment_methods')
+@Controller('v1')
 export class PaymentMethodsController {
   constructor(private readonly methods: PaymentMethodsService) {}
 
-  @Get()
+  @Get('payment_methods')
   list(@CurrentTenant() tenant: Tenant, @Query() query: ListPaymentMethods) {
     return this.methods.list(tenant, query);
   }
 
-  @Get(':id')
+  @Get('customers/:customer/payment_methods')
+  listOfCustomer(
+    @CurrentTenant() tenant: Tenant,
+    @Param('customer') customer: string,
+    @Query() query: ListCustomerPaymentMethods,
+  ) {
+    return this.methods.listOfCustomer(tenant, customer, query);
+  }
+
+  @Get('payment_methods/:id')
   retrieve(
     @CurrentTenant() tenant: Tenant,
     @Param('id') id: string,
@@ -28,7 +38,7 @@ export class PaymentMethodsController {
     return this.methods.retrieve(tenant, id, query);
   }
 
-  @Post(':id/attach')
+  @Post('payment_methods/:id/attach')
   @HttpCode(200)
   @Idempotent()
   attach(
@@ -39,7 +49,7 @@ export class PaymentMethodsController {
     return this.methods.attachTo(tenant, id, request);
   }
 
-  @Post(':id/detach')
+  @Post('payment_methods/:id/detach')
   @HttpCode(200)
   @Idempotent()
   detach(

@@ -14,13 +14,16 @@ export class RetrievePaymentMethod {
   expand?: string[];
 }
 
-export class ListPaymentMethods extends ListQuery {
-  @IsText({ max: 255 })
-  customer?: string;
-
+/** The path names the customer. */
+export class ListCustomerPaymentMethods extends ListQuery {
   @IsOneOf(['card'])
   type?: 'card';
 
   @ExpandParam('payment_method', 'list')
   expand?: string[];
+}
+
+export class ListPaymentMethods extends ListCustomerPaymentMethods {
+  @IsText({ max: 255 })
+  customer?: string;
 }

@@ -17,11 +17,10 @@ import { type PaymentMethodObject, paymentMethodToWire } from './payment-method.
 import { PaymentMethodsRepository } from './payment-methods.repository';
 import type {
   AttachPaymentMethod,
+  ListCustomerPaymentMethods,
   ListPaymentMethods,
   RetrievePaymentMethod,
 } from './payment-methods.requests';
-
-const LIST_URL = '/v1/payment_methods';
 
 /** Cards that may be charged. In the sandbox a token becomes a payment method when it is first used. */
 @Injectable()
@@ -49,14 +48,15 @@ export class PaymentMethodsService implements OnModuleInit, PaymentMethodDesk {
     return this.expander.expand(tenant, paymentMethodToWire(method), query.expand);
   }
 
-  async list(
-    tenant: Tenant,
-    query: ListPaymentMethods,
-    url = LIST_URL,
-  ): Promise<WireList<PaymentMethodObject>> {
-    const where = query.customer === undefined ? {} : { customer: query.customer };
-    const page = await this.methods.page(tenant, query.toPage<PaymentMethodEntity>(where));
-    return this.expander.expand(tenant, listOf(url, page, paymentMethodToWire), query.expand);
+  async list(tenant: Tenant, query: ListPaymentMethods) {
+    const { customer } = query;
+    if (customer !== undefined) await this.customers.require(tenant, customer);
+    return this.page(tenant, query, customer, '/v1/payment_methods');
+  }
+
+  async listOfCustomer(tenant: Tenant, id: string, query: ListCustomerPaymentMethods) {
+    await this.customers.retrieve(tenant, id);
+    return this.page(tenant, query, id, `/v1/customers/${id}/payment_methods`);
   }
 
   /** Makes a payment method, or a token, one of a customer's: `POST …/attach`. */
@@ -105,13 +105,17 @@ export class PaymentMethodsService implements OnModuleInit, PaymentMethodDesk {
   ): Promise<string> {
     const method = await this.use(tenant, idOrToken, param);
     if (method.customer === customer) return method.id;
-    const free = { customer: IsNull() };
-    const attached = await this.methods.update(tenant, method.id, { customer }, free);
-    if (attached) return attached.id;
+    await this.keepFor(tenant, customer, method.id);
+    if ((await this.require(tenant, method.id)).customer === customer) return method.id;
     throw new InvalidRequestError(
       `The payment method ${method.id} is already attached to another customer. Detach it there first.`,
       { param: param ?? 'payment_method' },
     );
+  }
+
+  /** Attaches a payment method that belongs to nobody; leaves any other as it is. */
+  async keepFor(tenant: Tenant, customer: string, id: string): Promise<void> {
+    await this.methods.update(tenant, id, { customer }, { customer: IsNull() });
   }
 
   /** @throws InvalidRequestError naming `param` unless it is attached to this customer */
@@ -159,6 +163,17 @@ export class PaymentMethodsService implements OnModuleInit, PaymentMethodDesk {
     const where = { customer: customer.id };
     const { data } = await this.methods.page(tenant, { limit: 1, where });
     return data[0] ?? null;
+  }
+
+  private async page(
+    tenant: Tenant,
+    query: ListCustomerPaymentMethods,
+    customer: string | undefined,
+    url: string,
+  ): Promise<WireList<PaymentMethodObject>> {
+    const where = customer === undefined ? {} : { customer };
+    const page = await this.methods.page(tenant, query.toPage<PaymentMethodEntity>(where));
+    return this.expander.expand(tenant, listOf(url, page, paymentMethodToWire), query.expand);
   }
 }
 

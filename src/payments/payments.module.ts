@@ -8,6 +8,7 @@ import { ChargesController } from './charges.controller';
 import { ChargesRepository } from './charges.repository';
 import { ChargesService } from './charges.service';
 import { PaymentIntentEntity } from './payment-intent.entity';
+import { PaymentIntentHolds } from './payment-intent.holds';
 import { PaymentIntentSteps } from './payment-intent.steps';
 import { PaymentIntentsController } from './payment-intents.controller';
 import { PaymentIntentsRepository } from './payment-intents.repository';
@@ -30,6 +31,7 @@ import { RefundableCharges } from './refundable-charges.service';
   providers: [
     ChargesRepository,
     ChargesService,
+    PaymentIntentHolds,
     PaymentIntentSteps,
     PaymentIntentsRepository,
     PaymentIntentsService,

@@ -58,5 +58,5 @@ function passesLuhn(digits: string): boolean {
     const weighted = place % 2 === 0 ? digit : digit * 2;
     sum += weighted > 9 ? weighted - 9 : weighted;
   }
-  return true;
+  return sum % 10 === 0;
 }

@@ -16,7 +16,7 @@ export interface WireObject {
   readonly object: string;
 }
 
-/** The objects with these ids that the tenant can see, in any order. */
+/** The objects with these ids that the tenant can see: new ones at each call, in any order. */
 export type Loader = (tenant: Tenant, ids: readonly string[]) => Promise<readonly WireObject[]>;
 
 const MAX_LEVELS = 4;
@@ -98,8 +98,7 @@ export class Expander {
       const byId = new Map(loaded.map((object) => [object.id, object]));
       for (const { node } of found) {
         const object = byId.get(node[field] as string);
-        // A copy for each place: a deeper path may expand one of them further.
-        if (object) node[field] = structuredClone(object);
+        if (object) node[field] = object;
       }
     }
   }

@@ -14,7 +14,7 @@ import { MAX_DEPTH, parseForm } from './form.body';
  */
 export function readBody(body: Buffer, contentType: string | undefined): Record<string, unknown> {
   if (body.length === 0) return {};
-  const [type = '', ...parameters] = (contentType ?? '').split(';').map((part) => part.trim());
+  const [type = '', ...attributes] = (contentType ?? '').split(';').map((part) => part.trim());
   const read = READERS.get(type.toLowerCase());
   if (!read) {
     throw new InvalidRequestError(
@@ -24,10 +24,10 @@ export function readBody(body: Buffer, contentType: string | undefined): Record<
       415,
     );
   }
-  for (const parameter of parameters) requireUtf8(parameter);
-  const parameters_ = read(textOf(body));
-  requireHarmless(parameters_, '', 1);
-  return parameters_;
+  for (const attribute of attributes) requireUtf8(attribute);
+  const parameters = read(textOf(body));
+  requireHarmless(parameters, '', 1);
+  return parameters;
 }
 
 /**
@@ -52,8 +52,8 @@ const READERS: ReadonlyMap<string, (text: string) => Record<string, unknown>> = 
   ['application/json', parseJson],
 ]);
 
-function requireUtf8(parameter: string): void {
-  const [name, value = ''] = parameter.split('=').map((part) => part.trim().toLowerCase());
+function requireUtf8(attribute: string): void {
+  const [name, value = ''] = attribute.split('=').map((part) => part.trim().toLowerCase());
   if (name !== 'charset' || /^"?(utf-?8|us-ascii)"?$/.test(value)) return;
   throw new InvalidRequestError(
     `The charset ${shown(value)} cannot be read. Send the body as UTF-8.`,

@@ -1,8 +1,4 @@
-import {
-  ServiceUnavailableException,
-  type ArgumentsHost,
-  type ExceptionFilter,
-} from '@nestjs/common';
+import { ServiceUnavailableException, type ArgumentsHost } from '@nestjs/common';
 import { UnknownCursorError } from '../../src/database';
 import {
   IdempotencyKeyInUseError,
@@ -24,7 +20,7 @@ describe('an error as an answer', () => {
   beforeEach(() => jest.spyOn(WireErrorFilter.prototype as never, 'log').mockImplementation());
   afterEach(() => jest.restoreAllMocks());
 
-  function answerTo(error: unknown, headers: Record<string, string> = {}, sent = false) {
+  function answerTo(thrown: unknown, headers: Record<string, string> = {}, sent = false) {
     const answer = { status: 0, headers: {} as Record<string, string>, body: '' };
     const reply = {
       sent,
@@ -36,8 +32,9 @@ describe('an error as an answer', () => {
     };
     const request = { id: 'req_9', method: 'GET', url: '/v1/things?x=1', headers };
     const http = { getRequest: () => request, getResponse: () => reply };
-    const filter: ExceptionFilter = new WireErrorFilter();
-    filter['catch'](error, { switchToHttp: () => http } as unknown as ArgumentsHost);
+    const filter = new WireErrorFilter();
+    // oxlint-disable-next-line promise/no-promise-in-callback -- a filter's catch, not a promise's
+    filter.catch(thrown, { switchToHttp: () => http } as unknown as ArgumentsHost);
     const { error: body } = JSON.parse(answer.body || '{}') as { error: Record<string, unknown> };
     return { status: answer.status, headers: answer.headers, error: body };
   }

@@ -1,0 +1,273 @@
+/** Refunds on the running application, through the official SDK. */
+import fc from 'fast-check';
+import Stripe from 'stripe';
+import { SandboxAcquirer } from '../../src/gateway';
+import { RefundsRepository } from '../../src/refunds/refunds.repository';
+import { accountOf, refusal } from '../payments/refusal';
+import { type RunningApp, startApp } from '../support/app';
+
+let app: RunningApp;
+let stripe: Stripe;
+let acquirer: SandboxAcquirer;
+let account: string;
+
+beforeAll(async () => {
+  app = await startApp({ env: { LOG_LEVEL: 'silent' } });
+  stripe = app.stripe();
+  acquirer = app.app.get(SandboxAcquirer);
+  account = await accountOf(app);
+});
+
+afterAll(() => app.close());
+
+const charged = (amount = 1000) => stripe.charges.create({ amount, currency: 'usd' });
+const paid = (change: Partial<Stripe.PaymentIntentCreateParams> = {}) =>
+  stripe.paymentIntents.create({
+    amount: 1000,
+    currency: 'usd',
+    payment_method: 'pm_card_visa',
+    confirm: true,
+    ...change,
+  });
+
+describe('create', () => {
+  test('by charge refunds all that is left', async () => {
+    const { id: charge } = await charged();
+    await stripe.refunds.create({ charge, amount: 300 });
+    const rest = await stripe.refunds.create({ charge, reason: 'requested_by_customer' });
+    expect(rest).toMatchObject({
+      object: 'refund',
+      amount: 700,
+      charge,
+      currency: 'usd',
+      payment_intent: null,
+      reason: 'requested_by_customer',
+      status: 'succeeded',
+    });
+    expect(await stripe.charges.retrieve(charge)).toMatchObject({
+      amount_refunded: 1000,
+      refunded: true,
+    });
+    expect(await refusal(stripe.refunds.create({ charge }))).toMatchObject({
+      statusCode: 400,
+      code: 'charge_already_refunded',
+    });
+  });
+
+  test('by payment intent refunds its charge, and never more than was captured', async () => {
+    const { id } = await paid({ capture_method: 'manual' });
+    await stripe.paymentIntents.capture(id, { amount_to_capture: 400 });
+    const error = await refusal(stripe.refunds.create({ payment_intent: id, amount: 401 }));
+    expect(error).toMatchObject({ statusCode: 400, param: 'amount' });
+    expect(error.message).toMatch(/4\.01 USD.*4\.00 USD/);
+    const refund = await stripe.refunds.create({
+      payment_intent: id,
+      metadata: { why: 'broken' },
+      expand: ['charge', 'payment_intent'],
+    });
+    expect(refund).toMatchObject({
+      amount: 400,
+      charge: { object: 'charge', amount_refunded: 400, refunded: true },
+      payment_intent: { id, status: 'succeeded' },
+      metadata: { why: 'broken' },
+    });
+  });
+
+  test('a payment that was not captured is released, not refunded', async () => {
+    const { id, latest_charge } = await paid({ capture_method: 'manual' });
+    expect(await refusal(stripe.refunds.create({ payment_intent: id }))).toMatchObject({
+      code: 'payment_intent_unexpected_state',
+    });
+    expect(await refusal(stripe.refunds.create({ charge: latest_charge as string }))).toMatchObject(
+      { code: 'charge_not_refundable' },
+    );
+  });
+
+  test.each([
+    [{}, 'parameter_missing', 'charge'],
+    [{ charge: 'ch_nobody' }, 'resource_missing', 'charge'],
+    [{ payment_intent: 'pi_nobody' }, 'resource_missing', 'payment_intent'],
+    [{ charge: 'ch_nobody', amount: 0 }, 'amount_too_small', 'amount'],
+    [
+      { charge: 'ch_nobody', refund_application_fee: true },
+      'parameter_unknown',
+      'refund_application_fee',
+    ],
+  ])('%j is refused with %s', async (params, code, param) => {
+    const error = await refusal(stripe.refunds.create(params));
+    expect(error).toMatchObject({ statusCode: 400, code, param });
+  });
+
+  test('where the acquirer refuses, the refund has failed and what it took can be refunded', async () => {
+    const { id: charge } = await charged();
+    jest.spyOn(acquirer, 'refund').mockResolvedValueOnce({
+      outcome: 'declined',
+      code: 'refund_refused',
+      declineCode: null,
+      message: 'No.',
+    });
+    const failed = await stripe.refunds.create({ charge, amount: 600 });
+    expect(failed).toMatchObject({ status: 'failed', failure_reason: 'declined' });
+    expect(await stripe.refunds.create({ charge })).toMatchObject({ amount: 1000 });
+  });
+});
+
+describe('at the same moment', () => {
+  /** Sees every answer: the SDK would repeat what ends in a 500. */
+  let once: Stripe;
+
+  beforeAll(() => {
+    once = app.stripe({ maxNetworkRetries: 0 });
+    acquirer.latencyMs = 20;
+  });
+
+  afterAll(() => {
+    acquirer.latencyMs = 0;
+  });
+
+  test.each([
+    ['charge', () => charged().then(({ id }) => ({ charge: id }))],
+    ['payment intent', () => paid().then(({ id }) => ({ payment_intent: id }))],
+  ])(
+    'twenty partial refunds of one %s with keys of their own never exceed it',
+    async (_n, make) => {
+      const target = await make();
+      const before = await acquirer.balance(account, 'usd');
+      const outcomes = await Promise.allSettled(
+        Array.from({ length: 20 }, () => once.refunds.create({ ...target, amount: 90 })),
+      );
+      expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(11);
+      for (const outcome of outcomes) {
+        if (outcome.status === 'rejected')
+          expect(outcome.reason).toMatchObject({ param: 'amount' });
+      }
+      expect(await acquirer.balance(account, 'usd')).toBe(before - 990);
+      const { data } = await stripe.refunds.list({ ...target, limit: 100 });
+      expect(data.map(({ amount }) => amount)).toEqual(Array.from({ length: 11 }, () => 90));
+    },
+  );
+
+  test('refunds of all that is left beside partial ones take each cent once', async () => {
+    const amount = fc.option(fc.integer({ min: 1, max: 600 }), { nil: undefined });
+    await fc.assert(
+      fc.asyncProperty(fc.array(amount, { minLength: 2, maxLength: 8 }), async (amounts) => {
+        const { id: charge } = await charged();
+        const before = await acquirer.balance(account, 'usd');
+        const outcomes = await Promise.allSettled(
+          amounts.map((wanted) => once.refunds.create({ charge, amount: wanted })),
+        );
+        const refunded = outcomes.reduce(
+          (sum, one) => sum + (one.status === 'fulfilled' ? one.value.amount : 0),
+          0,
+        );
+        const { amount_refunded } = await stripe.charges.retrieve(charge);
+        expect(refunded).toBeLessThanOrEqual(1000);
+        expect(amount_refunded).toBe(refunded);
+        expect(await acquirer.balance(account, 'usd')).toBe(before - refunded);
+        if (amounts.includes(undefined)) expect(refunded).toBe(1000);
+        for (const one of outcomes) {
+          if (one.status === 'rejected') expect(one.reason).toMatchObject({ statusCode: 400 });
+        }
+      }),
+      { numRuns: 15 },
+    );
+  });
+
+  test('R12 a lost reply leaves a refund pending, counted, and the same key settles it once', async () => {
+    const { id: charge } = await charged();
+    const before = await acquirer.balance(account, 'usd');
+    const real = acquirer.refund.bind(acquirer);
+    jest.spyOn(acquirer, 'refund').mockImplementationOnce(async (...order) => {
+      await real(...order);
+      throw new Error('the reply was lost');
+    });
+    const send = () =>
+      stripe.refunds.create(
+        { charge, amount: 600 },
+        { idempotencyKey: 'lost refund', maxNetworkRetries: 0 },
+      );
+    expect(await refusal(send())).toMatchObject({ statusCode: 503 });
+    const [pending] = (await stripe.refunds.list({ charge })).data;
+    expect(pending).toMatchObject({ status: 'pending', pending_reason: 'processing' });
+    expect(await refusal(stripe.refunds.create({ charge, amount: 401 }))).toMatchObject({
+      param: 'amount',
+    });
+    expect(await send()).toMatchObject({ id: pending?.id, status: 'succeeded', amount: 600 });
+    expect(await acquirer.balance(account, 'usd')).toBe(before - 600);
+  });
+});
+
+test('update changes metadata alone', async () => {
+  const { id: charge } = await charged();
+  const { id } = await stripe.refunds.create({ charge, metadata: { a: '1' } });
+  const updated = await stripe.refunds.update(id, { metadata: { b: '2' } });
+  expect(updated).toMatchObject({ id, metadata: { a: '1', b: '2' } });
+  expect(await stripe.refunds.retrieve(id)).toEqual(
+    expect.objectContaining({ ...updated, lastResponse: expect.anything() }),
+  );
+  expect(await refusal(stripe.refunds.update(id, { amount: 1 } as never))).toMatchObject({
+    code: 'parameter_unknown',
+  });
+});
+
+describe('cancel', () => {
+  test('a refund that took place cannot be cancelled', async () => {
+    const { id: charge } = await charged();
+    const { id } = await stripe.refunds.create({ charge });
+    const error = await refusal(stripe.refunds.cancel(id));
+    expect(error).toMatchObject({ statusCode: 400, code: 'status_transition_invalid' });
+    expect(error.message).toContain('succeeded');
+  });
+
+  test('one that waits for somebody to act is cancelled once, and its amount is free again', async () => {
+    const { id: charge } = await charged();
+    const { id } = await stripe.refunds.create({ charge, amount: 400 });
+    const tenant = { account, livemode: false };
+    await app.app.get(RefundsRepository).update(tenant, id, { status: 'requires_action' });
+    const outcomes = await Promise.allSettled([
+      stripe.refunds.cancel(id),
+      stripe.refunds.cancel(id),
+    ]);
+    expect(outcomes.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
+    expect((await stripe.refunds.retrieve(id)).status).toBe('canceled');
+    expect((await stripe.charges.retrieve(charge)).amount_refunded).toBe(0);
+  });
+});
+
+test('lists are by charge and by payment intent, newest first', async () => {
+  const { id: payment_intent, latest_charge } = await paid();
+  const ids: string[] = [];
+  for (let i = 0; i < 3; i += 1) {
+    ids.unshift((await stripe.refunds.create({ payment_intent, amount: 10 })).id);
+  }
+  for (const filter of [{ payment_intent }, { charge: latest_charge as string }]) {
+    const { data } = await stripe.refunds.list({ ...filter, expand: ['data.charge'] });
+    expect(data.map(({ id }) => id)).toEqual(ids);
+    expect(data[0]?.charge).toMatchObject({ object: 'charge', amount_refunded: 30 });
+  }
+});
+
+test('another account, and the other mode, see and refund nothing', async () => {
+  const { id: payment_intent, latest_charge } = await paid();
+  const { id } = await stripe.refunds.create({ payment_intent, amount: 10 });
+  for (const [name, livemode] of [
+    ['other', false],
+    ['shop', true],
+  ] as const) {
+    const theirs = app.stripe({ apiKey: await app.createKey(name, livemode) });
+    for (const call of [
+      () => theirs.refunds.retrieve(id),
+      () => theirs.refunds.update(id, { metadata: { mine: 'yes' } }),
+      () => theirs.refunds.cancel(id),
+    ]) {
+      expect(await refusal(call())).toMatchObject({ statusCode: 404, code: 'resource_missing' });
+    }
+    for (const target of [{ payment_intent }, { charge: latest_charge as string }]) {
+      expect(await refusal(theirs.refunds.create(target))).toMatchObject({
+        statusCode: 400,
+        code: 'resource_missing',
+      });
+    }
+    expect((await theirs.refunds.list()).data).toEqual([]);
+  }
+});
