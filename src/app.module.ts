@@ -1,5 +1,5 @@
 import { type DynamicModule, Module } from '@nestjs/common';
-import { AccountsModule, principalOf } from './accounts';
+import { AccountsModule, principalOf, runAs } from './accounts';
 import { CustomersModule } from './customers';
 import { DatabaseModule } from './database';
 import { GatewayModule } from './gateway';
@@ -56,6 +56,9 @@ function idempotencyOptions(settings: Settings): IdempotencyOptions {
     ttlSeconds: settings.IDEMPOTENCY_TTL_SECONDS,
     remoteDeadlineMs: settings.IDEMPOTENCY_REMOTE_DEADLINE_MS,
     idleTransactionTimeoutMs: settings.IDEMPOTENCY_IDLE_TRANSACTION_TIMEOUT_MS,
+    // In process alone: what arrives on a socket never runs inside it.
+    runAs: ({ account, mode }, work) =>
+      runAs({ account, livemode: mode === 'live', apiKey: 'recovery' }, work),
     maxWaitSeconds: settings.IDEMPOTENCY_MAX_WAIT_SECONDS,
     maxWaiters: settings.IDEMPOTENCY_MAX_WAITERS,
     requestId: (request: HttpRequest & { id?: string }) => request.id ?? '',

@@ -18,7 +18,7 @@ export async function createApplication(settings: Settings): Promise<NestFastify
       requestTimeout: REQUEST_TIMEOUT_MS,
     }),
     // Errors of the start are told by the process, as one sentence.
-    { logger: new Log(settings.LOG_LEVEL), abortOnError: false, bodyParser: false },
+    { logger: new Log(settings.LOG_LEVEL), abortOnError: false, bodyParser: false, rawBody: true },
   );
   configureWire(app, {
     bodyLimitBytes: settings.BODY_LIMIT_BYTES,

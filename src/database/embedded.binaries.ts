@@ -2,8 +2,10 @@
  * Where the PostgreSQL that came with `npm ci` sits, as whom it may run, and what has to be put in
  * place before that user can run it.
  */
+import { spawnSync } from 'node:child_process';
 import {
   accessSync,
+  chmodSync,
   constants,
   cpSync,
   existsSync,
@@ -62,7 +64,7 @@ export function isReachable(path: string, user: RunAs | undefined): boolean {
  */
 export function locateBinaries(dataDir: string, user: RunAs | undefined): string {
   const packageDir = installedPackage();
-  if (isReachable(join(packageDir, 'native', 'bin'), user)) {
+  if (isReachable(join(packageDir, 'native', 'bin', 'postgres'), user)) {
     const missing = missingLinks(packageDir);
     if (missing.length === 0) return join(packageDir, 'native');
     if (isWritable(join(packageDir, 'native', 'lib'))) {
@@ -130,9 +132,14 @@ function copyOf(packageDir: string, parent: string): string {
   const place = join(parent, `postgresql-${version}`);
   if (!existsSync(place)) {
     const draft = `${place}.${process.pid}`;
-    mkdirSync(parent, { recursive: true, mode: 0o755 });
+    if (!existsSync(parent)) {
+      mkdirSync(parent, { recursive: true });
+      chmodSync(parent, 0o755);
+    }
     cpSync(packageDir, draft, { recursive: true, verbatimSymlinks: true });
     createLinks(missingLinks(draft));
+    // Root's umask may have closed what it installed to everybody else.
+    spawnSync('chmod', ['-R', 'a+rX', draft]);
     try {
       renameSync(draft, place);
     } catch (error) {

@@ -76,8 +76,9 @@ export class AcquirerStore {
 
   constructor(url: string) {
     this.pool = new Pool({ connectionString: url, max: 2, application_name: 'sandbox-acquirer' });
-    // An idle connection that breaks is replaced by the next call; unheard, it would end the process.
+    // A connection that breaks is replaced by the next call; unheard, it would end the process.
     this.pool.on('error', () => undefined);
+    this.pool.on('connect', (client) => client.on('error', () => undefined));
   }
 
   /** Creates what is missing. Safe while other processes do the same. */

@@ -14,7 +14,7 @@ import type {
   ResolvedOptions,
 } from './idempotency.options';
 import type { KeyId, KeyRow, StoredRequest } from './key.store';
-import { CommitFailed, CommitInDoubt, isConnectionLost } from './transaction';
+import { CommitInDoubt, isWorthRepeating } from './transaction';
 
 /** One request to an idempotent endpoint, as this module sees it. */
 export interface Call {
@@ -110,18 +110,13 @@ export function reusedBy(row: KeyRow, call: Call): IdempotencyKeyReusedError {
   return new IdempotencyKeyReusedError(names, row.operation, row.originalRequest);
 }
 
-/** PostgreSQL asks for another try: serialization failure, deadlock. */
-const TRY_AGAIN = new Set(['40001', '40P01']);
-
 /** What a failure of the store means to the client. */
 export function asIdempotencyError(failure: unknown): IdempotencyError {
   if (failure instanceof IdempotencyError) return failure;
   if (failure instanceof CommitInDoubt) {
     return new IdempotencyOutcomeUnknownError({ cause: failure });
   }
-  const cause = failure instanceof CommitFailed ? failure.cause : undefined;
-  const again = TRY_AGAIN.has(String((cause as { code?: unknown } | undefined)?.code));
-  return again || isConnectionLost(failure)
+  return isWorthRepeating(failure)
     ? new IdempotencyStoreUnavailableError({ cause: failure })
     : new IdempotencyCommitFailedError({ cause: failure });
 }

@@ -6,7 +6,7 @@ import type { Answer } from './idempotency.options';
 import { assertStorable, type OutgoingAnswer } from './exchange';
 import { IdempotencyError, IdempotencyStoreUnavailableError } from './idempotency.errors';
 import type { Fence, KeyId, KeyStore, StoredRequest } from './key.store';
-import { isConnectionLost, type Transaction } from './transaction';
+import { isWorthRepeating, type Transaction } from './transaction';
 
 /** How the handler ended, beside what is on its way out. */
 export interface HandlerEnd {
@@ -122,5 +122,5 @@ export class KeylessAttempt implements Attempt {
 export function rethrowOwn(error: unknown): void {
   if (error instanceof IdempotencyError) throw error;
   // Everything was rolled back, so this is worth retrying: never a bare 500.
-  if (isConnectionLost(error)) throw new IdempotencyStoreUnavailableError({ cause: error });
+  if (isWorthRepeating(error)) throw new IdempotencyStoreUnavailableError({ cause: error });
 }

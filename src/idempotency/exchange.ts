@@ -27,7 +27,10 @@ export class Exchange {
   /** Set for a phased endpoint, for `@Phases()`. */
   phases?: Phases;
   #entered = false;
+  #ended = false;
+  #left = false;
   #seal: Seal = passing;
+  #giveUp: () => Promise<void> = () => Promise.resolve();
 
   /** Whether the handler itself was reached: what pipes refuse is not stored (R14). */
   get entered(): boolean {
@@ -39,9 +42,20 @@ export class Exchange {
     this.#entered = true;
   }
 
-  /** From now on `seal` has the last word on the answer. */
-  sealWith(seal: Seal): void {
+  /** Whether the answer is out, by whoever: nothing that is begun now would be sealed. */
+  get left(): boolean {
+    return this.#left;
+  }
+
+  /** Called when the handler's part of the pipeline is over. */
+  end(): void {
+    this.#ended = true;
+  }
+
+  /** From now on `seal` has the last word on the answer; `giveUp` ends what waits for it. */
+  sealWith(seal: Seal, giveUp: () => Promise<void>): void {
     this.#seal = seal;
+    this.#giveUp = giveUp;
   }
 
   /** This goes out, whatever the rest of the pipeline makes. */
@@ -49,15 +63,26 @@ export class Exchange {
     this.#seal = () => Promise.resolve(answer);
   }
 
-  /** The answer goes out as it is. */
-  passOn(): void {
+  /** What waits for the answer ends without it: whatever goes out now goes out as it is. */
+  giveUp(): Promise<void> {
+    const giveUp = this.#giveUp;
+    this.#giveUp = () => Promise.resolve();
     this.#seal = passing;
+    this.#entered = false;
+    this.#ended = false;
+    return giveUp();
+  }
+
+  /** NestJS may send nothing to a client that left after the handler's observable had ended. */
+  clientLeft(): void {
+    if (this.#ended && !this.#left) void this.giveUp();
   }
 
   /** Gives the answer to the seal, once: an error page sent after a failed send passes as it is. */
   leave(outgoing: OutgoingAnswer): Promise<Answer> {
     const seal = this.#seal;
     this.#seal = passing;
+    this.#left = true;
     return seal(outgoing);
   }
 
@@ -77,6 +102,9 @@ export const currentExchange = (): Exchange | undefined => running.getStore();
 
 /** The exchange of a request, when its endpoint is idempotent and it went through the interceptor. */
 export const exchangeOf = (request: object): Exchange | undefined => exchanges.get(request);
+
+/** RFC 9110, 8.6: these have no body, and say no length. */
+const WITHOUT_BODY = new Set([204, 304]);
 
 /** Headers that describe a body: they go when another body is sent in its place. */
 const OF_THE_BODY = /^(content-.*|etag|last-modified|location|link|set-cookie)$/;
@@ -100,13 +128,21 @@ export class AnswerGate implements OnModuleInit {
       });
   }
 
-  /** Opens the exchange of this request: from here on its answer passes through it. */
-  open(request: HttpRequest, response: object): Exchange {
+  /**
+   * Opens the exchange of this request: from here on its answer passes through it. An interceptor
+   * outside of ours that tries again comes here again: what its first try left open is given up.
+   */
+  async open(request: HttpRequest, response: object): Promise<Exchange> {
+    const earlier = exchanges.get(request);
+    if (earlier) {
+      await earlier.giveUp();
+      return earlier;
+    }
     const exchange = new Exchange();
     exchanges.set(request, exchange);
-    if (this.host.httpAdapter.getType() !== 'fastify') {
-      holdNodeResponse(exchange, response as ServerResponse);
-    }
+    const raw = (response as { raw?: ServerResponse }).raw ?? (response as ServerResponse);
+    raw.once('close', () => exchange.clientLeft());
+    if (this.host.httpAdapter.getType() !== 'fastify') holdNodeResponse(exchange, raw);
     return exchange;
   }
 }
@@ -127,7 +163,7 @@ async function leaveFastify(exchange: Exchange, reply: FastifyReply, payload: un
     }
   }
   reply.code(answer.status);
-  for (const [name, value] of Object.entries(answer.headers)) reply.header(name, value);
+  for (const [name, value] of changed(answer, outgoing)) reply.header(name, value);
   return answer.body === outgoing.body ? payload : answer.body;
 }
 
@@ -166,14 +202,27 @@ function holdNodeResponse(exchange: Exchange, response: ServerResponse): void {
           }
         }
         response.statusCode = answer.status;
-        for (const [name, value] of Object.entries(answer.headers)) response.setHeader(name, value);
-        response.setHeader('content-length', answer.body.length);
+        for (const [name, value] of changed(answer, outgoing)) response.setHeader(name, value);
+        if (!WITHOUT_BODY.has(answer.status)) {
+          response.setHeader('content-length', answer.body.length);
+        }
         return response.end(answer.body);
       },
       (error: Error) => response.destroy(error),
     );
     return response;
   }) as typeof response.end;
+}
+
+/**
+ * The headers to set. One that stands there already is left alone: cookies are several, and would
+ * be sent twice or run into one.
+ */
+function changed(answer: Answer, outgoing: OutgoingAnswer): [string, string][] {
+  const same = answer.body === outgoing.body;
+  return Object.entries(answer.headers).filter(
+    ([name, value]) => !same || outgoing.headers[name] !== value,
+  );
 }
 
 function flat(headers: object): Record<string, string> {
@@ -186,11 +235,20 @@ function flat(headers: object): Record<string, string> {
 
 /** @throws IdempotencyAnswerUnstorableError for what cannot be kept; hands back anything else (R16) */
 export function refuseStreams<T>(value: T): T {
-  const { pipe, getStream } = (value ?? {}) as { pipe?: unknown; getStream?: unknown };
-  if (typeof pipe === 'function' || typeof getStream === 'function') {
+  if (typeof value === 'object' && value !== null && isStream(value)) {
     throw new IdempotencyAnswerUnstorableError('a stream');
   }
   return value;
+}
+
+/** Everything that NestJS sends piece by piece. */
+function isStream(value: object): boolean {
+  const { pipe, getStream, getReader } = value as Record<string, unknown>;
+  return (
+    [pipe, getStream, getReader].some((method) => typeof method === 'function') ||
+    Symbol.asyncIterator in value ||
+    value instanceof Response
+  );
 }
 
 /** The error of an answer that cannot be kept (R16). */

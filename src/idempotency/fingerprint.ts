@@ -106,18 +106,18 @@ function digests(request: HttpRequest, headers: readonly string[]): Record<strin
   for (const name of headers) {
     parts.push([`(header ${name})`, String(request.headers[name.toLowerCase()] ?? '')]);
   }
-  const members =
-    typeof body === 'object' && body !== null && !Array.isArray(body) && !ArrayBuffer.isView(body)
-      ? Object.entries(body).filter(([, value]) => value !== undefined)
-      : body === undefined || body === null
-        ? []
-        : [['(body)', body] as [string, unknown]];
-  for (const [name, value] of members.slice(0, MAX_NAMED_PARAMETERS)) {
-    parts.push([name.slice(0, 64), canonicalJson(value, 1)]);
-  }
-  if (members.length > MAX_NAMED_PARAMETERS) {
-    const rest = members.slice(MAX_NAMED_PARAMETERS).map(([name, value]) => [name, value]);
-    parts.push(['other parameters', canonicalJson(rest, 0)]);
+  const named = typeof body === 'object' && body !== null && !Array.isArray(body);
+  if (named && !ArrayBuffer.isView(body)) {
+    const members = Object.entries(body).filter(([, value]) => value !== undefined);
+    for (const [name, value] of members.slice(0, MAX_NAMED_PARAMETERS)) {
+      parts.push([forPeople(name), canonicalJson(value, 1)]);
+    }
+    const rest = Object.fromEntries(members.slice(MAX_NAMED_PARAMETERS));
+    if (members.length > MAX_NAMED_PARAMETERS) {
+      parts.push(['other parameters', canonicalJson(rest, 0)]);
+    }
+  } else if (body !== undefined && body !== null) {
+    parts.push(['(body)', canonicalJson(body, 0)]);
   }
   // fromEntries: a parameter may be called `__proto__`
   return Object.fromEntries(
@@ -128,14 +128,32 @@ function digests(request: HttpRequest, headers: readonly string[]): Record<strin
   );
 }
 
+/** What a message and a column of text can hold: no control characters, no half of a letter. */
+function forPeople(name: string): string {
+  return name.slice(0, 64).replace(/[\p{Cc}\p{Cs}]/gu, '\ufffd');
+}
+
 /** The actual path, and the query as sorted pairs: repeated names keep their order. */
 function target(request: HttpRequest): { path: string; query: [string, string][] } {
   const url = request.originalUrl ?? request.url;
   const mark = url.indexOf('?');
   if (mark < 0) return { path: url, query: [] };
-  const search = new URLSearchParams(url.slice(mark + 1));
-  search.sort();
-  return { path: url.slice(0, mark), query: [...search.entries()] };
+  const pairs = url
+    .slice(mark + 1)
+    .split('&')
+    .filter((pair) => pair !== '')
+    .map((pair): [string, string] => {
+      const [name = '', ...value] = pair.split('=');
+      return [bytesOf(name), bytesOf(value.join('='))];
+    });
+  return { path: url.slice(0, mark), query: pairs.toSorted(([a], [b]) => (a < b ? -1 : +(a > b))) };
+}
+
+/** One character for each byte: to decode as UTF-8 would make all bytes that are not the same. */
+function bytesOf(escaped: string): string {
+  return escaped
+    .replaceAll('+', ' ')
+    .replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
 }
 
 /** A form and a JSON body of the same meaning are different requests. */

@@ -78,7 +78,7 @@ export class IdempotencyKeyInUseError extends IdempotencyError {
   }
 }
 
-/** The store could not be reached before the handler ran, or refused the commit: nothing happened. */
+/** The database could not be reached, or asked for another try: nothing happened. */
 export class IdempotencyStoreUnavailableError extends IdempotencyError {
   readonly code = 'idempotency_store_unavailable';
   readonly status = 503;
@@ -87,8 +87,8 @@ export class IdempotencyStoreUnavailableError extends IdempotencyError {
 
   constructor(options?: ErrorOptions) {
     super(
-      'The database could not be reached, and nothing was done. Send the same request again with ' +
-        'the same Idempotency-Key.',
+      'The database could not take this request now, and nothing was done. Send the same request ' +
+        'again with the same Idempotency-Key.',
       options,
     );
   }

@@ -11,7 +11,7 @@ import {
   Logger,
   type NestInterceptor,
 } from '@nestjs/common';
-import { finalize, map, type Observable, of, tap, throwIfEmpty } from 'rxjs';
+import { EMPTY, finalize, map, Observable, of, tap, throwIfEmpty } from 'rxjs';
 import {
   asIdempotencyError,
   type Call,
@@ -47,6 +47,7 @@ import { idempotentOptionsOf } from './idempotent.decorator';
 import { AnsweredByAnother, Fenced, type KeyId, type KeyRow, KeyStore, scopeOf } from './key.store';
 import { PhasedAttempt } from './phases';
 import { newFence } from './postgres-key.store';
+import { recordRequest } from './recorded-request';
 import { CommitInDoubt, type Transaction } from './transaction';
 import { WaitingRoom } from './waiting-room';
 
@@ -78,12 +79,18 @@ export class IdempotencyInterceptor implements NestInterceptor {
     if (!endpoint || WITHOUT_EFFECT.has(http.method)) return next.handle();
 
     const requestId = this.options.requestId(http);
-    const exchange = this.gate.open(http, context.switchToHttp().getResponse<object>());
+    const exchange = await this.gate.open(http, context.switchToHttp().getResponse<object>());
     let call: Call | undefined;
     try {
       call = this.read(http, endpoint, requestId);
       const verdict = await this.admit(call);
-      if ('attempt' in verdict) return this.run(call, verdict.attempt, exchange, next);
+      if ('attempt' in verdict) {
+        if (!exchange.left) return this.run(call, verdict.attempt, exchange, next);
+        // An interceptor outside of ours ran out of patience, and will not subscribe any more.
+        await verdict.attempt.abandon();
+        this.freed(call);
+        return EMPTY;
+      }
       exchange.answerWith(replayOf(verdict.replay, call));
     } catch (error) {
       exchange.answerWith(this.refuse(error, call ?? { http, requestId }));
@@ -105,6 +112,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
       fingerprint: fingerprintOf(http, endpoint.headers),
       originalRequest: requestId,
       ttlSeconds: endpoint.ttl ?? ttlSeconds,
+      recorded: endpoint.phased ? recordRequest(http, endpoint.headers) : undefined,
     };
     return {
       id: key === undefined ? undefined : { ...scope, key },
@@ -203,27 +211,29 @@ export class IdempotencyInterceptor implements NestInterceptor {
     let ended = false;
     let thrown: unknown;
     if (attempt instanceof PhasedAttempt) exchange.phases = attempt;
-    exchange.sealWith((outgoing) =>
-      this.seal(call, attempt, outgoing, { entered: exchange.entered, error: thrown }),
+    exchange.sealWith(
+      (outgoing) =>
+        this.seal(call, attempt, outgoing, { entered: exchange.entered, error: thrown }),
+      () => attempt.abandon().then(() => this.freed(call)),
     );
     const end = (error?: unknown) => {
       ended = true;
       thrown = error;
+      exchange.end();
     };
     const giveUp = () => {
-      if (ended) return;
       // NestJS sends nothing to a client that is gone, so nothing would be sealed.
-      exchange.passOn();
-      void attempt.abandon().then(() => this.freed(call));
+      if (!ended) void exchange.giveUp();
     };
-    return exchange
-      .run(() => attempt.run(() => next.handle()))
-      .pipe(
-        throwIfEmpty(() => new IdempotencyAnswerUnstorableError('an empty observable')),
-        map(refuseStreams),
-        tap({ error: end, complete: end }),
-        finalize(giveUp),
-      );
+    const within = <T>(work: () => T): T => exchange.run(() => attempt.run(work));
+    const handled = within(() => next.handle());
+    // Subscribed to within as well: only then does an observable that the handler returns work there.
+    return new Observable((subscriber) => within(() => handled.subscribe(subscriber))).pipe(
+      throwIfEmpty(() => new IdempotencyAnswerUnstorableError('an empty observable')),
+      map(refuseStreams),
+      tap({ error: end, complete: end }),
+      finalize(giveUp),
+    );
   }
 
   /** The last word on an answer: commit and send it, or send what must be sent instead. */
@@ -273,9 +283,11 @@ export class IdempotencyInterceptor implements NestInterceptor {
     }
     if (row?.answer && !row.expired) return replayOf(row, call);
     // Rolled back, and no row of ours: nothing happened. With one, the other side may have acted.
-    throw outcome === 'rolled back' && (!row || row.expired)
-      ? new IdempotencyStoreUnavailableError({ cause: failure })
-      : new IdempotencyOutcomeUnknownError({ cause: failure });
+    if (outcome === 'rolled back' && (!row || row.expired)) {
+      throw new IdempotencyStoreUnavailableError({ cause: failure });
+    }
+    await this.store.endLease(id, attempt.fence).catch(() => undefined);
+    throw new IdempotencyOutcomeUnknownError({ cause: failure });
   }
 
   /** Duplicates that wait in this process get the answer without asking the database. */

@@ -22,6 +22,8 @@ import { idempotentOptionsOf } from './idempotent.decorator';
 import { KeyStore } from './key.store';
 import { PostgresKeyStore } from './postgres-key.store';
 import { PurgeJob } from './purge.job';
+import { RecoveryJob } from './recovery.job';
+import { RecoveryTimer } from './recovery.timer';
 import { joinAmbientTransaction } from './transaction';
 import { WaitingRoom } from './waiting-room';
 
@@ -48,9 +50,11 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } =
     AnswerGate,
     IdempotencyKeys,
     PurgeJob,
+    RecoveryJob,
+    RecoveryTimer,
     { provide: APP_INTERCEPTOR, useClass: IdempotencyInterceptor },
   ],
-  exports: [IdempotencyKeys, PurgeJob],
+  exports: [IdempotencyKeys, PurgeJob, RecoveryJob],
 })
 export class IdempotencyModule extends ConfigurableModuleClass implements OnModuleInit {
   constructor(

@@ -18,6 +18,8 @@ export interface HttpRequest {
   readonly originalUrl?: string;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly body?: unknown;
+  /** The bytes of the body, on an application with `rawBody: true`. */
+  readonly rawBody?: Buffer;
   /** Fastify keeps Node's request here; Express's request is Node's. */
   readonly raw?: IncomingMessage;
   readonly rawHeaders?: readonly string[];
@@ -55,13 +57,24 @@ export interface IdempotencyOptions {
   readonly maxWaitSeconds?: number;
   /** How many requests of this process may wait at once, 0 to 100,000 (R8). Default 1,000. */
   readonly maxWaiters?: number;
+  /**
+   * Runs `work` as this account, for requests that recovery sends again (R19): the guard must accept
+   * what this leaves in the async context, and nothing like it from a socket. Without it recovery is
+   * off, and an abandoned request waits for its client.
+   */
+  readonly runAs?: <T>(scope: Required<Scope>, work: () => Promise<T>) => Promise<T>;
+  /** How often this process looks for abandoned requests, ms, 0 (never) to 3,600,000. Default 2,000. */
+  readonly recoveryIntervalMs?: number;
+  /** Age at which recovery leaves a request that keeps failing to a person, s, 1 to 2,592,000. Default 86,400. */
+  readonly parkAfterSeconds?: number;
   /** Names a request in `Request-Id` and `Original-Request` (R17). Default: a random UUID. */
   readonly requestId?: (request: HttpRequest) => string;
   /** Turns this module's own errors into bytes. Default: RFC 9457 problem details. */
   readonly formatError?: (error: IdempotencyError, request: HttpRequest) => Answer;
   /**
-   * Answer headers that are stored and replayed beside `Content-Type`, `Content-Language`,
-   * `Location` and `Link` (R15). `Set-Cookie` and hop-by-hop headers are refused.
+   * Answer headers that are stored and replayed beside `Content-Type`, `-Encoding`, `-Language`,
+   * `-Disposition`, `ETag`, `Location` and `Link` (R15). `Set-Cookie` and hop-by-hop headers are
+   * refused.
    */
   readonly storedHeaders?: readonly string[];
 }
@@ -82,7 +95,15 @@ export interface IdempotentOptions {
 export type ResolvedOptions = Required<IdempotencyOptions>;
 export const RESOLVED_OPTIONS = Symbol('RESOLVED_OPTIONS');
 
-const STORED_HEADERS = ['content-type', 'content-language', 'location', 'link'];
+const STORED_HEADERS = [
+  'content-type',
+  'content-encoding',
+  'content-language',
+  'content-disposition',
+  'etag',
+  'location',
+  'link',
+];
 const NEVER_STORED = new Set(
   (
     'set-cookie connection keep-alive proxy-authenticate proxy-authorization te trailer ' +
@@ -120,6 +141,9 @@ export function resolveOptions(options: IdempotencyOptions): ResolvedOptions {
     idleTransactionTimeoutMs: bounded('idleTransactionTimeoutMs', 10_000, 100, 600_000),
     maxWaitSeconds: bounded('maxWaitSeconds', 30, 0, 300),
     maxWaiters: bounded('maxWaiters', 1_000, 0, 100_000),
+    runAs: options.runAs ?? ((_scope, work) => work()),
+    recoveryIntervalMs: options.runAs ? bounded('recoveryIntervalMs', 2_000, 0, 3_600_000) : 0,
+    parkAfterSeconds: bounded('parkAfterSeconds', 86_400, 1, 2_592_000),
     requestId: options.requestId ?? (() => randomUUID()),
     formatError: options.formatError ?? problemDetails,
     storedHeaders: [...STORED_HEADERS, ...storedHeaders],

@@ -17,6 +17,9 @@ export function Idempotent(options: IdempotentOptions = {}): MethodDecorator {
   if (ttl !== undefined && (!Number.isInteger(ttl) || ttl < 60 || ttl > 2_592_000)) {
     throw new Error(`@Idempotent({ ttl: ${ttl} }): ttl is in seconds, from 60 to 2592000.`);
   }
+  const secret = (options.headers ?? []).find((name) => /^(authorization|cookie)$/i.test(name));
+  if (secret)
+    throw new Error(`@Idempotent({ headers: ['${secret}'] }): credentials are not stored.`);
   return (_target, _name, descriptor: PropertyDescriptor) => {
     const handler = descriptor.value as (...args: unknown[]) => unknown;
     // Pipes and inner interceptors run after ours and may refuse the request with the same kinds of

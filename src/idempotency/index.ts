@@ -14,4 +14,5 @@ export type { RemoteOptions } from './phases';
 export { IdempotencyKeyEntity } from './key.entity';
 export { CreateIdempotencyKeys1764000000000 } from './key.migration';
 export { PurgeJob } from './purge.job';
+export { RecoveryJob, type RecoveryReport } from './recovery.job';
 export { isConnectionLost, outsideTransaction } from './transaction';

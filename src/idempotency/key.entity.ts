@@ -1,6 +1,15 @@
 /** A key, the request it stands for, and the answer it has: one row (protocol: "Storage facts"). */
-import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
+import type { RecordedRequest } from './recorded-request';
+import { Check, Column, Entity, Index, PrimaryColumn } from 'typeorm';
 
+// Named here too, or a migration that TypeORM generates would drop it.
+@Check(
+  'idempotency_keys_state',
+  `(status IS NOT NULL AND headers IS NOT NULL AND body IS NOT NULL
+      AND lease_until IS NULL AND request IS NULL AND parked_at IS NULL)
+    OR (status IS NULL AND headers IS NULL AND body IS NULL
+      AND lease_until IS NOT NULL AND request IS NOT NULL)`,
+)
 @Entity({ name: 'idempotency_keys' })
 export class IdempotencyKeyEntity {
   /** The scope (R3). Account first, so that the table shards by tenant. */
@@ -67,6 +76,19 @@ export class IdempotencyKeyEntity {
   expiresAt: Date;
 
   /** Until when the owner of an unfinished row has it (R11); null once finished. */
+  @Index('idempotency_keys_lease_until', { where: 'lease_until IS NOT NULL' })
   @Column({ name: 'lease_until', type: 'timestamptz', nullable: true })
   leaseUntil: Date | null;
+
+  /** The request of an unfinished phased operation, to be sent again; erased at the finish (R19). */
+  @Column({ type: 'jsonb', nullable: true })
+  request: RecordedRequest | null;
+
+  /** Recovery leaves the row alone until then. */
+  @Column({ name: 'retry_at', type: 'timestamptz', nullable: true })
+  retryAt: Date | null;
+
+  /** Recovery has given the row up, for a person to look at. */
+  @Column({ name: 'parked_at', type: 'timestamptz', nullable: true })
+  parkedAt: Date | null;
 }

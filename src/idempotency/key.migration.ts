@@ -25,14 +25,23 @@ export class CreateIdempotencyKeys1764000000000 implements MigrationInterface {
         created_at          timestamptz NOT NULL,
         expires_at          timestamptz NOT NULL,
         lease_until         timestamptz,
+        request             jsonb,
+        retry_at            timestamptz,
+        parked_at           timestamptz,
         CONSTRAINT idempotency_keys_pkey PRIMARY KEY (account, mode, key),
         -- finished with an answer, or unfinished with a lease: nothing between
         CONSTRAINT idempotency_keys_state CHECK (
-          (status IS NOT NULL AND headers IS NOT NULL AND body IS NOT NULL AND lease_until IS NULL)
-          OR (status IS NULL AND headers IS NULL AND body IS NULL AND lease_until IS NOT NULL)
+          (status IS NOT NULL AND headers IS NOT NULL AND body IS NOT NULL
+            AND lease_until IS NULL AND request IS NULL AND parked_at IS NULL)
+          OR (status IS NULL AND headers IS NULL AND body IS NULL
+            AND lease_until IS NOT NULL AND request IS NOT NULL)
         )
       ) WITH (fillfactor = 80)`);
     await runner.query('CREATE INDEX idempotency_keys_expires_at ON idempotency_keys (expires_at)');
+    // Holds the unfinished rows alone, so that finding abandoned ones costs by their number (R19).
+    await runner.query(`
+      CREATE INDEX idempotency_keys_lease_until ON idempotency_keys (lease_until)
+      WHERE lease_until IS NOT NULL`);
   }
 
   async down(runner: QueryRunner): Promise<void> {

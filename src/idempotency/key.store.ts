@@ -2,6 +2,7 @@
 import type { Fingerprint } from './fingerprint';
 import { IdempotencyScopeMissingError } from './idempotency.errors';
 import type { Answer, HttpRequest, ResolvedOptions, Scope } from './idempotency.options';
+import type { RecordedRequest } from './recorded-request';
 import type { Transaction } from './transaction';
 
 /** A key in its scope. */
@@ -35,10 +36,12 @@ export interface StoredRequest {
   readonly originalRequest: string;
   /** Life of the key, in seconds from the claim (R18). */
   readonly ttlSeconds: number;
+  /** Of a phased operation: the request to send again should its owner crash (R19). */
+  readonly recorded?: RecordedRequest;
 }
 
 /** A row as it was at one moment. Times are judged by the database's clock. */
-export interface KeyRow extends Fence, Omit<StoredRequest, 'ttlSeconds'> {
+export interface KeyRow extends Fence, Omit<StoredRequest, 'ttlSeconds' | 'recorded'> {
   /** The stored answer; nothing while unfinished. */
   readonly answer?: Answer;
   /** Finished and past its life (R5, R18). */
@@ -58,6 +61,28 @@ export interface OpenedKey {
   readonly transaction: Transaction;
   readonly locked: boolean;
   readonly row?: KeyRow;
+}
+
+/** An unfinished key whose owner is gone. */
+export interface AbandonedKey {
+  readonly id: KeyId;
+  readonly attempt: number;
+  readonly originalRequest: string;
+  readonly request: RecordedRequest;
+}
+
+/** What waits for the jobs. Ages by the database's clock, in seconds; 0 where nothing waits. */
+export interface Backlog {
+  /** Unfinished keys, running ones included. */
+  readonly unfinished: number;
+  /** Unfinished keys without an owner. */
+  readonly abandoned: number;
+  /** How long the one that has waited longest past its turn has done so. */
+  readonly recoveryLagSeconds: number;
+  /** Keys that recovery has given up. */
+  readonly parked: number;
+  /** How long the oldest expired key has been expired. */
+  readonly purgeLagSeconds: number;
 }
 
 /** How a commit in doubt ended (R21). */
@@ -122,6 +147,19 @@ export interface KeyStore {
   read(id: KeyId): Promise<{ row?: KeyRow; running: boolean }>;
   /** Finds out what became of a commit in doubt (R21); asks until `patienceMs` are over. */
   settle(id: KeyId, fence: Fence, patienceMs: number): Promise<Settlement>;
+  /** Up to `limit` keys whose lease has expired and whose turn it is (R19). */
+  findAbandoned(limit: number): Promise<AbandonedKey[]>;
+  /**
+   * Leaves a key that is still abandoned alone for `pauseMs`, or for good once it is older than
+   * `parkAfterSeconds`. Nothing when it has finished or is running.
+   */
+  postpone(
+    id: KeyId,
+    pauseMs: number,
+    parkAfterSeconds: number,
+  ): Promise<'postponed' | 'parked' | undefined>;
+  /** How far behind recovery and purge are. */
+  backlog(): Promise<Backlog>;
   /** Removes up to `limit` finished, expired rows; how many went (R18). */
   purge(limit: number): Promise<number>;
 }

@@ -17,7 +17,7 @@ import {
   type KeyStore,
   type StoredRequest,
 } from './key.store';
-import { CommitInDoubt, isConnectionLost, refusingDatabase, type Transaction } from './transaction';
+import { CommitInDoubt, isWorthRepeating, refusingDatabase, type Transaction } from './transaction';
 
 /** Bounds of one remote phase. */
 export interface RemoteOptions<T> {
@@ -208,14 +208,26 @@ export class PhasedAttempt implements Attempt, Phases {
   private async keep(withWrites: boolean, answer: Answer): Promise<void> {
     const { store, id, fence, request } = this;
     if (this.#claimed) {
-      const transaction = this.#current ?? (await this.store.resume(id, fence));
-      await store.finish(transaction, id, fence, answer, request.ttlSeconds);
+      await this.finishClaimed(answer);
     } else if (withWrites) {
       const transaction = this.#current ?? this.#opening;
       if (!transaction) throw new Error('The transaction of this request is already over.');
       await store.complete(transaction, id, fence, request, answer, this.#replaces);
     } else {
       await store.completeAlone(id, fence, request, answer);
+    }
+  }
+
+  /** The row is there, so a failure leaves it for the next attempt, which may begin at once. */
+  private async finishClaimed(answer: Answer): Promise<void> {
+    const { store, id, fence, request } = this;
+    try {
+      const transaction = this.#current ?? (await store.resume(id, fence));
+      await store.finish(transaction, id, fence, answer, request.ttlSeconds);
+    } catch (error) {
+      if (error instanceof Fenced || error instanceof CommitInDoubt) throw error;
+      await store.endLease(id, fence).catch(() => undefined);
+      throw new IdempotencyOutcomeUnknownError({ cause: error });
     }
   }
 
@@ -286,7 +298,7 @@ export class PhasedAttempt implements Attempt, Phases {
   }
 
   private rethrow(error: unknown): void {
-    if (this.#claimed && !(error instanceof IdempotencyError) && isConnectionLost(error)) {
+    if (this.#claimed && !(error instanceof IdempotencyError) && isWorthRepeating(error)) {
       throw new IdempotencyOutcomeUnknownError({ cause: error });
     }
     rethrowOwn(error);

@@ -5,7 +5,9 @@ import type { DatabaseError, QueryConfig } from 'pg';
 import type { DataSource } from 'typeorm';
 import type { Answer } from './idempotency.options';
 import {
+  type AbandonedKey,
   AnsweredByAnother,
+  type Backlog,
   Fenced,
   type Fence,
   type KeyId,
@@ -15,6 +17,7 @@ import {
   type Settlement,
   type StoredRequest,
 } from './key.store';
+import type { RecordedRequest } from './recorded-request';
 import { CommitFailed, isConnectionLost, outsideTransaction, Transaction } from './transaction';
 
 const COLUMNS = `claim_id, attempt, operation, fingerprint, fingerprint_version, parameters,
@@ -45,20 +48,36 @@ const SQL = {
       now(), now() + $14::int * interval '1 second')`,
   insertClaim: `INSERT INTO idempotency_keys (account, mode, key, claim_id, attempt, operation,
       fingerprint, fingerprint_version, parameters, original_request, created_at, expires_at,
-      phases, lease_until)
+      phases, lease_until, request)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
-      now(), now() + $11::int * interval '1 second', $12, ${LEASE('$13')})`,
+      now(), now() + $11::int * interval '1 second', $12, ${LEASE('$13')}, $14)`,
   takeOver: `UPDATE idempotency_keys SET attempt = attempt + 1, lease_until = ${LEASE('$6')}
     WHERE ${THIS_KEY} AND claim_id = $4 AND attempt = $5 AND lease_until <= now()`,
   advance: `UPDATE idempotency_keys SET ${FENCED}, phases = $6, lease_until = ${LEASE('$7')}
     WHERE ${THIS_KEY}`,
   // A key that was taken over lives at least its full life from the finish (R18).
   finish: `UPDATE idempotency_keys SET ${FENCED}, status = $6, headers = $7, body = $8,
-      phases = NULL, lease_until = NULL, expires_at = CASE WHEN attempt = 1 THEN expires_at
+      phases = NULL, lease_until = NULL, request = NULL, retry_at = NULL, parked_at = NULL, expires_at = CASE WHEN attempt = 1 THEN expires_at
         ELSE greatest(expires_at, now() + $9::int * interval '1 second') END
     WHERE ${THIS_KEY}`,
   endLease: `UPDATE idempotency_keys SET lease_until = now()
     WHERE ${THIS_KEY} AND claim_id = $4 AND attempt = $5 AND status IS NULL`,
+  findAbandoned: `SELECT account, mode, key, attempt, original_request, request
+    FROM idempotency_keys
+    WHERE lease_until IS NOT NULL AND lease_until <= now() AND parked_at IS NULL
+      AND (retry_at IS NULL OR retry_at <= now())
+    ORDER BY lease_until LIMIT $1`,
+  postpone: `UPDATE idempotency_keys SET retry_at = now() + $4::int * interval '1 millisecond',
+      parked_at = CASE WHEN created_at + $5::int * interval '1 second' <= now() THEN now() END
+    WHERE ${THIS_KEY} AND lease_until <= now() RETURNING parked_at IS NOT NULL AS parked`,
+  backlog: `SELECT count(*)::int AS unfinished,
+      (count(*) FILTER (WHERE lease_until <= now()))::int AS abandoned,
+      (count(*) FILTER (WHERE parked_at IS NOT NULL))::int AS parked,
+      coalesce(extract(epoch FROM now() - min(greatest(lease_until, retry_at))
+        FILTER (WHERE parked_at IS NULL)), 0)::float8 AS recovery_lag,
+      (SELECT coalesce(extract(epoch FROM now() - min(expires_at)), 0)::float8
+        FROM idempotency_keys WHERE expires_at <= now() AND status IS NOT NULL) AS purge_lag
+    FROM idempotency_keys WHERE lease_until IS NOT NULL`,
   purge: `DELETE FROM idempotency_keys WHERE (account, mode, key) IN (
       SELECT account, mode, key FROM idempotency_keys
       WHERE expires_at <= now() AND status IS NOT NULL
@@ -150,6 +169,7 @@ export class PostgresKeyStore implements KeyStore {
       request.ttlSeconds,
       JSON.stringify(phases),
       leaseMs,
+      JSON.stringify(request.recorded),
     ];
     await this.commitInsert(tx, id, named('insertClaim', values), replaces);
   }
@@ -222,6 +242,40 @@ export class PostgresKeyStore implements KeyStore {
     return { outcome: 'undecided' };
   }
 
+  async findAbandoned(limit: number): Promise<AbandonedKey[]> {
+    const rows = await this.dataSource.query<
+      (KeyId & { attempt: number; original_request: string; request: RecordedRequest })[]
+    >(SQL.findAbandoned, [limit]);
+    return rows.map(({ account, mode, key, attempt, original_request, request }) => ({
+      id: { account, mode, key },
+      attempt,
+      originalRequest: original_request,
+      request,
+    }));
+  }
+
+  async postpone(id: KeyId, pauseMs: number, parkAfterSeconds: number) {
+    const [rows] = await this.dataSource.query<[{ parked: boolean }[], number]>(SQL.postpone, [
+      ...keyOf(id),
+      pauseMs,
+      parkAfterSeconds,
+    ]);
+    return rows[0] && (rows[0].parked ? 'parked' : 'postponed');
+  }
+
+  async backlog(): Promise<Backlog> {
+    const [row] = await this.dataSource.query<BacklogRow[]>(SQL.backlog);
+    const {
+      unfinished = 0,
+      abandoned = 0,
+      parked = 0,
+      recovery_lag = 0,
+      purge_lag = 0,
+    } = row ?? {};
+    const recoveryLagSeconds = Math.max(0, recovery_lag);
+    return { unfinished, abandoned, parked, recoveryLagSeconds, purgeLagSeconds: purge_lag };
+  }
+
   async purge(limit: number): Promise<number> {
     const [, removed] = await this.dataSource.query<[unknown, number]>(SQL.purge, [limit]);
     return removed;
@@ -284,6 +338,14 @@ const finished = (id: KeyId, fence: Fence, request: StoredRequest, answer: Answe
   answer.body,
   request.ttlSeconds,
 ];
+
+interface BacklogRow {
+  unfinished: number;
+  abandoned: number;
+  parked: number;
+  recovery_lag: number;
+  purge_lag: number;
+}
 
 interface Row {
   claim_id: string;

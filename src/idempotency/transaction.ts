@@ -51,6 +51,9 @@ export class CommitFailed extends Error {}
 /** The answer to COMMIT was lost: it may have committed (R21). */
 export class CommitInDoubt extends Error {}
 
+/** How long this module waits for the answer to a statement, where the pool sets no `query_timeout`. */
+const STATEMENT_PATIENCE_MS = 10_000;
+
 /** One transaction on one connection of the application's pool. */
 export class Transaction {
   #over = false;
@@ -79,7 +82,8 @@ export class Transaction {
       Object.assign(runner, { isTransactionActive: true, transactionDepth: 1 });
       return { transaction, results };
     } catch (error) {
-      await transaction.rollback();
+      if (isConnectionLost(error)) await transaction.release(error);
+      else await transaction.rollback();
       throw error;
     }
   }
@@ -151,7 +155,8 @@ export class Transaction {
  *
  * @throws the first error, after every statement has been answered
  */
-async function send(client: PoolClient, statements: QueryConfig[]): Promise<QueryResult[]> {
+async function send(client: PoolClient, unbounded: QueryConfig[]): Promise<QueryResult[]> {
+  const statements = unbounded.map((statement) => bounded(client, statement));
   if (!(client as PoolClient & { pipeline?: boolean }).pipeline) {
     const results: QueryResult[] = [];
     for (const statement of statements) results.push(await client.query(statement));
@@ -164,6 +169,16 @@ async function send(client: PoolClient, statements: QueryConfig[]): Promise<Quer
   });
 }
 
+/** A server that takes a statement and never answers is gone, however healthy the connection looks. */
+function bounded(client: PoolClient, statement: QueryConfig): QueryConfig {
+  const { connectionParameters } = client as PoolClient & {
+    connectionParameters?: { query_timeout?: number };
+  };
+  return connectionParameters?.query_timeout
+    ? statement
+    : Object.assign({ query_timeout: STATEMENT_PATIENCE_MS }, statement);
+}
+
 /** SQLSTATE classes and codes that mean the server or the way to it is gone. */
 const LOST_STATES = /^(08...|57P0[1-4]|25P0[34])$/;
 const LOST_CODES = new Set(
@@ -172,13 +187,36 @@ const LOST_CODES = new Set(
 const LOST_WORDS =
   /connection terminated|connection error and is not queryable|closed and is not queryable|timeout exceeded when trying to connect|query read timeout|too many clients|queryrunner was already released|runner already released|driver not connected|end on the pool|transaction had ended before/i;
 
+/** SQLSTATE: serialization failure, deadlock. PostgreSQL asks for another try of the whole. */
+const TRY_AGAIN = new Set(['40001', '40P01']);
+
+interface Cause {
+  readonly code?: unknown;
+  readonly message?: unknown;
+  readonly driverError?: unknown;
+  readonly cause?: unknown;
+}
+
 /** Whether an error means that the database could not be reached, rather than that it said no. */
-export function isConnectionLost(error: unknown): boolean {
-  for (let cause = error, depth = 0; cause instanceof Error && depth < 5; depth += 1) {
-    const { code } = cause as { code?: unknown };
-    if (typeof code === 'string' && (LOST_CODES.has(code) || LOST_STATES.test(code))) return true;
-    if (code === '53300' || LOST_WORDS.test(cause.message)) return true;
-    cause = (cause as { driverError?: unknown }).driverError ?? cause.cause;
+export const isConnectionLost = (error: unknown): boolean =>
+  causesOf(error).some(
+    ({ code, message }) =>
+      (typeof code === 'string' && (LOST_CODES.has(code) || LOST_STATES.test(code))) ||
+      code === '53300' ||
+      LOST_WORDS.test(String(message)),
+  );
+
+/** Whether the same work may well succeed when it is done again from its start. */
+export const isWorthRepeating = (error: unknown): boolean =>
+  isConnectionLost(error) || causesOf(error).some(({ code }) => TRY_AGAIN.has(String(code)));
+
+/** An error, what it wraps, and what caused it. They may come of another realm: no `instanceof`. */
+function causesOf(error: unknown): Cause[] {
+  const causes: Cause[] = [];
+  for (let at = error; typeof at === 'object' && at !== null && causes.length < 5;) {
+    const cause = at as Cause;
+    causes.push(cause);
+    at = cause.driverError ?? cause.cause;
   }
-  return false;
+  return causes;
 }

@@ -72,16 +72,19 @@ describe('the API key', () => {
     const authorization = `Bearer ${key}`;
     expect((await ask({ authorization })).status).toBe(200);
     const other = await startApp({ databaseUrl: app.databaseUrl });
-    const accounts = other.app.get(AccountsService);
-    const [{ id } = { id: '' }] = await accounts.listKeys('leaver');
-    await accounts.revokeKey('leaver', id);
+    try {
+      const accounts = other.app.get(AccountsService);
+      const [{ id } = { id: '' }] = await accounts.listKeys('leaver');
+      await accounts.revokeKey('leaver', id);
+    } finally {
+      await other.close();
+    }
     const revokedAt = performance.now();
     while ((await ask({ authorization })).status !== 401) {
       // Beside the second itself, one request may take its time on a busy machine.
       expect(performance.now() - revokedAt).toBeLessThan(1_500);
       await sleep(20);
     }
-    await other.close();
   });
 
   it('is refused at once by the process that revoked it', async () => {

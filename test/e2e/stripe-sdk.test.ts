@@ -52,7 +52,7 @@ describe('a storefront', () => {
     const part = await stripe.refunds.create({ payment_intent: paid.id, amount: 500 });
     const rest = await stripe.refunds.create({ payment_intent: paid.id });
     expect([part.status, part.amount, rest.amount]).toEqual(['succeeded', 500, 1500]);
-    const charge = await stripe.charges.retrieve(String(paid.latest_charge));
+    const charge = await stripe.charges.retrieve(paid.latest_charge as string);
     expect(charge).toMatchObject({ refunded: true, amount_refunded: 2000 });
     const again = await rejected(stripe.refunds.create({ payment_intent: paid.id }));
     expect(again).toMatchObject({ statusCode: 400, code: 'charge_already_refunded' });
@@ -86,7 +86,7 @@ describe('a storefront', () => {
     const paid = await stripe.paymentIntents.create(payment);
     const { stripe: unlucky } = losingAnswers(1, { maxNetworkRetries: 1 });
     const refund = await unlucky.refunds.create({ payment_intent: paid.id, amount: 700 });
-    const charge = await stripe.charges.retrieve(String(paid.latest_charge));
+    const charge = await stripe.charges.retrieve(paid.latest_charge as string);
     expect(refund.amount).toBe(700);
     expect(charge.amount_refunded).toBe(700);
   });
@@ -166,7 +166,7 @@ describe('tenants', () => {
     const theirs = await rival.paymentIntents.create(payment, { idempotencyKey });
     expect(theirs.id).not.toBe(mine.id);
     expect(theirs.lastResponse.headers['idempotent-replayed']).toBeUndefined();
-    const charge = String(mine.latest_charge);
+    const charge = mine.latest_charge as string;
     const customer = await stripe.customers.create({});
     const attempts = [
       rival.paymentIntents.retrieve(mine.id),
@@ -178,7 +178,7 @@ describe('tenants', () => {
       rival.charges.update(charge, { description: 'x' }),
       rival.customers.retrieve(customer.id),
       rival.customers.del(customer.id),
-      rival.paymentMethods.retrieve(String(mine.payment_method)),
+      rival.paymentMethods.retrieve(mine.payment_method as string),
       rival.rawRequest('GET', `/v1/idempotency_keys/${randomUUID()}`),
     ];
     for (const attempt of attempts) {

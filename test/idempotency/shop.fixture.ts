@@ -14,6 +14,7 @@ import {
   Module,
   Param,
   Post,
+  type Provider,
   Res,
   UnauthorizedException,
 } from '@nestjs/common';
@@ -22,6 +23,7 @@ import { NestFactory } from '@nestjs/core';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { InjectRepository, TypeOrmModule } from '@nestjs/typeorm';
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { EventEmitter, once } from 'node:events';
 import { Column, DataSource, Entity, PrimaryGeneratedColumn, type Repository } from 'typeorm';
 import {
@@ -77,6 +79,9 @@ export class Watch extends EventEmitter {
   }
 }
 
+/** Who an injected request acts for; nothing on a socket can set it. */
+export const impersonated = new AsyncLocalStorage<string>();
+
 @Injectable()
 class HeaderGuard implements CanActivate {
   canActivate(context: ExecutionContext): boolean {
@@ -84,7 +89,7 @@ class HeaderGuard implements CanActivate {
       headers: Record<string, string>;
       account?: string;
     }>();
-    const account = request.headers['authorization'];
+    const account = impersonated.getStore() ?? request.headers['authorization'];
     if (!account) throw new UnauthorizedException();
     request.account = account;
     return true;
@@ -199,6 +204,10 @@ export interface ShopOptions {
   /** Another shop's database. */
   readonly databaseUrl?: string;
   readonly controllers?: (new (...args: never[]) => unknown)[];
+  /** Beside the shop's own; an APP_INTERCEPTOR here stands outside of the idempotency one. */
+  readonly providers?: Provider[];
+  /** More settings of the pool, such as `query_timeout`. */
+  readonly extra?: object;
   /** Before it listens. */
   readonly configure?: (app: INestApplication) => void;
 }
@@ -222,13 +231,14 @@ export async function openShop(adapter: Adapter, given: ShopOptions = {}): Promi
           pipeline: given.pipeline ?? true,
           max: given.poolSize ?? 8,
           connectionTimeoutMillis: 3_000,
+          ...given.extra,
         },
       }),
       TypeOrmModule.forFeature([Order]),
       IdempotencyModule.forRoot({ scope: accountOf, ...given.options }),
     ],
     controllers: [OrdersController, ...(given.controllers ?? [])],
-    providers: [Watch, { provide: APP_GUARD, useClass: HeaderGuard }],
+    providers: [Watch, { provide: APP_GUARD, useClass: HeaderGuard }, ...(given.providers ?? [])],
   })
   class ShopModule {}
 

@@ -171,6 +171,18 @@ describe('manual capture', () => {
     expect((await stripe.paymentIntents.retrieve(id)).status).toBe('requires_capture');
   });
 
+  test('refuses what it cannot keep before it asks the acquirer', async () => {
+    const metadata = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`a${i}`, 'x']));
+    const { id } = await pay({ capture_method: 'manual', metadata });
+    const more = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`b${i}`, 'x']));
+    const error = await refusal(stripe.paymentIntents.capture(id, { metadata: more }));
+    expect(error).toMatchObject({ statusCode: 400, param: 'metadata' });
+    expect(await stripe.paymentIntents.retrieve(id)).toMatchObject({
+      status: 'requires_capture',
+      metadata,
+    });
+  });
+
   test('is released by cancelling', async () => {
     const { id, latest_charge } = await authorise();
     const canceled = await stripe.paymentIntents.cancel(id, { cancellation_reason: 'duplicate' });
@@ -331,6 +343,31 @@ describe('what is not possible', () => {
     expect(error).toMatchObject({ statusCode: 404, code: 'resource_missing' });
   });
 
+  test.each(['%00', '%F0%9F%92%B8', 'x'.repeat(3000)])(
+    'an id that cannot be one is a 404 or a 400, never a failure of the server: %s',
+    async (id) => {
+      for (const [method, path] of [
+        ['GET', `payment_intents/${id}`],
+        ['POST', `payment_intents/${id}/confirm`],
+        ['POST', `charges/${id}/capture`],
+        ['POST', `payment_methods/${id}/attach`],
+        ['GET', `payment_intents?customer=${id}`],
+        ['GET', `charges?starting_after=${id}`],
+      ] as const) {
+        const answer = await fetch(`${app.url}/v1/${path}`, {
+          method,
+          headers: {
+            authorization: `Bearer ${app.apiKey}`,
+            'idempotency-key': crypto.randomUUID(),
+            'content-type': 'application/x-www-form-urlencoded',
+          },
+          ...(method === 'POST' ? { body: 'expand[]=customer' } : {}),
+        });
+        expect([200, 400, 404, 414]).toContain(answer.status);
+      }
+    },
+  );
+
   test('live mode says that it has no acquirer, and what to do', async () => {
     const live = app.stripe({ apiKey: await app.createKey('shop', true) });
     const error = await refusal(
@@ -381,15 +418,19 @@ describe('at the same moment', () => {
 
   test('of captures and cancellations with keys of their own one goes out', async () => {
     const { id } = await pay({ capture_method: 'manual' });
+    const [captures, cancels] = [jest.spyOn(acquirer, 'capture'), jest.spyOn(acquirer, 'cancel')];
     const entries = await ledgerOf(() =>
       Promise.allSettled(
         Array.from({ length: 10 }, (_, i) =>
           i % 2
-            ? stripe.paymentIntents.capture(id, { amount_to_capture: 100 + i })
-            : stripe.paymentIntents.cancel(id),
+            ? once.paymentIntents.capture(id, { amount_to_capture: 100 + i })
+            : once.paymentIntents.cancel(id),
         ),
       ),
     );
+    expect(captures.mock.calls.length + cancels.mock.calls.length).toBe(1);
+    captures.mockRestore();
+    cancels.mockRestore();
     expect(entries).toHaveLength(1);
     const { status } = await stripe.paymentIntents.retrieve(id);
     expect(status).toBe(entries[0]?.kind === 'capture' ? 'succeeded' : 'canceled');
@@ -434,6 +475,26 @@ describe('at the same moment', () => {
       expect(entries.map((entry) => entry.kind)).toEqual([kind]);
     },
   );
+
+  test('a card that went to another customer meanwhile does not undo a payment that took place', async () => {
+    const { id: customer } = await stripe.customers.create({});
+    const { id: another } = await stripe.customers.create({});
+    const { payment_method: card } = await stripe.paymentIntents.create({
+      ...USD,
+      payment_method: 'pm_card_visa',
+    });
+    const request = { customer, payment_method: card as string, confirm: true };
+    const keep = { ...request, setup_future_usage: 'off_session' as const };
+    loseReply('charge');
+    const options = { idempotencyKey: 'moved card', maxNetworkRetries: 0 };
+    await refusal(stripe.paymentIntents.create({ ...USD, ...keep }, options));
+    await stripe.paymentMethods.attach(card as string, { customer: another });
+    expect(await stripe.paymentIntents.create({ ...USD, ...keep }, options)).toMatchObject({
+      status: 'succeeded',
+      customer,
+    });
+    expect((await stripe.paymentMethods.retrieve(card as string)).customer).toBe(another);
+  });
 
   test('R12 the SDK settles a lost reply by its own retry, and the buyer pays once', async () => {
     const entries = await ledgerOf(async () => {

@@ -148,6 +148,7 @@ describe('the embedded PostgreSQL', () => {
   });
 
   it('starts although another process has the number that a power cut left behind', async () => {
+    await (await start()).stop();
     const pidFile = join(dataDir, 'postgres', 'postmaster.pid');
     const { uid, gid } = statSync(join(dataDir, 'postgres'));
     const stranger = spawn('sleep', ['60'], process.getuid?.() === 0 ? { uid, gid } : {});
@@ -188,15 +189,11 @@ describe('the embedded PostgreSQL', () => {
 });
 
 describe('being asked to stop', () => {
-  it.each(['SIGINT', 'SIGTERM'] as const)('%s lets a payment in flight finish', async (signal) => {
-    const database = await freshDatabase();
-    const server = await startServer({
-      databaseUrl: database.url,
-      env: { SANDBOX_LATENCY_MS: '1500', DRAIN_TIMEOUT_MS: '20000' },
-    });
-    const payment = api(server, '/v1/payment_intents', {
+  /** Starts a payment that takes a while, and comes back once the acquirer is at it. */
+  async function paymentInFlight(server: RunningServer): Promise<{ answer: Promise<Response> }> {
+    const answer = api(server, '/v1/payment_intents', {
       method: 'POST',
-      headers: { 'idempotency-key': 'order-1' },
+      headers: { 'idempotency-key': 'in-flight' },
       body: new URLSearchParams({
         amount: '2000',
         currency: 'usd',
@@ -207,13 +204,39 @@ describe('being asked to stop', () => {
     await eventually(async () => {
       const list = await api(server, '/v1/payment_intents');
       const { data } = (await list.json()) as { data: { status: string }[] };
-      return data[0];
+      return data.find(({ status }) => status === 'processing');
     });
-    server.process.kill(signal);
-    const answer = await payment;
+    return { answer };
+  }
+
+  async function expectFinished(payment: { answer: Promise<Response> }): Promise<void> {
+    const answer = await payment.answer;
     expect(answer.status).toBe(200);
     expect(answer.headers.get('connection')).toBe('close');
     expect(await answer.json()).toMatchObject({ status: 'succeeded' });
+  }
+
+  const slow = { SANDBOX_LATENCY_MS: '1500', DRAIN_TIMEOUT_MS: '20000' };
+
+  it('Ctrl-C in a terminal lets a payment in flight finish, then PostgreSQL stops', async () => {
+    const server = await start({ DATA_DIR: join(home, 'drained'), ...slow });
+    const postmaster = postmasterPid(join(home, 'drained'));
+    const payment = await paymentInFlight(server);
+    // A terminal signals the whole group; PostgreSQL must not be in it.
+    const group = spawnSync('ps', ['-o', 'pgid=', '-p', String(postmaster)], { encoding: 'utf8' });
+    expect(Number(group.stdout)).toBe(postmaster);
+    process.kill(-(server.process.pid ?? 0), 'SIGINT');
+    await expectFinished(payment);
+    expect(await server.program.ended).toEqual({ code: 0, signal: null });
+    expect(isAlive(postmaster)).toBe(false);
+  });
+
+  it('SIGTERM lets a payment in flight finish', async () => {
+    const database = await freshDatabase();
+    const server = await startServer({ databaseUrl: database.url, env: slow });
+    const payment = await paymentInFlight(server);
+    server.process.kill('SIGTERM');
+    await expectFinished(payment);
     expect(await server.program.ended).toEqual({ code: 0, signal: null });
     await database.drop();
   });
@@ -350,6 +373,27 @@ describe('with a database of one’s own', () => {
     for (const { url } of servers) expect((await fetch(`${url}/health`)).status).toBe(200);
     expect(servers.filter(({ apiKey }) => apiKey !== '')).toHaveLength(1);
     await Promise.all(servers.map((server) => server.stop()));
+    await database.drop();
+  });
+
+  it('a process waits while another one migrates', async () => {
+    const database = await freshDatabase();
+    const other = new Client({ connectionString: database.url });
+    await other.connect();
+    await other.query('SELECT pg_advisory_lock($1)', [0x6d69_6772]);
+    const starting = startServer({ databaseUrl: database.url });
+    await eventually(async () => {
+      const { rows } = await other.query(`
+        SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = database
+        WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted`);
+      return rows[0] as object | undefined;
+    });
+    const { rows } = await other.query(`SELECT to_regclass('accounts') AS accounts`);
+    expect(rows).toEqual([{ accounts: null }]);
+    await other.end();
+    const server = await starting;
+    expect((await fetch(`${server.url}/health`)).status).toBe(200);
+    await server.stop();
     await database.drop();
   });
 });

@@ -1,6 +1,6 @@
 /**
- * Once for a run of the tests: one embedded PostgreSQL, on which each test file makes its own database,
- * and the programs of src compiled as `npm start` does, for the tests that start them.
+ * Once for a run of the tests: one embedded PostgreSQL, on which each test file makes its own
+ * database, and the programs of src compiled as `npm start` does, for the tests that start them.
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync } from 'node:fs';
@@ -26,7 +26,9 @@ export default async function globalSetup(): Promise<void> {
   Object.assign(globalThis, { testRun: { dataDir, programs, server } satisfies TestRun });
 }
 
-/** Inside node_modules, so that they find their packages and no other run of the tests finds them. */
+/**
+ * Inside node_modules, so that they find their packages and no other run of the tests finds them.
+ */
 function compiled(): string {
   const directory = join(ROOT, 'node_modules', '.cache', `paidonce-test-${process.pid}`);
   const swc = join(ROOT, 'node_modules', '@swc', 'cli', 'bin', 'swc.js');

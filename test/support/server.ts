@@ -27,9 +27,18 @@ function programs(): string {
 
 const running = new Set<Program>();
 
-/** Asks what a failed test has left running to stop: for `afterEach`. */
+/** Longer than any stop that works takes. */
+const STOP_DEADLINE_MS = 15_000;
+
+/** Ends what a failed test has left running, asking first: for `afterEach`. */
 export async function stopAll(): Promise<void> {
-  await Promise.all([...running].map((program) => program.stop()));
+  await Promise.all(
+    [...running].map(async (program) => {
+      const timer = setTimeout(() => program.process.kill('SIGKILL'), STOP_DEADLINE_MS);
+      await program.stop();
+      clearTimeout(timer);
+    }),
+  );
 }
 
 /** A program of ours, running. */
@@ -55,6 +64,8 @@ export class Program {
         cwd: options.cwd ?? ROOT,
         env,
         stdio: ['ignore', 'pipe', 'pipe'],
+        // A process group of its own, as a terminal gives: Ctrl-C reaches all of it.
+        detached: true,
       }),
     );
   }
@@ -88,7 +99,9 @@ export class Program {
 }
 
 export interface StartServerOptions {
-  /** `freshDatabase().url`; without it the server starts the embedded PostgreSQL of its DATA_DIR. */
+  /**
+   * `freshDatabase().url`; without it the server starts the embedded PostgreSQL of its DATA_DIR.
+   */
   readonly databaseUrl?: string;
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -96,7 +109,9 @@ export interface StartServerOptions {
 export interface RunningServer {
   readonly url: string;
   readonly port: number;
-  /** API key of the sandbox account; empty where an earlier start on the same database showed it. */
+  /**
+   * API key of the sandbox account; empty where an earlier start on the same database showed it.
+   */
   readonly apiKey: string;
   readonly program: Program;
   readonly process: ChildProcess;

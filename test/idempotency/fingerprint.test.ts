@@ -1,0 +1,272 @@
+/** What makes two requests the same: properties of the canonical form, and what a person is told. */
+import { randomUUID } from 'node:crypto';
+import fc from 'fast-check';
+import { differences, FINGERPRINT_VERSION, fingerprintOf } from '../../src/idempotency/fingerprint';
+import { IdempotencyKeyInvalidError, type HttpRequest } from '../../src/idempotency';
+import { openShop } from './shop.fixture';
+
+type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
+
+const request = (body: unknown, more: Partial<HttpRequest> = {}): HttpRequest => ({
+  method: 'POST',
+  url: '/v1/refunds',
+  headers: { 'content-type': 'application/json' },
+  body,
+  ...more,
+});
+const hash = (body: unknown, more?: Partial<HttpRequest>) =>
+  fingerprintOf(request(body, more)).hash.toString('hex');
+
+/** As it comes off the wire: what the parser makes of the text. */
+const parsed = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
+
+/** JSON as clients send it, with names and strings that try to break a canonical form. */
+const json = fc
+  .jsonValue({ maxDepth: 5, stringUnit: 'binary' })
+  .map((value) => parsed(value) as Json);
+const nasty = fc.letrec<{ value: Json; name: string }>((tie) => ({
+  name: fc.oneof(
+    fc.constantFrom('a', 'b', '', '__proto__', 'constructor', '"', '":', ',', '1', 'length'),
+    fc.string({ unit: 'grapheme', maxLength: 3 }),
+  ),
+  value: fc.oneof(
+    { maxDepth: 3, withCrossShrink: true },
+    fc.constantFrom<Json[]>(null, true, false, 0, 1, -1, 1e21, '', '0', '1', 'null', 'true'),
+    fc.constantFrom<Json[]>('bytes:', '[]', '{}', '"', '\\', '\ud800', '\u0000', ',', '":'),
+    fc.array(tie('value'), { maxLength: 3 }),
+    fc
+      .array(fc.tuple(tie('name'), tie('value')), { maxLength: 3 })
+      .map((entries) => Object.fromEntries(entries) as Json),
+  ),
+})).value;
+
+/** Equality as JSON means it: the order of members does not count. */
+function sameJson(a: Json, b: Json): boolean {
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b;
+  if (Array.isArray(a) || Array.isArray(b)) {
+    return (
+      Array.isArray(a) &&
+      Array.isArray(b) &&
+      a.length === b.length &&
+      a.every((item, index) => sameJson(item, b[index] as Json))
+    );
+  }
+  const [names, others] = [Object.keys(a), Object.keys(b)];
+  return (
+    names.length === others.length &&
+    names.every((name) => Object.hasOwn(b, name) && sameJson(a[name] as Json, b[name] as Json))
+  );
+}
+
+/** The same JSON with the members of every object in another order. */
+function reordered(value: Json, seed: number): Json {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map((item) => reordered(item, seed));
+  const entries = Object.entries(value).map(([name, member]) => [name, reordered(member, seed)]);
+  const turn = entries.length > 0 ? seed % entries.length : 0;
+  const turned = [...entries.slice(turn), ...entries.slice(0, turn)];
+  return Object.fromEntries(seed % 2 === 0 ? turned : turned.toReversed()) as Json;
+}
+
+const RUNS = { numRuns: 1_000 };
+
+describe('R7 two requests are the same', () => {
+  it('when their bodies are, whatever the order of the members', () => {
+    fc.assert(
+      fc.property(fc.oneof(json, nasty), fc.nat(), (body, seed) => {
+        expect(hash(reordered(body, seed))).toBe(hash(body));
+      }),
+      RUNS,
+    );
+  });
+
+  it('only when their bodies are: the canonical form never merges two different JSON values', () => {
+    fc.assert(
+      fc.property(nasty, nasty, (a, b) => {
+        expect(hash(a) === hash(b)).toBe(sameJson(a, b));
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
+  it('not when one leaf of the body differs', () => {
+    const leaf = fc.oneof(fc.string(), fc.integer(), fc.boolean(), fc.constant(null));
+    fc.assert(
+      fc.property(json, leaf, leaf, (around, a, b) => {
+        fc.pre(a !== b && !(a === 0 && b === 0));
+        expect(hash({ around, leaf: a })).not.toBe(hash({ around, leaf: b }));
+        expect(hash([around, a])).not.toBe(hash([around, b]));
+      }),
+      RUNS,
+    );
+  });
+
+  it('not when the items of an array are in another order', () => {
+    fc.assert(
+      fc.property(fc.uniqueArray(fc.integer(), { minLength: 2, maxLength: 6 }), (items) => {
+        expect(hash({ items: items.toReversed() })).not.toBe(hash({ items }));
+      }),
+      RUNS,
+    );
+  });
+
+  it.each([
+    ['a number and its text', { amount: 100 }, { amount: '100' }],
+    ['true and its text', { capture: true }, { capture: 'true' }],
+    ['null and nothing', { note: null }, {}],
+    ['null and an empty text', { note: null }, { note: '' }],
+    ['an empty object and an empty array', {}, []],
+    ['an item and a list of it', { item: 'a' }, { item: ['a'] }],
+    ['an object and the list of its values', { 0: 'a' }, ['a']],
+    ['a body and no body', {}, undefined],
+    ['a body that is null and no body', null, undefined],
+    ['an empty text and no body', '', undefined],
+    ['bytes and their text in base64', Buffer.from('abc'), `bytes:${btoa('abc')}`],
+    ['composed and decomposed letters', { name: '\u00e9' }, { name: 'e\u0301' }],
+    ['two halves of different letters', { name: '\ud800' }, { name: '\ud801' }],
+    ['a large number and its neighbour', { n: 2 ** 53 }, { n: 2 ** 53 - 1 }],
+    ['a nested object and its text', { a: { b: 1 } }, { a: '{"b":1}' }],
+  ])('not when they differ as %s do', (_what, a, b) => {
+    expect(hash(a)).not.toBe(hash(b));
+  });
+
+  it('with `__proto__` as a name like any other', () => {
+    const [one, two, none] = ['{"__proto__":{"a":1}}', '{"__proto__":{"a":2}}', '{}'].map((text) =>
+      hash(JSON.parse(text)),
+    );
+    expect(new Set([one, two, none]).size).toBe(3);
+    const sent = fingerprintOf(request(JSON.parse('{"__proto__":1}'))).parameters;
+    expect(differences(fingerprintOf(request({})).parameters, sent)).toEqual(['__proto__']);
+    expect(differences(sent, sent)).toEqual(['the form of the body']);
+  });
+
+  it('when only the order of differently named query parameters differs', () => {
+    const names = fc.uniqueArray(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 5 }), {
+      minLength: 2,
+      maxLength: 5,
+    });
+    fc.assert(
+      fc.property(names, fc.array(fc.string(), { minLength: 5, maxLength: 5 }), (all, values) => {
+        const pairs = all.map((name, i): [string, string] => [name, values[i] as string]);
+        const url = (of: [string, string][]) => `/v1/x?${new URLSearchParams(of).toString()}`;
+        expect(hash({}, { url: url(pairs.toReversed()) })).toBe(hash({}, { url: url(pairs) }));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it.each([
+    ['the value of a query parameter', '/x?a=1', '/x?a=2'],
+    ['the order of one name’s values', '/x?a=1&a=2', '/x?a=2&a=1'],
+    ['where a query parameter ends', '/x?a=1&b=2', '/x?a=1%26b=2'],
+    ['a query and none', '/x?a=', '/x'],
+    ['a byte that is not UTF-8', '/x?a=%FE', '/x?a=%FF'],
+    ['the path', '/x/1', '/x/2'],
+    ['the case of the path', '/x', '/X'],
+    ['how the path is escaped', '/a%2Fb', '/a/b'],
+  ])('not when they differ in %s', (_what, a, b) => {
+    expect(hash({}, { url: a })).not.toBe(hash({}, { url: b }));
+  });
+
+  it('not when they differ in method or in the form of the body, and whatever the other headers', () => {
+    const asJson = { 'content-type': 'application/json' };
+    const form = { 'content-type': 'application/x-www-form-urlencoded' };
+    expect(hash({ a: '1' }, { method: 'PUT' })).not.toBe(hash({ a: '1' }));
+    expect(hash({ a: '1' }, { headers: form })).not.toBe(hash({ a: '1' }, { headers: asJson }));
+    for (const headers of [
+      { 'content-type': 'Application/JSON ; charset=utf-8' },
+      { ...asJson, 'user-agent': 'x', authorization: 'y', 'content-length': '9' },
+    ]) {
+      expect(hash({ a: '1' }, { headers })).toBe(hash({ a: '1' }));
+    }
+  });
+
+  it('by the headers that the endpoint names, however it writes them', () => {
+    const of = (value: string | undefined, names: string[]) =>
+      fingerprintOf(request({}, { headers: { 'x-version': value } }), names).hash.toString('hex');
+    expect(of('1', ['X-Version'])).toBe(of('1', ['x-version']));
+    expect(of('1', ['x-version'])).not.toBe(of('2', ['x-version']));
+    expect(of('1', [])).toBe(of('2', []));
+  });
+
+  it('takes Express’s original address, which a mounted router does not shorten', () => {
+    const mounted = request({}, { url: '/refunds', originalUrl: '/v1/refunds' });
+    expect(fingerprintOf(mounted).hash).toEqual(fingerprintOf(request({})).hash);
+  });
+});
+
+describe('R7 a fingerprint', () => {
+  it('refuses a body that is nested deeper than 100 levels, and none that is not', () => {
+    const nested = (levels: number, inside: Json): Json =>
+      levels === 0 ? inside : nested(levels - 1, levels % 2 ? [inside] : { a: inside });
+    for (const body of [nested(100, 1), { a: nested(99, 1) }]) {
+      expect(() => fingerprintOf(request(body))).not.toThrow();
+    }
+    expect(() => fingerprintOf(request(nested(101, 1)))).toThrow(IdempotencyKeyInvalidError);
+    expect(() =>
+      fingerprintOf(request(JSON.parse('['.repeat(50_000) + ']'.repeat(50_000)))),
+    ).toThrow('deeper than 100 levels');
+  });
+
+  it('has a version, and knows none but its own', () => {
+    expect(fingerprintOf(request({})).version).toBe(FINGERPRINT_VERSION);
+    expect(fingerprintOf(request({}), [], FINGERPRINT_VERSION + 1)).toBeUndefined();
+  });
+
+  it('stays what it was: rows that are stored are compared with it', () => {
+    const body = { b: [1, '1', null, { z: 'é', a: false }], a: { '': 0 } };
+    expect(hash(body, { url: '/v1/x?b=2&a=1&b=1' })).toBe(
+      '12be9a649deebcf1e616a2a094668459c85be76e27d95d037aef8863529bee6a',
+    );
+  });
+
+  it('names what differs, and never a value', () => {
+    fc.assert(
+      fc.property(fc.dictionary(fc.string(), fc.integer(), { maxKeys: 6 }), (body) => {
+        const stored = fingerprintOf(request(parsed(body))).parameters;
+        const sent = fingerprintOf(request(parsed({ ...body, card: '4242' }))).parameters;
+        expect(differences(stored, sent)).toEqual(['card']);
+        expect(JSON.stringify(sent)).not.toContain('4242');
+        for (const digest of Object.values(sent)) expect(digest).toMatch(/^[0-9a-f]{8}$/);
+      }),
+      { numRuns: 300 },
+    );
+    const [a, b] = [request({ x: 1 }), request({ x: 1 }, { url: '/v1/refunds?y=1' })];
+    expect(differences(fingerprintOf(a).parameters, fingerprintOf(b).parameters)).toEqual([
+      '(query)',
+    ]);
+    const moved = request({ x: 1 }, { url: '/v1/charges' });
+    expect(differences(fingerprintOf(a).parameters, fingerprintOf(moved).parameters)).toEqual([
+      '(path)',
+    ]);
+  });
+
+  it('keeps a bounded number of digests, however many parameters there are', () => {
+    const many = (changed: number) =>
+      Object.fromEntries(
+        Array.from({ length: 5_000 }, (_, i) => [`p${i}`, i === changed ? 'x' : i]),
+      );
+    const [stored, sent] = [many(-1), many(4_000)].map(
+      (body) => fingerprintOf(request(body)).parameters,
+    );
+    expect(Object.keys(stored ?? {}).length).toBeLessThan(70);
+    expect(differences(stored ?? {}, sent ?? {})).toEqual(['other parameters']);
+  });
+
+  it('can be stored whatever the parameters are called', async () => {
+    const shop = await openShop('fastify');
+    try {
+      for (const name of ['\u0000', '\ud800', `${'x'.repeat(63)}😀`, '', '(path)']) {
+        const body = JSON.parse(`{"amount":1,${JSON.stringify(name)}:1}`) as object;
+        const key = randomUUID();
+        const first = await shop.post('/orders', body, key);
+        expect([name, first.status]).toEqual([name, 201]);
+        expect((await shop.post('/orders', body, key)).text).toBe(first.text);
+        const other = await shop.post('/orders', { ...body, amount: 2 }, key);
+        expect(other.status).toBe(422);
+      }
+    } finally {
+      await shop.close();
+    }
+  });
+});

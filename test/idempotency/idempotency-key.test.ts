@@ -1,0 +1,149 @@
+/** The `Idempotency-Key` header: what names a key, and what is refused (R1). */
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import fc from 'fast-check';
+import { IdempotencyKeyInvalidError, type HttpRequest } from '../../src/idempotency';
+import { readKey } from '../../src/idempotency/idempotency-key';
+import { type Adapter, openShop, type Shop } from './shop.fixture';
+
+const request = (header: string | string[] | undefined): HttpRequest => ({
+  method: 'POST',
+  url: '/',
+  headers: { 'idempotency-key': header },
+});
+const read = (header: string | string[] | undefined) => readKey(request(header));
+
+/** As a string of RFC 8941. */
+const quoted = (key: string) => `"${key.replace(/[\\"]/g, (character) => `\\${character}`)}"`;
+
+const printable = fc.string({
+  unit: fc.integer({ min: 0x20, max: 0x7e }).map((code) => String.fromCharCode(code)),
+  minLength: 1,
+  maxLength: 255,
+});
+
+describe('R1 a key', () => {
+  it('comes quoted and names what is inside the quotes, whatever that is', () => {
+    fc.assert(
+      fc.property(printable, (key) => {
+        expect(read(quoted(key))).toBe(key);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('comes bare and names itself, and the same key quoted is the same', () => {
+    const bare = printable.filter((key) => !key.startsWith('"') && key === key.trim());
+    fc.assert(
+      fc.property(bare, (key) => {
+        expect(read(key)).toBe(key);
+        expect(read(quoted(key))).toBe(read(key));
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('may be absent', () => {
+    expect(read(undefined)).toBeUndefined();
+  });
+
+  it('has 255 characters at most, without its quotes', () => {
+    expect(read('k'.repeat(255))).toHaveLength(255);
+    expect(read(quoted('"'.repeat(255)))).toHaveLength(255);
+    expect(() => read('k'.repeat(256))).toThrow('at most 255');
+    expect(() => read(quoted('k'.repeat(256)))).toThrow('at most 255');
+  });
+
+  it.each([
+    ['empty', ''],
+    ['empty in quotes', '""'],
+    ['a lone quote', '"'],
+    ['a quote that does not close', '"abc'],
+    ['text after the quotes', '"abc"d'],
+    ['parameters after the quotes', '"abc";a=1'],
+    ['two strings', '"abc", "def"'],
+    ['an escape of nothing', '"abc\\"'],
+    ['an escape of a letter', '"a\\bc"'],
+    ['a letter beyond ASCII', 'schlüssel'],
+    ['a letter beyond ASCII in quotes', '"schlüssel"'],
+    ['a tab', 'a\tb'],
+    ['a delete character', 'a\u007fb'],
+    ['a zero', '"a\u0000b"'],
+    ['two headers that were kept apart', ['a', 'b']],
+  ])('is refused when it is %s', (_what, header) => {
+    expect(() => read(header)).toThrow(IdempotencyKeyInvalidError);
+  });
+
+  it('is one key or a refusal, never a crash, whatever the header', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 300 }), (header) => {
+        try {
+          const key = read(header);
+          expect(key).toMatch(/^[\x20-\x7e]{1,255}$/);
+        } catch (error) {
+          expect(error).toBeInstanceOf(IdempotencyKeyInvalidError);
+        }
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+});
+
+describe.each<Adapter>(['fastify', 'express'])('R1 a key on the wire, on %s', (adapter) => {
+  let shop: Shop;
+  beforeAll(async () => {
+    shop = await openShop(adapter);
+  });
+  afterAll(() => shop.close());
+
+  /** Sends header lines as they are, which no HTTP client would. */
+  async function raw(...lines: string[]): Promise<string> {
+    const { hostname, port } = new URL(shop.url);
+    const socket = connect(Number(port), hostname);
+    const body = '{"amount":1}';
+    socket.write(
+      [
+        'POST /orders HTTP/1.1',
+        'host: shop',
+        'authorization: a',
+        'content-type: application/json',
+        `content-length: ${body.length}`,
+        'connection: close',
+        ...lines,
+        '',
+        body,
+      ].join('\r\n'),
+      'latin1',
+    );
+    let answer = '';
+    socket.setEncoding('latin1').on('data', (text: string) => (answer += text));
+    await once(socket, 'end');
+    return answer;
+  }
+
+  it.each([
+    ['twice the same', ['Idempotency-Key: twice', 'Idempotency-Key: twice']],
+    ['two different ones', ['Idempotency-Key: one', 'idempotency-key: two']],
+    ['one and an empty one', ['Idempotency-Key: one', 'Idempotency-Key:']],
+    ['an empty one', ['Idempotency-Key:']],
+    ['bytes beyond ASCII', ['Idempotency-Key: schl\u00fcssel']],
+  ])('%s: refused, with nothing stored', async (_what, lines) => {
+    const { runs } = shop.watch;
+    const answer = await raw(...lines);
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+    expect(answer).toContain('idempotency_key_invalid');
+    expect(shop.watch.runs).toBe(runs);
+    const [{ n }] = await shop.dataSource.query<[{ n: number }]>(
+      'SELECT count(*)::int AS n FROM idempotency_keys',
+    );
+    expect(n).toBe(0);
+  });
+
+  it('a comma is part of a key, not the end of one', async () => {
+    const first = await raw('Idempotency-Key: one, two');
+    expect(first).toMatch(/^HTTP\/1\.1 201 /);
+    expect(await raw('Idempotency-Key:   one, two  ')).toContain('idempotent-replayed: true');
+    expect(await raw('IDEMPOTENCY-KEY: "one, two"')).toContain('idempotent-replayed: true');
+    await shop.dataSource.query('DELETE FROM idempotency_keys');
+  });
+});

@@ -1,0 +1,19 @@
+/** Waits for something that only asking can tell, such as the state of a connection. */
+import { setTimeout as pause } from 'node:timers/promises';
+
+/**
+ * Asks until `check` is true.
+ *
+ * @param patienceMs after which it is an error that names what was waited for
+ */
+export async function eventually(
+  what: string,
+  check: () => boolean | Promise<boolean>,
+  patienceMs = 5_000,
+): Promise<void> {
+  const started = performance.now();
+  while (!(await check())) {
+    if (performance.now() - started > patienceMs) throw new Error(`It did not happen: ${what}.`);
+    await pause(5);
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * A TCP proxy in front of PostgreSQL that can fail as networks do: cut, swallow, delay, and lose what
+ * belongs to one COMMIT. It reads just enough of the protocol to see a COMMIT and its reply.
+ */
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+
+/**
+ * What happens to the next COMMIT:
+ * - `lose`: it never reaches the server, and the connection breaks;
+ * - `lose its reply`: the server executes it, and the connection breaks before the client hears;
+ * - `deliver late`: the client's connection breaks, and only later the server gets it and executes it;
+ * - `black hole`: it reaches the server, and from then on nothing comes or goes, nor breaks.
+ */
+export type CommitFate = 'lose' | 'lose its reply' | 'deliver late' | 'black hole';
+
+/** How late is late, ms: more than a client needs to ask what became of its COMMIT. */
+const LATE_MS = 400;
+
+/** The text of a COMMIT, and the tag with which the server answers one, end alike. */
+const COMMIT = Buffer.from('COMMIT\0');
+
+interface Link {
+  readonly client: Socket;
+  readonly server: Socket;
+  /** Nothing passes any more. */
+  swallowed: boolean;
+  /** The server's reply to COMMIT is to be lost. */
+  losing: boolean;
+}
+
+export class TcpProxy {
+  /** Delay of what goes to the server, ms. */
+  delayMs = 0;
+  /** New connections are turned away. */
+  refusing = false;
+  #nextCommit?: CommitFate;
+  #blackHole = false;
+  readonly #links = new Set<Link>();
+
+  private constructor(
+    /** The target's URL, by way of this proxy. */
+    readonly url: string,
+    private readonly server: Server,
+    private readonly target: { readonly host: string; readonly port: number },
+  ) {}
+
+  /** @param url of the PostgreSQL behind it */
+  static async to(url: string): Promise<TcpProxy> {
+    const through = new URL(url);
+    const target = { host: through.hostname, port: Number(through.port || 5432) };
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    through.hostname = '127.0.0.1';
+    through.port = String((server.address() as AddressInfo).port);
+    const proxy = new TcpProxy(through.href, server, target);
+    server.on('connection', (client) => proxy.join(client));
+    return proxy;
+  }
+
+  /** Decides what happens to the next COMMIT that passes; once. */
+  onNextCommit(fate: CommitFate): void {
+    this.#nextCommit = fate;
+  }
+
+  /** Whether the COMMIT that was waited for has come. */
+  get commitSeen(): boolean {
+    return this.#nextCommit === undefined;
+  }
+
+  /** Breaks every connection. */
+  cut(): void {
+    for (const link of this.#links) this.break(link);
+  }
+
+  /** From now on nothing comes or goes, and nothing breaks: new connections are taken and ignored. */
+  blackHole(): void {
+    this.#blackHole = true;
+    for (const link of this.#links) link.swallowed = true;
+  }
+
+  /** New connections work again; those that were swallowed break. */
+  heal(): void {
+    this.#blackHole = false;
+    this.refusing = false;
+    this.#nextCommit = undefined;
+    for (const link of this.#links) if (link.swallowed) this.break(link);
+  }
+
+  async close(): Promise<void> {
+    this.cut();
+    this.server.close();
+    await once(this.server, 'close');
+  }
+
+  private join(client: Socket): void {
+    if (this.refusing) {
+      client.destroy();
+      return;
+    }
+    const server = connect(this.target.port, this.target.host);
+    const link: Link = { client, server, swallowed: this.#blackHole, losing: false };
+    this.#links.add(link);
+    client.on('data', (data) => this.toServer(link, data));
+    server.on('data', (data) => this.toClient(link, data));
+    for (const socket of [client, server]) {
+      socket.on('error', () => undefined); // breaking is what this is for
+      socket.on('close', () => {
+        if (!link.swallowed || socket === client) this.break(link);
+      });
+    }
+  }
+
+  private toServer(link: Link, data: Buffer): void {
+    if (link.swallowed) return;
+    if (this.#nextCommit && data.includes(COMMIT)) {
+      const fate = this.#nextCommit;
+      this.#nextCommit = undefined;
+      if (fate === 'lose') return this.break(link);
+      if (fate === 'deliver late') return this.deliverLate(link, data);
+      if (fate === 'lose its reply') link.losing = true;
+      else this.blackHole();
+    }
+    if (this.delayMs > 0) setTimeout(() => link.server.write(data), this.delayMs);
+    else link.server.write(data);
+  }
+
+  private deliverLate(link: Link, data: Buffer): void {
+    this.#links.delete(link);
+    link.swallowed = true;
+    link.server.removeAllListeners('close');
+    link.client.removeAllListeners('close').destroy();
+    setTimeout(() => link.server.end(data), LATE_MS);
+  }
+
+  private toClient(link: Link, data: Buffer): void {
+    if (link.swallowed) return;
+    if (!link.losing) link.client.write(data);
+    else if (data.includes(COMMIT)) this.break(link);
+  }
+
+  private break(link: Link): void {
+    this.#links.delete(link);
+    link.client.destroy();
+    link.server.destroy();
+  }
+}
