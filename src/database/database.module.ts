@@ -45,6 +45,9 @@ function dataSourceOptions(settings: Settings) {
       // Also bounds the wait for a free connection: a handler that takes a second one errs, not
       // deadlocks.
       connectionTimeoutMillis: settings.DATABASE_CONNECT_TIMEOUT_MS,
+      // A server that takes a statement and never answers is gone, however healthy the connection
+      // looks. Longer than PostgreSQL lets a transaction be idle, so that it is the first to speak.
+      query_timeout: settings.IDEMPOTENCY_IDLE_TRANSACTION_TIMEOUT_MS + 5_000,
       keepAlive: true,
       // Frees the key of an owner that froze inside its transaction (R9).
       idle_in_transaction_session_timeout: settings.IDEMPOTENCY_IDLE_TRANSACTION_TIMEOUT_MS,
@@ -63,12 +66,24 @@ async function migrated(dataSource: DataSource): Promise<DataSource> {
   try {
     await lock.connect();
     await lock.query('SELECT pg_advisory_lock($1)', [MIGRATIONS_LOCK]);
-    await dataSource.runMigrations({ transaction: 'each' });
+    await migrate(dataSource.options);
     return dataSource;
   } catch (error) {
     await dataSource.destroy();
     throw error;
   } finally {
     await lock.end();
+  }
+}
+
+/** On a data source of its own: a migration may take longer than any request. */
+async function migrate(options: DataSourceOptions): Promise<void> {
+  const unbounded = { max: 1 };
+  const dataSource = new DataSource({ ...options, extra: unbounded } as DataSourceOptions);
+  await dataSource.initialize();
+  try {
+    await dataSource.runMigrations({ transaction: 'each' });
+  } finally {
+    await dataSource.destroy();
   }
 }

@@ -6,6 +6,7 @@ import {
   IdempotencyOutcomeUnknownError,
   IdempotencyStoreUnavailableError,
 } from './idempotency.errors';
+import { writeKey } from './idempotency-key';
 import { differences, fingerprintOf } from './fingerprint';
 import type {
   Answer,
@@ -49,7 +50,7 @@ export function keyed(
   if (!call.id) return answer;
   const headers = {
     ...answer.headers,
-    'idempotency-key': call.id.key,
+    'idempotency-key': writeKey(call.id.key),
     'request-id': call.requestId,
     'original-request': originalRequest,
     'stripe-should-retry': String(shouldRetry),
@@ -82,7 +83,7 @@ export function refusalOf(
   };
   if (error.retryAfter !== undefined) headers['retry-after'] = String(error.retryAfter);
   if (error.originalRequest) headers['original-request'] = error.originalRequest;
-  if (request.id) headers['idempotency-key'] = request.id.key;
+  if (request.id) headers['idempotency-key'] = writeKey(request.id.key);
   return { status: answer.status, headers, body: answer.body };
 }
 

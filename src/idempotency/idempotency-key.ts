@@ -43,6 +43,14 @@ export function readKey(request: HttpRequest): string | undefined {
   return key;
 }
 
+/**
+ * A key as it stands in a header, in a form that `readKey` reads back: a key that itself begins with a
+ * quote can only be sent as a string.
+ */
+export function writeKey(key: string): string {
+  return key.startsWith('"') ? `"${key.replace(/["\\]/g, '\\$&')}"` : key;
+}
+
 function timesSent(request: HttpRequest): number {
   const raw = request.raw?.rawHeaders ?? request.rawHeaders ?? [];
   let times = 0;

@@ -43,7 +43,7 @@ export class IdempotencyKeyEntity {
   fingerprintVersion: number;
 
   /** Four bytes, in hex, for each top-level parameter (R7). */
-  @Column({ type: 'jsonb' })
+  @Column({ type: 'json' })
   parameters: Record<string, string>;
 
   /** Id of the request that ran first (R17). */
@@ -51,7 +51,7 @@ export class IdempotencyKeyEntity {
   originalRequest: string;
 
   /** Results of the phases that are past (R10); gone when the row finishes. */
-  @Column({ type: 'jsonb', nullable: true })
+  @Column({ type: 'json', nullable: true })
   phases: Record<string, unknown> | null;
 
   /** Status of the stored answer; null while unfinished. */
@@ -59,7 +59,7 @@ export class IdempotencyKeyEntity {
   status: number | null;
 
   /** Allow-listed headers of the stored answer (R15). */
-  @Column({ type: 'jsonb', nullable: true })
+  @Column({ type: 'json', nullable: true })
   headers: Record<string, string> | null;
 
   /** Body of the stored answer, exactly as it went over the wire. */
@@ -81,7 +81,7 @@ export class IdempotencyKeyEntity {
   leaseUntil: Date | null;
 
   /** The request of an unfinished phased operation, to be sent again; erased at the finish (R19). */
-  @Column({ type: 'jsonb', nullable: true })
+  @Column({ type: 'json', nullable: true })
   request: RecordedRequest | null;
 
   /** Recovery leaves the row alone until then. */

@@ -5,6 +5,7 @@ export class CreateIdempotencyKeys1764000000000 implements MigrationInterface {
   readonly name = 'CreateIdempotencyKeys1764000000000';
 
   async up(runner: QueryRunner): Promise<void> {
+    // json, not jsonb: nothing looks inside, and a phase's result may hold \u0000.
     // fillfactor 80: a finishing update finds room on its own page.
     await runner.query(`
       CREATE TABLE idempotency_keys (
@@ -16,16 +17,16 @@ export class CreateIdempotencyKeys1764000000000 implements MigrationInterface {
         operation           text NOT NULL,
         fingerprint         bytea NOT NULL,
         fingerprint_version smallint NOT NULL,
-        parameters          jsonb NOT NULL,
+        parameters          json NOT NULL,
         original_request    text NOT NULL,
-        phases              jsonb,
+        phases              json,
         status              smallint,
-        headers             jsonb,
+        headers             json,
         body                bytea,
         created_at          timestamptz NOT NULL,
         expires_at          timestamptz NOT NULL,
         lease_until         timestamptz,
-        request             jsonb,
+        request             json,
         retry_at            timestamptz,
         parked_at           timestamptz,
         CONSTRAINT idempotency_keys_pkey PRIMARY KEY (account, mode, key),

@@ -8,6 +8,7 @@ import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import type { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance, InjectOptions } from 'fastify';
+import { writeKey } from './idempotency-key';
 import type { HttpRequest } from './idempotency.options';
 
 /** JSON, kept in the row; never credentials. */
@@ -45,7 +46,7 @@ export async function sendRecorded(
   { method, url, headers: recorded, body }: RecordedRequest,
   key: string,
 ): Promise<number> {
-  const headers = { ...recorded, 'idempotency-key': quoted(key) };
+  const headers = { ...recorded, 'idempotency-key': writeKey(key) };
   const payload = Buffer.from(body, 'base64');
   if (httpAdapter.getType() === 'fastify') {
     const fastify = httpAdapter.getInstance<FastifyInstance>();
@@ -67,6 +68,3 @@ export async function sendRecorded(
   await once(response, 'finish');
   return response.statusCode;
 }
-
-/** As the structured-field string of R1: a bare key may itself begin with a quote. */
-const quoted = (key: string): string => `"${key.replace(/["\\]/g, '\\$&')}"`;

@@ -118,6 +118,8 @@ describe('R7 two requests are the same', () => {
     ['an empty object and an empty array', {}, []],
     ['an item and a list of it', { item: 'a' }, { item: ['a'] }],
     ['an object and the list of its values', { 0: 'a' }, ['a']],
+    ['where one item ends', [1, 11], [11, 1]],
+    ['where one member ends', { a: 1, b: 1 }, { a: '1,"b":1' }],
     ['a body and no body', {}, undefined],
     ['a body that is null and no body', null, undefined],
     ['an empty text and no body', '', undefined],
