@@ -24,7 +24,7 @@ import { PostgresKeyStore } from './postgres-key.store';
 import { PurgeJob } from './purge.job';
 import { RecoveryJob } from './recovery.job';
 import { RecoveryTimer } from './recovery.timer';
-import { joinAmbientTransaction } from './transaction';
+import { joinAmbientTransaction, surviveLostConnections } from './transaction';
 import { WaitingRoom } from './waiting-room';
 
 const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } =
@@ -39,6 +39,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } =
       inject: [DataSource, RESOLVED_OPTIONS],
       useFactory: (dataSource: DataSource, options: ResolvedOptions) => {
         joinAmbientTransaction(dataSource);
+        surviveLostConnections(dataSource);
         return new PostgresKeyStore(dataSource, options.idleTransactionTimeoutMs);
       },
     },

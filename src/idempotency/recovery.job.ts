@@ -6,15 +6,19 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { RESOLVED_OPTIONS, type ResolvedOptions } from './idempotency.options';
 import { type AbandonedKey, KeyStore } from './key.store';
+import { PhasedAttempt } from './phases';
 import { sendRecorded } from './recorded-request';
 
 /** Abandoned keys looked at in one run; the next run finds the others. */
 const MOST_PER_RUN = 200;
 /** Requests under way at once: each may wait for the far side's whole deadline. */
 const AT_ONCE = 8;
-/** Pause before the next try of a request that failed again: doubled each time, with jitter, ms. */
+/**
+ * Pause before the next try of a request that failed again, ms: doubled each time, with jitter, up to
+ * one lease. Clients' retries count as tries too, and once the far side is back everything must be
+ * final within a lease and two runs.
+ */
 const FIRST_PAUSE_MS = 1_000;
-const LONGEST_PAUSE_MS = 300_000;
 
 /** What one run did. */
 export interface RecoveryReport {
@@ -54,20 +58,22 @@ export class RecoveryJob {
 
   private async recover(key: AbandonedKey): Promise<'finished' | 'postponed' | 'parked'> {
     const { id, request, attempt } = key;
-    let outcome = 'no answer';
+    let status: number;
     try {
-      const send = () => sendRecorded(this.host, request, id.key);
-      outcome = `status ${String(await this.options.runAs(id, send))}`;
+      status = await this.options.runAs(id, () => sendRecorded(this.host, request, id.key));
     } catch (error) {
-      outcome = (error as Error).message;
+      // This process cannot send: another may, so the row's turn is not used up.
+      this.#log.warn(`Abandoned ${request.url} could not be sent: ${(error as Error).message}`);
+      return 'postponed';
     }
-    const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** Math.min(attempt - 1, 20), LONGEST_PAUSE_MS);
-    const jitteredMs = Math.round(pauseMs * (0.5 + Math.random()));
+    const longestMs = PhasedAttempt.leaseMs(this.options.remoteDeadlineMs);
+    const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** Math.min(attempt - 1, 20), longestMs);
+    const jitteredMs = Math.round(pauseMs * (0.75 + Math.random() / 4));
     const left = await this.store.postpone(id, jitteredMs, this.options.parkAfterSeconds);
     if (left === 'parked') {
       this.#log.error(
         `${request.method} ${request.url} (request ${key.originalRequest}) has not finished for ` +
-          `${this.options.parkAfterSeconds} s (${outcome}) and is left for a person to look at.`,
+          `${this.options.parkAfterSeconds} s (status ${status}) and is left for a person to look at.`,
       );
     }
     return left ?? 'finished';

@@ -7,7 +7,7 @@
  * runner of the transaction around it (docs/decisions/0003-ambient-transaction.md).
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { PoolClient, QueryConfig, QueryResult } from 'pg';
+import type { Client, Pool, PoolClient, QueryConfig, QueryResult } from 'pg';
 import type { DataSource, QueryRunner } from 'typeorm';
 
 /** What database access means here: in this transaction, or refused with these words. */
@@ -33,6 +33,19 @@ export function joinAmbientTransaction(dataSource: DataSource): void {
     alias
       ? createQueryBuilder(first, alias, runner ?? current())
       : createQueryBuilder(first ?? current())) as typeof dataSource.createQueryBuilder;
+}
+
+/**
+ * Keeps the process alive when the server ends a connection at the wrong moment. pg's pool takes its
+ * listener off a connection that it lends, and TypeORM puts its own on a moment later; an error that
+ * arrives in between has no listener and would end the process. Called once at start-up.
+ */
+export function surviveLostConnections(dataSource: DataSource): void {
+  const { master } = dataSource.driver as unknown as { master: Pool & { _clients: Client[] } };
+  // What is being sent on the connection fails by itself; this only has to be heard.
+  const hear = (client: Client | PoolClient) => void client.on('error', () => undefined);
+  master.on('connect', hear);
+  for (const client of master._clients) hear(client); // those that TypeORM opened to connect
 }
 
 /** Database access inside `work` throws `refusal`: it would be outside of the fence (R11). */

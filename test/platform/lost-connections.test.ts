@@ -1,0 +1,50 @@
+/** PostgreSQL ends connections at every moment, the worst ones included. */
+import { Client } from 'pg';
+import { freshDatabase, type FreshDatabase } from '../support/database';
+import { startServer, stopAll } from '../support/server';
+
+let database: FreshDatabase;
+beforeAll(async () => {
+  database = await freshDatabase();
+});
+afterEach(stopAll);
+afterAll(() => database.drop());
+
+/** The connection that is ended in the moment between two listeners took 300 to 500 ms to hit. */
+const ROUNDS = 400;
+
+it('the server outlives connections that are ended while they are lent, and answers 503 meanwhile', async () => {
+  const server = await startServer({ databaseUrl: database.url });
+  const killer = new Client({ connectionString: database.url });
+  await killer.connect();
+  const get = async () => {
+    const response = await fetch(`${server.url}/v1/customers?limit=1`, {
+      headers: { authorization: `Bearer ${server.apiKey}` },
+    });
+    await response.arrayBuffer();
+    return response.status;
+  };
+  let killing = true;
+  const seen = new Set<number>();
+  const load = Array.from({ length: 16 }, async () => {
+    while (killing) seen.add(await get());
+  });
+  let ended = 0;
+  const kill = async () => {
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const { rowCount } = await killer.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND application_name = 'paidonce'`,
+      );
+      ended += rowCount ?? 0;
+    }
+  };
+  await Promise.race([kill(), Promise.all(load)]);
+  killing = false;
+  await Promise.all(load);
+  await killer.end();
+  expect(ended).toBeGreaterThan(100);
+  expect([...seen].filter((status) => status !== 200 && status !== 503)).toEqual([]);
+  expect(await get()).toBe(200);
+  expect(server.process.exitCode).toBeNull();
+});
