@@ -13,13 +13,34 @@ export interface Listening {
 }
 
 /** @throws OperatorError saying which setting to change where the address cannot be had */
-export async function listen(app: NestFastifyApplication, settings: Settings): Promise<Listening> {
-  const server = app.getHttpServer();
-  const drain = drainable(server, settings.DRAIN_TIMEOUT_MS);
+export function listen(app: NestFastifyApplication, settings: Settings): Promise<Listening> {
+  const { HOST: host, PORT: port, DRAIN_TIMEOUT_MS } = settings;
+  const address = { host, port, settings: { host: 'HOST', port: 'PORT' } };
+  return listenOn(app.getHttpServer(), () => app.listen(port, host), address, DRAIN_TIMEOUT_MS);
+}
+
+/** Where to listen, and the settings that say so. */
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+  readonly settings: { readonly host: string; readonly port: string };
+}
+
+/**
+ * The same for any server that `start` makes listen on that address.
+ * @throws OperatorError saying which setting to change where the address cannot be had
+ */
+export async function listenOn(
+  server: Server,
+  start: () => Promise<unknown>,
+  where: Address,
+  drainTimeoutMs: number,
+): Promise<Listening> {
+  const drain = drainable(server, drainTimeoutMs);
   try {
-    await app.listen(settings.PORT, settings.HOST);
+    await start();
   } catch (error) {
-    throw explained(error as NodeJS.ErrnoException, settings);
+    throw explained(error as NodeJS.ErrnoException, where);
   }
   const { port, address, family } = server.address() as AddressInfo;
   const isEverywhere = address === '0.0.0.0' || address === '::';
@@ -55,20 +76,20 @@ function drainable(server: Server, timeoutMs: number): () => Promise<void> {
     });
 }
 
-function explained(error: NodeJS.ErrnoException, { HOST, PORT }: Settings): Error {
+function explained(error: NodeJS.ErrnoException, { host, port, settings }: Address): Error {
   switch (error.code) {
     case 'EADDRINUSE':
       return new OperatorError(
-        `Port ${PORT} on ${HOST} is taken by another program: stop that one, or set PORT to another port (0 takes a free one).`,
+        `Port ${port} on ${host} is taken by another program: stop that one, or set ${settings.port} to another port (0 takes a free one).`,
       );
     case 'EACCES':
       return new OperatorError(
-        `Port ${PORT} may not be opened by this user: set PORT to 1024 or above.`,
+        `Port ${port} may not be opened by this user: set ${settings.port} to 1024 or above.`,
       );
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
-      return new OperatorError(`HOST ${HOST} is not an address of this machine.`);
+      return new OperatorError(`${settings.host} ${host} is not an address of this machine.`);
     default:
       return error;
   }

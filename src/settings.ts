@@ -56,6 +56,29 @@ const postgresUrl = makeValidator<string>((input) => {
   return input;
 });
 
+const httpUrl = makeValidator<string>((input) => {
+  const protocol = URL.canParse(input) ? new URL(input).protocol : '';
+  if (protocol !== 'http:' && protocol !== 'https:') {
+    throw new Error('must be a URL like http://127.0.0.1:3100');
+  }
+  return input;
+});
+
+/** A share of all, 0 to 1. */
+const rate = makeValidator<number>((input) => {
+  const value = /^\d(\.\d{1,9})?$/.test(input) ? Number(input) : Number.NaN;
+  if (!(value >= 0 && value <= 1)) throw new Error('must be a number from 0 to 1');
+  return value;
+});
+
+const redisUrl = makeValidator<string>((input) => {
+  const protocol = URL.canParse(input) ? new URL(input).protocol : '';
+  if (protocol !== 'redis:' && protocol !== 'rediss:') {
+    throw new Error('must be a URL like redis://user:password@host:6379/0, or rediss:// for TLS');
+  }
+  return input;
+});
+
 const text = makeValidator<string>((input) => input);
 
 const specs = {
@@ -72,9 +95,28 @@ const specs = {
   IDEMPOTENCY_MAX_WAIT_SECONDS: integer({ default: 30, min: 0, max: 60 }),
   IDEMPOTENCY_MAX_WAITERS: integer({ default: 1_000, min: 0, max: 100_000 }),
   IDEMPOTENCY_REUSED_STATUS: reusedStatus({ default: 'auto' }),
+  IDEMPOTENCY_RECOVERY_INTERVAL_MS: integer({ default: 2_000, min: 0, max: 3_600_000 }),
+  IDEMPOTENCY_PARK_AFTER_SECONDS: integer({ default: 86_400, min: 1, max: 2_592_000 }),
+  JOBS: oneOf(['on', 'off'], 'on'),
+  REDIS_URL: redisUrl({ default: '' }),
+  JOBS_DATABASE_URL: postgresUrl({ default: '' }),
   PURGE_INTERVAL_SECONDS: integer({ default: 60, min: 1, max: 86_400 }),
+  JOBS_REPORT_INTERVAL_SECONDS: integer({ default: 15, min: 1, max: 3_600 }),
+  HEALTH_MAX_REPORT_LAG_SECONDS: integer({ default: 120, min: 1, max: 86_400 }),
+  HEALTH_MAX_RECOVERY_LAG_SECONDS: integer({ default: 300, min: 1, max: 86_400 }),
+  HEALTH_MAX_PURGE_LAG_SECONDS: integer({ default: 900, min: 1, max: 2_592_000 }),
   BODY_LIMIT_BYTES: integer({ default: 1_048_576, min: 1_024, max: 10_485_760 }),
   SANDBOX_LATENCY_MS: integer({ default: 0, min: 0, max: 60_000 }),
+  ACQUIRER_URL: httpUrl({ default: '' }),
+  ACQUIRER_HOST: text({ default: '127.0.0.1' }),
+  ACQUIRER_PORT: integer({ default: 3_100, min: 0, max: 65_535 }),
+  ACQUIRER_LEDGER: text({ default: './.data/acquirer.ledger' }),
+  ACQUIRER_LATENCY_MS: integer({ default: 0, min: 0, max: 60_000 }),
+  ACQUIRER_LATENCY_MAX_MS: integer({ default: 0, min: 0, max: 60_000 }),
+  ACQUIRER_LOSE_REPLY_RATE: rate({ default: 0 }),
+  ACQUIRER_ERROR_BEFORE_RATE: rate({ default: 0 }),
+  ACQUIRER_ERROR_AFTER_RATE: rate({ default: 0 }),
+  ACQUIRER_SEED: integer({ default: 1, min: 0, max: 4_294_967_295 }),
   DRAIN_TIMEOUT_MS: integer({ default: 10_000, min: 0, max: 300_000 }),
   LOG_LEVEL: oneOf(['silent', 'error', 'warn', 'info', 'debug'], 'info'),
 };
@@ -121,12 +163,52 @@ export class Settings implements Values {
   declare readonly IDEMPOTENCY_MAX_WAITERS: number;
   /** Status of a reused key; `auto` is 400 to clients that send Stripe-Version, 409 to others. */
   declare readonly IDEMPOTENCY_REUSED_STATUS: 'auto' | 400 | 409 | 422;
-  /** Pause between two runs of the purge job (R19), in seconds. */
+  /**
+   * How often this process looks for abandoned requests (R19), in milliseconds; 0: never.
+   */
+  declare readonly IDEMPOTENCY_RECOVERY_INTERVAL_MS: number;
+  /** Age at which recovery leaves a request that keeps failing to a person (R19), in seconds. */
+  declare readonly IDEMPOTENCY_PARK_AFTER_SECONDS: number;
+  /** Whether the HTTP process runs the jobs too; the worker always does. */
+  declare readonly JOBS: 'on' | 'off';
+  /** Where BullMQ keeps the jobs. Empty: in PostgreSQL. */
+  declare readonly REDIS_URL: string;
+  /**
+   * The same database by a direct way, for the jobs, where DATABASE_URL leads through a pooler that
+   * shares sessions: they LISTEN. Empty: DATABASE_URL.
+   */
+  declare readonly JOBS_DATABASE_URL: string;
+  /** From the start of a purge (R19) to the start of the next, in seconds. */
   declare readonly PURGE_INTERVAL_SECONDS: number;
+  /** From one report of the jobs to the next, in seconds. */
+  declare readonly JOBS_REPORT_INTERVAL_SECONDS: number;
+  /** Health turns red when a report of the jobs is later than this, in seconds. */
+  declare readonly HEALTH_MAX_REPORT_LAG_SECONDS: number;
+  /** Health turns red when an abandoned request has waited longer than this, in seconds. */
+  declare readonly HEALTH_MAX_RECOVERY_LAG_SECONDS: number;
+  /** Health turns red when the purge of an expired key is later than this, in seconds. */
+  declare readonly HEALTH_MAX_PURGE_LAG_SECONDS: number;
   /** Largest request body, in bytes. */
   declare readonly BODY_LIMIT_BYTES: number;
-  /** How long the sandbox acquirer takes for each call, in milliseconds. */
+  /** How long the sandbox acquirer inside the server takes for each call, in milliseconds. */
   declare readonly SANDBOX_LATENCY_MS: number;
+  /** The sandbox acquirer in a process of its own; empty for the one inside the server. */
+  declare readonly ACQUIRER_URL: string;
+  /** Where the acquirer's own process listens; 0 takes a free port. */
+  declare readonly ACQUIRER_HOST: string;
+  declare readonly ACQUIRER_PORT: number;
+  /** File of its ledger. */
+  declare readonly ACQUIRER_LEDGER: string;
+  /** Each of its calls takes this long at least, in milliseconds, and at most the other, if larger. */
+  declare readonly ACQUIRER_LATENCY_MS: number;
+  declare readonly ACQUIRER_LATENCY_MAX_MS: number;
+  /** Share of its calls, 0 to 1, that are done and then never answered. */
+  declare readonly ACQUIRER_LOSE_REPLY_RATE: number;
+  /** Share of its calls, 0 to 1, that end with a 500 before the work; after it. */
+  declare readonly ACQUIRER_ERROR_BEFORE_RATE: number;
+  declare readonly ACQUIRER_ERROR_AFTER_RATE: number;
+  /** Start of its random numbers: the same seed and order of calls give the same faults. */
+  declare readonly ACQUIRER_SEED: number;
   /** How long requests in flight may take to finish once the process was asked to stop, in ms. */
   declare readonly DRAIN_TIMEOUT_MS: number;
   /** Least important log lines to write, on standard error. */
@@ -158,8 +240,8 @@ export function loadSettings(env?: NodeJS.ProcessEnv): Settings {
   const values = cleanEnv(Object.fromEntries(given), specs, {
     reporter: ({ errors }) => {
       const sentences = Object.entries(errors).map(([name, error]) => {
-        // A database URL holds a password, which must not end in a log.
-        const found = name === 'DATABASE_URL' ? '' : `, but is "${(env ?? process.env)[name]}"`;
+        // A URL may hold a password, which must not end in a log.
+        const found = name.endsWith('_URL') ? '' : `, but is "${(env ?? process.env)[name]}"`;
         return `${name} ${error?.message}${found}.`;
       });
       if (sentences.length > 0) throw new SettingsError(sentences.join('\n'));

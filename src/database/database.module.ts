@@ -79,7 +79,7 @@ async function migrated(dataSource: DataSource): Promise<DataSource> {
 /** On a data source of its own: a migration may take longer than any request. */
 async function migrate(options: DataSourceOptions): Promise<void> {
   const unbounded = { max: 1 };
-  const dataSource = new DataSource({ ...options, extra: unbounded } as DataSourceOptions);
+  const dataSource = new DataSource({ ...options, extra: unbounded });
   await dataSource.initialize();
   try {
     await dataSource.runMigrations({ transaction: 'each' });

@@ -1,34 +1,14 @@
 import { Pool, type PoolClient } from 'pg';
+import type { Books, LedgerEntry } from './acquirer.books';
+import {
+  decide,
+  type Decision,
+  type HeldPayment,
+  type Order,
+  RemoteKeyConflictError,
+  sameOrder,
+} from './acquirer.rules';
 import type { KnownOutcome } from './gateway';
-
-/** What is remembered of one remote key: what was asked, so that a misuse shows, and what came of it. */
-export interface Operation {
-  readonly merchant: string;
-  readonly remoteKey: string;
-  readonly kind: 'charge' | 'capture' | 'refund' | 'cancel';
-  /** The payment it is about. */
-  readonly payment: string;
-  readonly amount: number;
-  /** Null for operations on a payment, which has its own. */
-  readonly currency: string | null;
-}
-
-/** One line of the acquirer's books: an operation that was approved. */
-export interface LedgerEntry {
-  readonly kind: Operation['kind'];
-  readonly payment: string;
-  readonly amount: number;
-  readonly remoteKey: string;
-}
-
-/** A remote key came again with another order. The caller has a bug: nothing was done. */
-export class RemoteKeyConflictError extends Error {
-  override readonly name = 'RemoteKeyConflictError';
-
-  constructor(remoteKey: string) {
-    super(`Remote key ${remoteKey} was used before for another order. Nothing was done.`);
-  }
-}
 
 /** Any constant will do; it must only be the same in every process that creates the schema. */
 const SCHEMA_LOCK = 7_261_004;
@@ -57,21 +37,15 @@ const SCHEMA = `
     answer jsonb,
     created timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (merchant, remote_key)
-  );`;
-
-/** The steps of one operation, inside its transaction. Each tells whether the books allowed it. */
-export interface Books {
-  open(currency: string, amount: number, capture: boolean): Promise<void>;
-  capture(amount: number): Promise<boolean>;
-  refund(amount: number): Promise<boolean>;
-  release(): Promise<boolean>;
-}
+  );
+  ALTER TABLE acquirer.operations
+    ADD COLUMN IF NOT EXISTS card text, ADD COLUMN IF NOT EXISTS capture boolean;`;
 
 /**
- * The sandbox acquirer's own books, in a schema of their own and over connections of their own, so
- * that they behave like another company's: no transaction of a caller ever reaches in here.
+ * The books in PostgreSQL, in a schema of their own and over connections of their own, so that they
+ * behave like another company's: no transaction of a caller ever reaches in here.
  */
-export class AcquirerStore {
+export class AcquirerStore implements Books {
   private readonly pool: Pool;
 
   constructor(url: string) {
@@ -89,30 +63,20 @@ export class AcquirerStore {
     });
   }
 
-  /**
-   * Does `work` if this remote key is new, and hands back the remembered answer if it is not. A
-   * duplicate that comes while the first is still at it waits for its commit: the primary key decides.
-   * @throws RemoteKeyConflictError when the key was used for another order
-   */
-  async once(operation: Operation, work: (books: Books) => Promise<KnownOutcome>) {
+  /** Of duplicates, the primary key lets one in; a payment changes under its row lock. */
+  async once(merchant: string, remoteKey: string, order: Order): Promise<KnownOutcome> {
     return this.transaction(async (client) => {
-      const { merchant, remoteKey, kind, payment, amount, currency } = operation;
-      const inserted = await client.query(
-        `INSERT INTO acquirer.operations (merchant, remote_key, kind, payment, amount, currency)
-         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
-        [merchant, remoteKey, kind, payment, amount, currency],
-      );
-      if (inserted.rowCount === 0) return this.remembered(client, operation);
-      const answer = await work(booksOf(client, merchant, payment));
-      await client.query(
-        'UPDATE acquirer.operations SET answer = $3 WHERE merchant = $1 AND remote_key = $2',
-        [merchant, remoteKey, JSON.stringify(answer)],
-      );
-      return answer;
+      const held =
+        order.kind === 'charge' ? undefined : await hold(client, merchant, order.payment);
+      const decision = decide(order, held);
+      if (!(await record(client, merchant, remoteKey, order, decision))) {
+        return remembered(client, merchant, remoteKey, order);
+      }
+      if (decision.held) await write(client, merchant, decision.payment, decision.held);
+      return decision.answer;
     });
   }
 
-  /** The answer given to a remote key, if it was ever seen. */
   async answerTo(merchant: string, remoteKey: string): Promise<KnownOutcome | undefined> {
     const { rows } = await this.pool.query<{ answer: KnownOutcome }>(
       'SELECT answer FROM acquirer.operations WHERE merchant = $1 AND remote_key = $2',
@@ -121,7 +85,6 @@ export class AcquirerStore {
     return rows[0]?.answer;
   }
 
-  /** Captured less refunded, in the currency's smallest unit. */
   async balance(merchant: string, currency: string): Promise<number> {
     const { rows } = await this.pool.query<{ balance: string }>(
       `SELECT COALESCE(sum(captured - refunded), 0) AS balance FROM acquirer.payments
@@ -131,7 +94,6 @@ export class AcquirerStore {
     return Number(rows[0]?.balance);
   }
 
-  /** Everything approved, oldest first. */
   async ledger(merchant: string): Promise<LedgerEntry[]> {
     const { rows } = await this.pool.query<LedgerEntry & { amount: string }>(
       `SELECT kind, payment, amount, remote_key AS "remoteKey" FROM acquirer.operations
@@ -143,18 +105,6 @@ export class AcquirerStore {
 
   async close(): Promise<void> {
     await this.pool.end();
-  }
-
-  private async remembered(client: PoolClient, asked: Operation): Promise<KnownOutcome> {
-    const { rows } = await client.query<{ same: boolean; answer: KnownOutcome }>(
-      `SELECT answer, (kind, amount) = ($3, $4) AND currency IS NOT DISTINCT FROM $5
-         AND (kind = 'charge' OR payment = $6) AS same
-       FROM acquirer.operations WHERE merchant = $1 AND remote_key = $2`,
-      [asked.merchant, asked.remoteKey, asked.kind, asked.amount, asked.currency, asked.payment],
-    );
-    const row = rows[0];
-    if (!row?.same) throw new RemoteKeyConflictError(asked.remoteKey);
-    return row.answer;
   }
 
   private async transaction<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
@@ -179,25 +129,76 @@ export class AcquirerStore {
   }
 }
 
-function booksOf(client: PoolClient, merchant: string, payment: string): Books {
-  const change = async (set: string, onlyIf: string, amounts: number[]) => {
-    const { rowCount } = await client.query(
-      `UPDATE acquirer.payments SET ${set} WHERE merchant = $1 AND reference = $2 AND ${onlyIf}`,
-      [merchant, payment, ...amounts],
-    );
-    return rowCount === 1;
-  };
-  return {
-    open: async (currency, amount, capture) => {
-      await client.query(
-        `INSERT INTO acquirer.payments (merchant, reference, currency, authorized, captured, open)
-         VALUES ($1, $2, $3, $4, $5, $6)`,
-        [merchant, payment, currency, amount, capture ? amount : 0, !capture],
-      );
-    },
-    capture: (amount) =>
-      change('captured = $3, open = false', 'open AND authorized >= $3', [amount]),
-    refund: (amount) => change('refunded = refunded + $3', 'captured - refunded >= $3', [amount]),
-    release: () => change('open = false', 'open', []),
-  };
+/** A payment as it stands, and as it stays until this transaction ends. */
+async function hold(
+  client: PoolClient,
+  merchant: string,
+  payment: string,
+): Promise<HeldPayment | undefined> {
+  const { rows } = await client.query<Record<keyof HeldPayment, string> & { open: boolean }>(
+    `SELECT currency, authorized, captured, refunded, open FROM acquirer.payments
+     WHERE merchant = $1 AND reference = $2 FOR UPDATE`,
+    [merchant, payment],
+  );
+  return rows.map(({ currency, authorized, captured, refunded, open }) => ({
+    currency,
+    authorized: Number(authorized),
+    captured: Number(captured),
+    refunded: Number(refunded),
+    open,
+  }))[0];
+}
+
+/** False where the remote key was there before. A duplicate waits here until the first has committed. */
+async function record(
+  client: PoolClient,
+  merchant: string,
+  remoteKey: string,
+  order: Order,
+  { payment, answer }: Decision,
+): Promise<boolean> {
+  const { kind, amount } = order;
+  const { currency, card, capture } =
+    order.kind === 'charge' ? order : { currency: null, card: null, capture: null };
+  const { rowCount } = await client.query(
+    `INSERT INTO acquirer.operations
+       (merchant, remote_key, kind, payment, amount, currency, card, capture, answer)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING`,
+    [merchant, remoteKey, kind, payment, amount, currency, card, capture, JSON.stringify(answer)],
+  );
+  return rowCount === 1;
+}
+
+async function write(
+  client: PoolClient,
+  merchant: string,
+  payment: string,
+  { currency, authorized, captured, refunded, open }: HeldPayment,
+): Promise<void> {
+  await client.query(
+    `INSERT INTO acquirer.payments
+       (merchant, reference, currency, authorized, captured, refunded, open)
+     VALUES ($1, $2, $3, $4, $5, $6, $7)
+     ON CONFLICT (merchant, reference) DO UPDATE
+       SET captured = excluded.captured, refunded = excluded.refunded, open = excluded.open`,
+    [merchant, payment, currency, authorized, captured, refunded, open],
+  );
+}
+
+async function remembered(
+  client: PoolClient,
+  merchant: string,
+  remoteKey: string,
+  asked: Order,
+): Promise<KnownOutcome> {
+  const { rows } = await client.query<Order & { amount: string; answer: KnownOutcome }>(
+    `SELECT kind, payment, amount, currency, card, capture, answer FROM acquirer.operations
+     WHERE merchant = $1 AND remote_key = $2`,
+    [merchant, remoteKey],
+  );
+  const row = rows[0];
+  if (!row || !sameOrder({ ...row, amount: Number(row.amount) }, asked)) {
+    throw new RemoteKeyConflictError(remoteKey);
+  }
+  return row.answer;
 }

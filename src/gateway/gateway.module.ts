@@ -1,10 +1,23 @@
 import { Module } from '@nestjs/common';
+import { Settings } from '../settings';
 import { Gateways } from './gateways';
+import { HttpGateway } from './http.gateway';
 import { SandboxAcquirer } from './sandbox.acquirer';
+import { SandboxGateway } from './sandbox.gateway';
 
-/** What moves money: the port, and the sandbox acquirer behind it. */
+/** What moves money: the port, and behind it the sandbox acquirer, in this process or in its own. */
 @Module({
-  providers: [Gateways, SandboxAcquirer],
-  exports: [Gateways, SandboxAcquirer],
+  providers: [
+    Gateways,
+    {
+      provide: SandboxGateway,
+      inject: [Settings],
+      useFactory: (settings: Settings): SandboxGateway =>
+        settings.ACQUIRER_URL === ''
+          ? new SandboxAcquirer(settings)
+          : new HttpGateway(settings.ACQUIRER_URL, settings.IDEMPOTENCY_REMOTE_DEADLINE_MS),
+    },
+  ],
+  exports: [Gateways, SandboxGateway],
 })
 export class GatewayModule {}

@@ -1,9 +1,15 @@
 import type { Tenant } from '../database';
 import type { RemoteOptions } from '../idempotency';
 
-/** What an acquirer is asked to do. Amounts are integers in the currency's smallest unit. */
-export interface ChargeOrder {
+/** What every order has. */
+interface AnyOrder {
   readonly tenant: Tenant;
+  /** What the merchant wrote on the payment, or on the refund. */
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+/** What an acquirer is asked to do. Amounts are integers in the currency's smallest unit. */
+export interface ChargeOrder extends AnyOrder {
   readonly amount: number;
   /** Three lower-case letters of ISO 4217. */
   readonly currency: string;
@@ -13,23 +19,20 @@ export interface ChargeOrder {
   readonly capture: boolean;
 }
 
-export interface CaptureOrder {
-  readonly tenant: Tenant;
+export interface CaptureOrder extends AnyOrder {
   /** The reference that `charge` answered. */
   readonly reference: string;
   /** At most what was authorised; the rest is released. */
   readonly amount: number;
 }
 
-export interface RefundOrder {
-  readonly tenant: Tenant;
+export interface RefundOrder extends AnyOrder {
   /** The reference that `charge` answered. */
   readonly reference: string;
   readonly amount: number;
 }
 
-export interface CancelOrder {
-  readonly tenant: Tenant;
+export interface CancelOrder extends AnyOrder {
   /** The reference that `charge` answered. */
   readonly reference: string;
 }

@@ -2,12 +2,12 @@ import { Injectable } from '@nestjs/common';
 import type { Tenant } from '../database';
 import { InvalidRequestError } from '../wire';
 import type { Gateway } from './gateway';
-import { SandboxAcquirer } from './sandbox.acquirer';
+import { SandboxGateway } from './sandbox.gateway';
 
 /** Which acquirer moves a tenant's money. */
 @Injectable()
 export class Gateways {
-  constructor(private readonly sandbox: SandboxAcquirer) {}
+  constructor(private readonly sandbox: SandboxGateway) {}
 
   /**
    * The acquirer of a tenant's mode.

@@ -1,33 +1,19 @@
-import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import type { OnApplicationShutdown, OnModuleInit } from '@nestjs/common';
 import type { Tenant } from '../database';
-import { Settings } from '../settings';
-import { AcquirerStore, type LedgerEntry } from './acquirer.store';
-import {
-  type CancelOrder,
-  type CaptureOrder,
-  type ChargeOrder,
-  type Declined,
-  Gateway,
-  type GatewayOutcome,
-  type KnownOutcome,
-  type RefundOrder,
-} from './gateway';
-import { sandboxCard } from './sandbox-cards';
-
-const DAY_MS = 86_400_000;
+import type { Settings } from '../settings';
+import type { LedgerEntry } from './acquirer.books';
+import type { Order } from './acquirer.rules';
+import { AcquirerStore } from './acquirer.store';
+import type { KnownOutcome } from './gateway';
+import { SandboxGateway } from './sandbox.gateway';
 
 /**
- * The acquirer behind sandbox keys. It runs in this process but behaves like another company's
- * service: books of its own, at most one effect per (merchant, remote key), latency, and no say for
- * the caller's transactions. A merchant is an account; the sandbox has no live money, so no mode.
+ * The sandbox acquirer inside this process, with its books in PostgreSQL. It behaves like another
+ * company's service all the same: at most one effect per (merchant, remote key), latency, and no say
+ * for the caller's transactions.
  */
-@Injectable()
-export class SandboxAcquirer extends Gateway implements OnModuleInit, OnApplicationShutdown {
-  /** Its books are never pruned; a month is what it promises. */
-  override readonly dedupeWindowMs = 30 * DAY_MS;
-
+export class SandboxAcquirer extends SandboxGateway implements OnModuleInit, OnApplicationShutdown {
   /**
    * How long every call takes, in milliseconds, on top of the work: half on the way there, half on the
    * way back, so that a caller that gives up may do so before the effect or after it.
@@ -36,7 +22,7 @@ export class SandboxAcquirer extends Gateway implements OnModuleInit, OnApplicat
 
   private readonly store: AcquirerStore;
 
-  constructor(@Inject(Settings) settings: Pick<Settings, 'DATABASE_URL' | 'SANDBOX_LATENCY_MS'>) {
+  constructor(settings: Pick<Settings, 'DATABASE_URL' | 'SANDBOX_LATENCY_MS'>) {
     super();
     this.latencyMs = settings.SANDBOX_LATENCY_MS;
     this.store = new AcquirerStore(settings.DATABASE_URL);
@@ -48,57 +34,6 @@ export class SandboxAcquirer extends Gateway implements OnModuleInit, OnApplicat
 
   async onApplicationShutdown(): Promise<void> {
     await this.store.close();
-  }
-
-  override charge(key: string, order: ChargeOrder, signal: AbortSignal): Promise<GatewayOutcome> {
-    const { tenant, amount, currency, capture } = order;
-    const payment = `acq_${randomUUID()}`;
-    const what = { kind: 'charge', payment, amount, currency } as const;
-    return this.travel(signal, () =>
-      this.store.once({ ...what, merchant: tenant.account, remoteKey: key }, async (books) => {
-        const card = sandboxCard(order.card);
-        if (!card) return declined('invalid_card', 'The sandbox has no card of that name.');
-        if (card.decline) return { outcome: 'declined', ...card.decline };
-        await books.open(currency, amount, capture);
-        return { outcome: 'approved', reference: payment };
-      }),
-    );
-  }
-
-  override capture(key: string, order: CaptureOrder, signal: AbortSignal): Promise<GatewayOutcome> {
-    const { tenant, reference, amount } = order;
-    const what = { kind: 'capture', payment: reference, amount, currency: null } as const;
-    return this.travel(signal, () =>
-      this.store.once({ ...what, merchant: tenant.account, remoteKey: key }, async (books) =>
-        (await books.capture(amount))
-          ? { outcome: 'approved', reference }
-          : declined('capture_refused', 'There is no open authorisation of at least this amount.'),
-      ),
-    );
-  }
-
-  override refund(key: string, order: RefundOrder, signal: AbortSignal): Promise<GatewayOutcome> {
-    const { tenant, reference, amount } = order;
-    const what = { kind: 'refund', payment: reference, amount, currency: null } as const;
-    return this.travel(signal, () =>
-      this.store.once({ ...what, merchant: tenant.account, remoteKey: key }, async (books) =>
-        (await books.refund(amount))
-          ? { outcome: 'approved', reference: `acr_${randomUUID()}` }
-          : declined('refund_refused', 'This is more than what was captured and not yet refunded.'),
-      ),
-    );
-  }
-
-  override cancel(key: string, order: CancelOrder, signal: AbortSignal): Promise<GatewayOutcome> {
-    const { tenant, reference } = order;
-    const what = { kind: 'cancel', payment: reference, amount: 0, currency: null } as const;
-    return this.travel(signal, () =>
-      this.store.once({ ...what, merchant: tenant.account, remoteKey: key }, async (books) =>
-        (await books.release())
-          ? { outcome: 'approved', reference }
-          : declined('cancel_refused', 'There is no open authorisation to release.'),
-      ),
-    );
   }
 
   override lookUp(
@@ -117,6 +52,10 @@ export class SandboxAcquirer extends Gateway implements OnModuleInit, OnApplicat
   /** Everything that was approved for a merchant, oldest first. */
   ledger(account: string): Promise<LedgerEntry[]> {
     return this.store.ledger(account);
+  }
+
+  protected override order(merchant: string, key: string, order: Order, signal: AbortSignal) {
+    return this.travel(signal, () => this.store.once(merchant, key, order));
   }
 
   private async travel<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
@@ -141,8 +80,4 @@ async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<
   } finally {
     signal.removeEventListener('abort', giveUp);
   }
-}
-
-function declined(code: string, message: string): Declined {
-  return { outcome: 'declined', code, declineCode: null, message };
 }

@@ -24,10 +24,10 @@ it('the server outlives connections that are ended while they are lent, and answ
     await response.arrayBuffer();
     return response.status;
   };
-  let killing = true;
+  const over = new AbortController();
   const seen = new Set<number>();
   const load = Array.from({ length: 16 }, async () => {
-    while (killing) seen.add(await get());
+    while (!over.signal.aborted) seen.add(await get());
   });
   let ended = 0;
   const kill = async () => {
@@ -40,7 +40,7 @@ it('the server outlives connections that are ended while they are lent, and answ
     }
   };
   await Promise.race([kill(), Promise.all(load)]);
-  killing = false;
+  over.abort();
   await Promise.all(load);
   await killer.end();
   expect(ended).toBeGreaterThan(100);

@@ -34,7 +34,13 @@ export async function startApp(options: StartAppOptions = {}): Promise<RunningAp
     options.databaseUrl === undefined
       ? await freshDatabase()
       : { url: options.databaseUrl, drop: () => Promise.resolve() };
-  const env = { PORT: '0', LOG_LEVEL: 'error', DRAIN_TIMEOUT_MS: '2000', ...options.env };
+  const env = {
+    PORT: '0',
+    LOG_LEVEL: 'error',
+    DRAIN_TIMEOUT_MS: '2000',
+    JOBS: 'off',
+    ...options.env,
+  };
   const settings = loadSettings({ ...env, DATABASE_URL: database.url });
   const app = await createApplication(settings);
   await app.init();

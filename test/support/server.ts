@@ -41,6 +41,11 @@ export async function stopAll(): Promise<void> {
   );
 }
 
+/** Ends everything that is left running at once, without asking. */
+export async function killAll(): Promise<void> {
+  await Promise.all([...running].map((program) => program.kill9()));
+}
+
 /** A program of ours, running. */
 export class Program {
   readonly ended: Promise<Ended>;
@@ -57,7 +62,10 @@ export class Program {
     });
   }
 
-  static start(file: 'main' | 'worker' | 'keys', options: ProgramOptions = {}): Program {
+  static start(
+    file: 'main' | 'worker' | 'keys' | 'acquirer',
+    options: ProgramOptions = {},
+  ): Program {
     const env = { PATH: process.env.PATH, HOME: process.env.HOME, ...options.env };
     return new Program(
       spawn(process.execPath, [join(programs(), `${file}.js`), ...(options.args ?? [])], {
@@ -138,4 +146,27 @@ export async function startServer(options: StartServerOptions): Promise<RunningS
     kill9: () => program.kill9(),
     stop: () => program.stop(),
   };
+}
+
+export interface RunningAcquirer {
+  /** For ACQUIRER_URL. */
+  readonly url: string;
+  readonly program: Program;
+}
+
+/**
+ * Starts the acquirer's own process and waits until it listens.
+ *
+ * @param ledger path of its ledger
+ * @param env other ACQUIRER_* settings; ACQUIRER_PORT to come back where it was before
+ */
+export async function startAcquirer(
+  ledger: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<RunningAcquirer> {
+  const program = Program.start('acquirer', {
+    env: { ACQUIRER_PORT: '0', ACQUIRER_LEDGER: ledger, ...env },
+  });
+  const [, url = ''] = await program.says(/acquirer listens on (\S+), ledger .*\n/);
+  return { url, program };
 }

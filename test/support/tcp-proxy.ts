@@ -1,9 +1,10 @@
 /**
- * A TCP proxy in front of PostgreSQL that can fail as networks do: cut, swallow, delay, and lose what
- * belongs to one COMMIT. It reads just enough of the protocol to see a COMMIT and its reply.
+ * A TCP proxy in front of PostgreSQL, or of any other server, that can fail as networks do: cut, reset,
+ * swallow, delay, drip, and lose what belongs to one COMMIT. It reads just enough of the protocol to see a COMMIT and its reply.
  */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 
 /**
  * What happens to the next COMMIT:
@@ -23,6 +24,9 @@ const COMMIT = Buffer.from('COMMIT\0');
 interface Link {
   readonly client: Socket;
   readonly server: Socket;
+  /** What is held up on its way, in order; unset when nothing is. */
+  toServer?: Promise<void>;
+  toClient?: Promise<void>;
   /** Nothing passes any more. */
   swallowed: boolean;
   /** The server's reply to COMMIT is to be lost. */
@@ -32,6 +36,8 @@ interface Link {
 export class TcpProxy {
   /** Delay of what goes to the server, ms. */
   delayMs = 0;
+  /** Pause after each byte that goes to the client, ms. */
+  dripMs = 0;
   /** New connections are turned away. */
   refusing = false;
   #nextCommit?: CommitFate;
@@ -45,7 +51,7 @@ export class TcpProxy {
     private readonly target: { readonly host: string; readonly port: number },
   ) {}
 
-  /** @param url of the PostgreSQL behind it */
+  /** @param url of the server behind it, with a port or of a PostgreSQL */
   static async to(url: string): Promise<TcpProxy> {
     const through = new URL(url);
     const target = { host: through.hostname, port: Number(through.port || 5432) };
@@ -73,6 +79,15 @@ export class TcpProxy {
     for (const link of this.#links) this.break(link);
   }
 
+  /** Breaks every connection with a reset in place of an end. */
+  reset(): void {
+    for (const link of this.#links) {
+      this.#links.delete(link);
+      link.client.resetAndDestroy();
+      link.server.resetAndDestroy();
+    }
+  }
+
   /** From now on nothing comes or goes, and nothing breaks: new connections are taken and ignored. */
   blackHole(): void {
     this.#blackHole = true;
@@ -83,6 +98,8 @@ export class TcpProxy {
   heal(): void {
     this.#blackHole = false;
     this.refusing = false;
+    this.delayMs = 0;
+    this.dripMs = 0;
     this.#nextCommit = undefined;
     for (const link of this.#links) if (link.swallowed) this.break(link);
   }
@@ -121,8 +138,14 @@ export class TcpProxy {
       if (fate === 'lose its reply') link.losing = true;
       else this.blackHole();
     }
-    if (this.delayMs > 0) setTimeout(() => link.server.write(data), this.delayMs);
-    else link.server.write(data);
+    if (this.delayMs === 0 && !link.toServer) return void link.server.write(data);
+    const due = performance.now() + this.delayMs;
+    const turn = (link.toServer ?? Promise.resolve()).then(async () => {
+      await pause(Math.max(0, due - performance.now()));
+      if (!link.swallowed) link.server.write(data);
+      if (link.toServer === turn) link.toServer = undefined;
+    });
+    link.toServer = turn;
   }
 
   private deliverLate(link: Link, data: Buffer): void {
@@ -135,8 +158,25 @@ export class TcpProxy {
 
   private toClient(link: Link, data: Buffer): void {
     if (link.swallowed) return;
-    if (!link.losing) link.client.write(data);
-    else if (data.includes(COMMIT)) this.break(link);
+    if (link.losing) {
+      if (data.includes(COMMIT)) this.break(link);
+      return;
+    }
+    if (this.dripMs === 0 && !link.toClient) return void link.client.write(data);
+    const turn = (link.toClient ?? Promise.resolve()).then(async () => {
+      await this.drip(link, data);
+      if (link.toClient === turn) link.toClient = undefined;
+    });
+    link.toClient = turn;
+  }
+
+  private async drip(link: Link, data: Buffer): Promise<void> {
+    let sent = 0;
+    for (; sent < data.length && this.dripMs > 0 && !link.client.destroyed; sent += 1) {
+      link.client.write(data.subarray(sent, sent + 1));
+      await pause(this.dripMs);
+    }
+    if (!link.swallowed) link.client.write(data.subarray(sent));
   }
 
   private break(link: Link): void {

@@ -1,0 +1,199 @@
+/**
+ * An append-only file of JSON lines that survives the death of its process at any moment: a line counts
+ * once it is synced, and what a crash tore off is cut off at the next start.
+ */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { type FileHandle, mkdir, open, realpath, rm } from 'node:fs/promises';
+import { connect, createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { once } from 'node:events';
+
+/** The ledger cannot be used; the message is a sentence for the operator. */
+export class LedgerError extends Error {
+  override readonly name = 'LedgerError';
+}
+
+const NEWLINE = 0x0a;
+
+/** No line of ours comes near it; a file without line ends is not a ledger. Bytes. */
+const MAX_LINE_BYTES = 1_048_576;
+
+interface Waiting {
+  readonly line: string;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+export class LedgerFile {
+  private waiting: Waiting[] = [];
+  private syncing: Promise<void> | undefined;
+  private failure: LedgerError | undefined;
+  private failed: (error: LedgerError) => void = () => undefined;
+
+  private constructor(
+    readonly path: string,
+    private readonly file: FileHandle,
+    private readonly lock: Server,
+  ) {}
+
+  /**
+   * Opens a ledger, or begins one, for this process alone.
+   *
+   * @param each called with every line that is whole, in order, with its number from 1
+   * @throws LedgerError where it cannot be opened, or is open in another process
+   */
+  static async open(
+    path: string,
+    each: (line: string, number: number) => void,
+  ): Promise<LedgerFile> {
+    const file = await opened(path);
+    let lock: Server | undefined;
+    try {
+      lock = await locked(await realpath(path));
+      if (!lock) throw new LedgerError(`The ledger ${path} is open in another acquirer: stop it.`);
+      const end = await readLines(path, each);
+      await file.truncate(end);
+      // What a process that was killed had written but not synced counts from now on.
+      await file.sync();
+      return new LedgerFile(path, file, lock);
+    } catch (error) {
+      lock?.close();
+      await file.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Resolves once the line is on disk. Lines come to the file in the order of the calls, and all that
+   * arrive during one sync share the next.
+   *
+   * @throws LedgerError once the file could not be written: nobody knows then what of it is on disk, so
+   *   the file takes nothing more
+   */
+  append(line: string): Promise<void> {
+    if (this.failure) return Promise.reject(this.failure);
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ line, resolve, reject });
+      this.syncing ??= this.sync();
+    });
+  }
+
+  /** Is told, once, that the file could not be written. */
+  onFailure(listener: (error: LedgerError) => void): void {
+    this.failed = listener;
+  }
+
+  /** Waits for what was appended. */
+  async close(): Promise<void> {
+    await this.syncing;
+    await this.file.close();
+    this.lock.close();
+  }
+
+  private async sync(): Promise<void> {
+    // Let everything that arrived in this turn of the event loop come along.
+    await new Promise((resolve) => setImmediate(resolve));
+    while (this.waiting.length > 0) {
+      const batch = this.waiting;
+      this.waiting = [];
+      try {
+        await this.write(Buffer.from(batch.map(({ line }) => `${line}\n`).join('')));
+        for (const { resolve } of batch) resolve();
+      } catch (error) {
+        this.failure = new LedgerError(
+          `The ledger ${this.path} cannot be written (${(error as Error).message}): free the disk and start again.`,
+        );
+        for (const { reject } of [...batch, ...this.waiting]) reject(this.failure);
+        this.waiting = [];
+        this.failed(this.failure);
+      }
+    }
+    this.syncing = undefined;
+  }
+
+  private async write(bytes: Buffer): Promise<void> {
+    for (let done = 0; done < bytes.length;) {
+      done += (await this.file.write(bytes, done)).bytesWritten;
+    }
+    await this.file.datasync();
+  }
+}
+
+async function opened(path: string): Promise<FileHandle> {
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    const file = await open(path, 'a');
+    // A file is only as durable as the entry of its directory.
+    const directory = await open(dirname(path), 'r');
+    await directory.sync();
+    await directory.close();
+    return file;
+  } catch (error) {
+    const { message } = error as Error;
+    throw new LedgerError(`The ledger ${path} cannot be opened: ${message}.`, { cause: error });
+  }
+}
+
+/** Reads the lines that are whole. @returns where the last of them ends, in bytes */
+async function readLines(
+  path: string,
+  each: (line: string, number: number) => void,
+): Promise<number> {
+  let [end, number, rest] = [0, 0, Buffer.alloc(0)];
+  for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
+    const bytes = Buffer.concat([rest, chunk]);
+    let start = 0;
+    for (let stop = 0; (stop = bytes.indexOf(NEWLINE, start)) >= 0; start = stop + 1) {
+      each(bytes.toString('utf8', start, stop), ++number);
+    }
+    end += start;
+    rest = bytes.subarray(start);
+    if (rest.length > MAX_LINE_BYTES) throw new LedgerError(`${path} is not a ledger.`);
+  }
+  return end;
+}
+
+/** What every system takes as the path of a socket. Bytes. */
+const MAX_SOCKET_PATH_BYTES = 100;
+
+/**
+ * A socket that lives as long as its process, however that ends: two acquirers on one ledger would each
+ * know only half of what was done. Undefined where another process has it.
+ */
+async function locked(path: string): Promise<Server | undefined> {
+  const socket = socketOf(path);
+  for (;;) {
+    const server = createServer((caller) => caller.destroy()).listen(socket);
+    try {
+      await once(server, 'listening');
+      return server.unref();
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      if (code !== 'EADDRINUSE') throw new LedgerError(`${socket} cannot be made: ${message}.`);
+      if (await answers(socket)) return undefined;
+      await rm(socket, { force: true });
+    }
+  }
+}
+
+/** Beside the ledger, or where that is too long a path, among the temporary files. */
+function socketOf(path: string): string {
+  const beside = `${path}.lock`;
+  if (Buffer.byteLength(beside) <= MAX_SOCKET_PATH_BYTES) return beside;
+  const name = createHash('sha256').update(path).digest('hex').slice(0, 24);
+  return join(tmpdir(), `paidonce-${name}.lock`);
+}
+
+async function answers(socket: string): Promise<boolean> {
+  const caller = connect(socket);
+  try {
+    await once(caller, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    caller.destroy();
+  }
+}

@@ -1,0 +1,115 @@
+/** The sandbox acquirer in each of the ways it can run, for tests that hold for all of them. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  AcquirerLedger,
+  acquirerServer,
+  type Books,
+  type ChargeOrder,
+  Faults,
+  type FaultSettings,
+  HttpGateway,
+  type LedgerLine,
+  SandboxAcquirer,
+  type SandboxGateway,
+} from '../../src/gateway';
+import { freshDatabase } from '../support/database';
+
+export interface Site {
+  readonly gateway: SandboxGateway;
+  /** The same acquirer as another process of ours sees it. */
+  readonly other: SandboxGateway;
+  readonly books: Pick<Books, 'balance' | 'ledger'>;
+  close(): Promise<void>;
+}
+
+export interface HttpSite extends Site {
+  readonly url: string;
+  readonly lines: () => LedgerLine[];
+}
+
+/** In this process, with its books in PostgreSQL. */
+export async function inProcess(): Promise<Site> {
+  const database = await freshDatabase();
+  const settings = { DATABASE_URL: database.url, SANDBOX_LATENCY_MS: 0 };
+  const [gateway, other] = [new SandboxAcquirer(settings), new SandboxAcquirer(settings)];
+  await gateway.onModuleInit();
+  await other.onModuleInit();
+  return {
+    gateway,
+    other,
+    books: gateway,
+    close: async () => {
+      await gateway.onApplicationShutdown();
+      await other.onApplicationShutdown();
+      await database.drop();
+    },
+  };
+}
+
+/** Behind HTTP, with its books in a ledger file. */
+export async function overHttp(faults: Partial<FaultSettings> = {}): Promise<HttpSite> {
+  const directory = temporaryDirectory();
+  const books = await AcquirerLedger.open(join(directory.path, 'ledger'));
+  const server = acquirerServer(books, new Faults({ ...noFaults, ...faults }));
+  const url = await server.listen({ port: 0, host: '127.0.0.1' });
+  const [gateway, other] = [gatewayTo(url), gatewayTo(url)];
+  return {
+    url,
+    gateway,
+    other,
+    books,
+    lines: () => ledgerLines(books.path),
+    close: async () => {
+      gateway.onApplicationShutdown();
+      other.onApplicationShutdown();
+      await server.close();
+      await books.close();
+      directory.remove();
+    },
+  };
+}
+
+/** A gateway whose log is silent about the trouble that the test makes. */
+export function gatewayTo(url: string, deadlineMs = 10_000): HttpGateway {
+  const gateway = new HttpGateway(url, deadlineMs);
+  jest.spyOn(gateway['logger'], 'warn').mockImplementation(() => undefined);
+  return gateway;
+}
+
+/** The whole lines of a ledger. */
+export function ledgerLines(path: string): LedgerLine[] {
+  const whole = readFileSync(path, 'utf8').split('\n').slice(0, -1);
+  return whole.map((line) => JSON.parse(line) as LedgerLine);
+}
+
+const noFaults = {
+  latencyMs: 0,
+  latencyMaxMs: 0,
+  rates: { error_before: 0, error_after: 0, lose_reply: 0 },
+  seed: 1,
+};
+
+/** A caller that never gives up. */
+export const patient = (): AbortSignal => new AbortController().signal;
+
+let accounts = 0;
+
+/** An order of a merchant that nobody else uses. */
+export function charge(change: Partial<ChargeOrder> = {}): ChargeOrder {
+  const tenant = { account: `acct_${++accounts}`, livemode: false };
+  return { tenant, amount: 1000, currency: 'usd', card: 'visa', capture: true, ...change };
+}
+
+/** The reference of an approval. */
+export async function approved(answer: Promise<unknown>): Promise<string> {
+  const outcome = (await answer) as { outcome: string; reference: string };
+  expect(outcome.outcome).toBe('approved');
+  return outcome.reference;
+}
+
+export function temporaryDirectory() {
+  const path = mkdtempSync(join(tmpdir(), 'paidonce-ledger-'));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}

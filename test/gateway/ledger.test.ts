@@ -1,0 +1,231 @@
+/** The ledger file: what is told is on disk, and what a crash tore is cut off. */
+import { type FileHandle, open } from 'node:fs/promises';
+import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { AcquirerLedger, LedgerError } from '../../src/gateway';
+import { ledgerLines, temporaryDirectory } from './gateways.fixture';
+
+const order = {
+  kind: 'charge',
+  amount: 1000,
+  currency: 'usd',
+  card: 'visa',
+  capture: true,
+} as const;
+
+let directory: ReturnType<typeof temporaryDirectory>;
+let path: string;
+
+beforeEach(() => {
+  directory = temporaryDirectory();
+  path = join(directory.path, 'deep', 'ledger');
+});
+
+afterEach(() => {
+  jest.restoreAllMocks();
+  directory.remove();
+});
+
+const lines = () => ledgerLines(path);
+
+/** What every open file of this process does. */
+async function fileHandles(): Promise<FileHandle> {
+  const any = await open(__filename);
+  await any.close();
+  return Object.getPrototypeOf(any) as FileHandle;
+}
+
+test('a line says what was asked, and what came of it', async () => {
+  const books = await AcquirerLedger.open(path);
+  const metadata = { order: '7' };
+  const charged = await books.once('shop', 'k1', { ...order, metadata });
+  const payment = charged.outcome === 'approved' ? charged.reference : '';
+  await books.once('shop', 'k2', { kind: 'refund', payment, amount: 100 });
+  await books.once('shop', 'k3', { ...order, card: 'chargeDeclinedLostCard' });
+  await books.once('shop', 'k3', { ...order, card: 'chargeDeclinedLostCard' });
+  await books.once('shop', 'k4', { kind: 'cancel', payment: 'none', amount: 0 });
+  await books.close();
+  const shop = { merchant: 'shop', at: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/) };
+  expect(lines()).toEqual([
+    {
+      ...shop,
+      remoteKey: 'k1',
+      ...order,
+      payment,
+      metadata,
+      outcome: 'approved',
+      reference: payment,
+    },
+    {
+      ...shop,
+      remoteKey: 'k2',
+      kind: 'refund',
+      payment,
+      amount: 100,
+      currency: 'usd',
+      outcome: 'approved',
+      reference: expect.stringMatching(/^acr_/),
+    },
+    {
+      ...shop,
+      remoteKey: 'k3',
+      ...order,
+      card: 'chargeDeclinedLostCard',
+      payment: expect.stringMatching(/^acq_/),
+      outcome: 'declined',
+      code: 'card_declined',
+      declineCode: 'lost_card',
+      message: expect.any(String),
+      reference: null,
+    },
+    {
+      ...shop,
+      remoteKey: 'k4',
+      kind: 'cancel',
+      payment: 'none',
+      amount: 0,
+      currency: null,
+      outcome: 'declined',
+      code: 'cancel_refused',
+      declineCode: null,
+      message: expect.any(String),
+      reference: null,
+    },
+  ]);
+});
+
+test('the next start knows all of it: answers, payments, balance', async () => {
+  const before = await AcquirerLedger.open(path);
+  const held = await before.once('shop', 'k1', { ...order, capture: false });
+  const payment = held.outcome === 'approved' ? held.reference : '';
+  await before.once('shop', 'k2', { kind: 'capture', payment, amount: 600 });
+  const refund = await before.once('shop', 'k3', { kind: 'refund', payment, amount: 200 });
+  const refused = await before.once('shop', 'k4', { kind: 'refund', payment, amount: 500 });
+  await before.close();
+  const after = await AcquirerLedger.open(path);
+  expect(await after.balance('shop', 'usd')).toBe(400);
+  expect(await after.once('shop', 'k3', { kind: 'refund', payment, amount: 200 })).toEqual(refund);
+  expect(await after.answerTo('shop', 'k4')).toEqual(refused);
+  expect(await after.once('shop', 'k5', { kind: 'refund', payment, amount: 401 })).toMatchObject({
+    outcome: 'declined',
+  });
+  expect(await after.ledger('shop')).toHaveLength(3);
+  await after.close();
+});
+
+test('nothing is told before it is on disk, to duplicates and look-ups neither', async () => {
+  const books = await AcquirerLedger.open(path);
+  const handles = await fileHandles();
+  let sync = (): void => undefined;
+  const asked = new Promise<void>((begun) => {
+    jest.spyOn(handles, 'datasync').mockImplementation(() => {
+      begun();
+      return new Promise((resolve) => (sync = resolve));
+    });
+  });
+  let told = 0;
+  const tell = () => (told += 1);
+  const all = [
+    books.once('shop', 'key', order).then(tell),
+    books.once('shop', 'key', order).then(tell),
+    books.answerTo('shop', 'key').then(tell),
+    books.balance('shop', 'usd').then(tell),
+    books.ledger('shop').then(tell),
+  ];
+  await asked;
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(told).toBe(0);
+  sync();
+  await Promise.all(all);
+  expect(told).toBe(5);
+  await books.close();
+});
+
+test('a thousand orders at once share a few syncs', async () => {
+  const books = await AcquirerLedger.open(path);
+  const sync = jest.spyOn(await fileHandles(), 'datasync');
+  await Promise.all(Array.from({ length: 1_000 }, (_, i) => books.once('shop', `k${i}`, order)));
+  expect(sync.mock.calls.length).toBeLessThan(10);
+  await books.close();
+  expect(lines()).toHaveLength(1_000);
+});
+
+test('a torn last line is cut off, and the order it was for is new', async () => {
+  const before = await AcquirerLedger.open(path);
+  await before.once('shop', 'k1', order);
+  await before.once('shop', 'k2', order);
+  await before.close();
+  const whole = readFileSync(path);
+  const end = whole.length;
+  const second = whole.indexOf('\n') + 1;
+  for (const cut of [second + 1, second + 40, end - 2, end - 1]) {
+    writeFileSync(path, whole.subarray(0, cut));
+    const after = await AcquirerLedger.open(path);
+    expect(await after.answerTo('shop', 'k1')).toBeDefined();
+    expect(await after.answerTo('shop', 'k2')).toBeUndefined();
+    await after.once('shop', 'k2', order);
+    await after.close();
+    expect(lines().map(({ remoteKey }) => remoteKey)).toEqual(['k1', 'k2']);
+  }
+});
+
+test.each([
+  ['is not JSON', 'hello'],
+  ['is no entry', '{}'],
+  ['is null', 'null'],
+  [
+    'refunds what is not there',
+    '{"merchant":"a","remoteKey":"b","payment":"c","kind":"refund","amount":1,"outcome":"approved"}',
+  ],
+])('a whole line that %s stops the start, with its number', async (_, line) => {
+  const before = await AcquirerLedger.open(path);
+  await before.once('shop', 'k1', order);
+  await before.close();
+  appendFileSync(path, `${line}\n`);
+  await expect(AcquirerLedger.open(path)).rejects.toThrow(`Line 2 of the ledger ${path}`);
+});
+
+test('a remote key that is there twice stops the start', async () => {
+  const before = await AcquirerLedger.open(path);
+  await before.once('shop', 'k1', order);
+  await before.close();
+  appendFileSync(path, readFileSync(path));
+  await expect(AcquirerLedger.open(path)).rejects.toThrow('the remote key k1 is there twice');
+});
+
+test('a file that is no ledger is refused without reading all of it', async () => {
+  writeFileSync(join(directory.path, 'zeros'), Buffer.alloc(3_000_000));
+  await expect(AcquirerLedger.open(join(directory.path, 'zeros'))).rejects.toThrow(
+    /is not a ledger/,
+  );
+});
+
+test.each([
+  ['a path', 'ledger'],
+  ['a path too long for a socket', join('x'.repeat(80), 'y'.repeat(80), 'ledger')],
+])('a ledger with %s is open once, until it is closed', async (_, name) => {
+  path = join(directory.path, name);
+  const books = await AcquirerLedger.open(path);
+  await expect(AcquirerLedger.open(path)).rejects.toThrow(LedgerError);
+  await expect(AcquirerLedger.open(path)).rejects.toThrow(/open in another acquirer/);
+  await books.close();
+  await (await AcquirerLedger.open(path)).close();
+  expect(readdirSync(dirname(path))).toEqual(['ledger']);
+});
+
+test('once a write has failed nothing more is taken or told', async () => {
+  const books = await AcquirerLedger.open(path);
+  const all = await fileHandles();
+  const full = jest.spyOn(all, 'datasync').mockRejectedValue(new Error('ENOSPC: no space left'));
+  const failures: string[] = [];
+  books.onFailure(({ message }) => failures.push(message));
+  const orders = [books.once('shop', 'k1', order), books.once('shop', 'k2', order)];
+  for (const { status } of await Promise.allSettled(orders)) expect(status).toBe('rejected');
+  full.mockRestore();
+  await expect(books.once('shop', 'k3', order)).rejects.toThrow(/cannot be written/);
+  await expect(books.answerTo('shop', 'k1')).rejects.toThrow(LedgerError);
+  expect(failures).toEqual([
+    `The ledger ${path} cannot be written (ENOSPC: no space left): free the disk and start again.`,
+  ]);
+  await books.close();
+});
