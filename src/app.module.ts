@@ -34,7 +34,7 @@ export class AppModule {
         RefundsModule,
         GatewayModule,
         IdempotencyKeysModule,
-        JobsModule,
+        ...(settings.JOBS === 'on' ? [JobsModule.running()] : []),
         OpsModule,
       ],
     };
@@ -59,6 +59,8 @@ function idempotencyOptions(settings: Settings): IdempotencyOptions {
     // In process alone: what arrives on a socket never runs inside it.
     runAs: ({ account, mode }, work) =>
       runAs({ account, livemode: mode === 'live', apiKey: 'recovery' }, work),
+    recoveryIntervalMs: settings.IDEMPOTENCY_RECOVERY_INTERVAL_MS,
+    parkAfterSeconds: settings.IDEMPOTENCY_PARK_AFTER_SECONDS,
     maxWaitSeconds: settings.IDEMPOTENCY_MAX_WAIT_SECONDS,
     maxWaiters: settings.IDEMPOTENCY_MAX_WAITERS,
     requestId: (request: HttpRequest & { id?: string }) => request.id ?? '',

@@ -3,6 +3,7 @@ import type { MigrationInterface } from 'typeorm';
 import { CreateAccounts1764000001000 } from './accounts';
 import { CreateCustomers1764000002000 } from './customers';
 import { CreateIdempotencyKeys1764000000000 } from './idempotency';
+import { CreateJobReports1764000005000 } from './jobs';
 import { CreatePayments1764000003000 } from './payments';
 import { CreateRefunds1764000004000 } from './refunds';
 
@@ -13,4 +14,5 @@ export const migrations: Type<MigrationInterface>[] = [
   CreateCustomers1764000002000,
   CreatePayments1764000003000,
   CreateRefunds1764000004000,
+  CreateJobReports1764000005000,
 ];

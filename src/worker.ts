@@ -1,18 +1,14 @@
-/** The job process: the same modules as `main`, without HTTP. */
+/** The job process: the application without a socket, so that recovery can send its requests (R19). */
 import 'reflect-metadata';
-import { NestFactory } from '@nestjs/core';
-import { AppModule } from './app.module';
+import { createApplication } from './application';
 import { openDatabase } from './database';
-import { Log } from './log';
 import { runService } from './process';
 
 runService(async (given, undo) => {
   const { settings, close } = await openDatabase(given);
   undo(close);
-  const app = await NestFactory.createApplicationContext(AppModule.with(settings), {
-    logger: new Log(settings.LOG_LEVEL),
-    abortOnError: false,
-  });
+  const app = await createApplication(settings.with({ JOBS: 'on' }));
   undo(() => app.close());
+  await app.init();
   process.stdout.write('paidonce worker runs\n');
 });

@@ -1,7 +1,7 @@
 /** "Was my request executed?" (R20), for an endpoint of the application to answer. */
 import { Inject, Injectable } from '@nestjs/common';
 import { type HttpRequest, RESOLVED_OPTIONS, type ResolvedOptions } from './idempotency.options';
-import { KeyStore, scopeOf } from './key.store';
+import { type Backlog, KeyStore, scopeOf } from './key.store';
 
 /** What is known of a key. */
 export interface KeyStatus {
@@ -22,6 +22,11 @@ export class IdempotencyKeys {
     @Inject(KeyStore) private readonly store: KeyStore,
     @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
   ) {}
+
+  /** How far behind recovery and purge are, over all scopes: for whoever watches over them (R19). */
+  backlog(): Promise<Backlog> {
+    return this.store.backlog();
+  }
 
   /**
    * What became of a key in the scope of the one who asks; another's keys are out of reach.

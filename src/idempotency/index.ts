@@ -13,6 +13,7 @@ export type {
 export type { RemoteOptions } from './phases';
 export { IdempotencyKeyEntity } from './key.entity';
 export { CreateIdempotencyKeys1764000000000 } from './key.migration';
-export { PurgeJob } from './purge.job';
+export { PurgeJob, type PurgeReport } from './purge.job';
+export type { Backlog } from './key.store';
 export { RecoveryJob, type RecoveryReport } from './recovery.job';
 export { isConnectionLost, outsideTransaction } from './transaction';

@@ -8,6 +8,14 @@ const BATCH = 1_000;
 /** Between two batches, ms: others get their turn. */
 const PAUSE_MS = 20;
 
+/** What one run did. */
+export interface PurgeReport {
+  removed: number;
+  batches: number;
+  /** How long the oldest expired key had been expired when the run began. */
+  lagSeconds: number;
+}
+
 @Injectable()
 export class PurgeJob {
   constructor(@Inject(KeyStore) private readonly store: KeyStore) {}
@@ -15,14 +23,15 @@ export class PurgeJob {
   /**
    * Runs to the end of the backlog, or until `signal` says stop.
    *
-   * @returns how many keys went, and in how many batches
+   * @returns how many keys went, in how many batches, and how late that was
    */
-  async runOnce(signal?: AbortSignal): Promise<{ removed: number; batches: number }> {
+  async runOnce(signal?: AbortSignal): Promise<PurgeReport> {
+    const { purgeLagSeconds: lagSeconds } = await this.store.backlog();
     let removed = 0;
     for (let batches = 1; ; batches += 1) {
       const batch = await this.store.purge(BATCH);
       removed += batch;
-      if (batch < BATCH || signal?.aborted) return { removed, batches };
+      if (batch < BATCH || signal?.aborted) return { removed, batches, lagSeconds };
       await pause(PAUSE_MS);
     }
   }

@@ -1,8 +1,6 @@
 import { Controller, Get, Res } from '@nestjs/common';
-import { InjectDataSource } from '@nestjs/typeorm';
-import type { DataSource } from 'typeorm';
 import { Public } from '../accounts';
-import { databaseAnswers } from './health.store';
+import { HealthOfJobs, type JobFigures, type JobHealth } from './jobs.health';
 
 /** Longer than any answer of a healthy database, shorter than any prober's patience. */
 const DEADLINE_MS = 2_000;
@@ -15,34 +13,45 @@ export interface Health {
   readonly status: 'ok' | 'unavailable';
   /** What is wrong, in words; only where something is. */
   readonly message?: string;
+  /** How far behind the jobs are; only where the database answers. */
+  readonly jobs?: JobFigures;
 }
 
 /** Whether this process can serve requests now: for load balancers and supervisors. */
 @Public()
 @Controller('health')
 export class HealthController {
-  private probe: Promise<boolean> | undefined;
+  private probe: Promise<JobHealth | undefined> | undefined;
 
-  constructor(@InjectDataSource() private readonly dataSource: DataSource) {}
+  constructor(private readonly jobs: HealthOfJobs) {}
 
-  /** 200 if the database answers within two seconds, else 503. Needs no API key. */
+  /**
+   * 200 if the database answers within two seconds and the jobs keep up, else 503. Needs no API key.
+   */
   @Get()
   async health(@Res({ passthrough: true }) reply: Reply): Promise<Health> {
     // Shared, so that frequent probes of a stuck database do not use up the pool.
-    this.probe ??= databaseAnswers(this.dataSource).finally(() => (this.probe = undefined));
-    if (await within(DEADLINE_MS, this.probe)) return { status: 'ok' };
+    this.probe ??= this.jobs
+      .look()
+      .catch(() => undefined)
+      .finally(() => (this.probe = undefined));
+    const found = await within(DEADLINE_MS, this.probe);
+    if (found?.complaints.length === 0) return { status: 'ok', jobs: found.figures };
     reply.status(503);
     return {
       status: 'unavailable',
-      message: `The database does not answer within ${DEADLINE_MS / 1000} s.`,
+      message:
+        found?.complaints.join(' ') ??
+        `The database does not answer within ${DEADLINE_MS / 1000} s.`,
+      jobs: found?.figures,
     };
   }
 }
 
-async function within(deadlineMs: number, answer: Promise<boolean>): Promise<boolean> {
+async function within<T>(deadlineMs: number, answer: Promise<T>): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<false>((resolve) => {
-    timer = setTimeout(resolve, deadlineMs, false);
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, deadlineMs, undefined);
   });
   try {
     return await Promise.race([answer, late]);

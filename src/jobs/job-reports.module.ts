@@ -1,0 +1,6 @@
+import { Module } from '@nestjs/common';
+import { JobReports } from './job-reports.store';
+
+/** The jobs' reports, for those who write them and those who read them. */
+@Module({ providers: [JobReports], exports: [JobReports] })
+export class JobReportsModule {}

@@ -1,0 +1,77 @@
+import { OnWorkerEvent, Processor, WorkerHost } from '@nestjs/bullmq';
+import { Logger } from '@nestjs/common';
+import type { Job } from 'bullmq';
+import { PurgeJob } from '../idempotency';
+import { JobReports } from './job-reports.store';
+import { JOBS_QUEUE } from './jobs.backend';
+import { ReportJob } from './report.job';
+
+/** A repeated complaint is logged again after this long, ms. */
+const SAME_COMPLAINT_MS = 60_000;
+
+/**
+ * Runs the jobs of this process. Two at once, so that a long purge does not keep the report waiting;
+ * a killed worker's job comes back after its lock, on another worker.
+ */
+@Processor(JOBS_QUEUE, { concurrency: 2, lockDuration: 15_000, stalledInterval: 15_000 })
+export class JobsProcessor extends WorkerHost {
+  private readonly logger = new Logger('Jobs');
+  private readonly stopping = new AbortController();
+  private purging = false;
+  private complaint = { text: '', at: Number.NEGATIVE_INFINITY };
+
+  constructor(
+    private readonly purge: PurgeJob,
+    private readonly report: ReportJob,
+    private readonly reports: JobReports,
+  ) {
+    super();
+  }
+
+  async process({ name }: Job): Promise<void> {
+    if (name === 'purge') await this.runPurge();
+    else if (name === 'report') await this.report.runOnce();
+    else throw new Error(`There is no job ${name}.`);
+  }
+
+  /** Lets what runs come to its next stop: a purge stops after its batch. */
+  stop(): void {
+    this.stopping.abort();
+  }
+
+  @OnWorkerEvent('failed')
+  failed(job: Job | undefined, error: Error): void {
+    this.logger.error(`The job ${job?.name ?? 'that stalled'} failed: ${error.message}`);
+  }
+
+  @OnWorkerEvent('error')
+  complain(error: Error): void {
+    // A connection that is gone and comes back complains at each attempt.
+    const text = error.message || (error as NodeJS.ErrnoException).code || error.name;
+    const now = performance.now();
+    if (this.stopping.signal.aborted) return;
+    if (text === this.complaint.text && now - this.complaint.at < SAME_COMPLAINT_MS) return;
+    this.complaint = { text, at: now };
+    this.logger.warn(`The jobs wait: ${text}`);
+  }
+
+  private async runPurge(): Promise<void> {
+    // A purge of a long backlog outlasts its interval: one at a time in each process.
+    if (this.purging) return;
+    this.purging = true;
+    try {
+      const started = performance.now();
+      const { removed, batches, lagSeconds } = await this.purge.runOnce(this.stopping.signal);
+      const tookSeconds = (performance.now() - started) / 1_000;
+      await this.reports.keep('purge', { removed, batches, lagSeconds, tookSeconds });
+      if (removed > 0) {
+        this.logger.log(
+          `Purged ${removed} expired idempotency keys in ${batches} batches and ` +
+            `${tookSeconds.toFixed(1)} s; the oldest was ${Math.round(lagSeconds)} s past its life.`,
+        );
+      }
+    } finally {
+      this.purging = false;
+    }
+  }
+}

@@ -1,0 +1,31 @@
+/** Reports how far behind recovery and purge are: to the log, and to where health reads it (R19). */
+import { Injectable, Logger } from '@nestjs/common';
+import { IdempotencyKeys } from '../idempotency';
+import { JobReports } from './job-reports.store';
+
+@Injectable()
+export class ReportJob {
+  private readonly logger = new Logger(ReportJob.name);
+  /** What the log said last: it is told again only when it changes. */
+  private said = '';
+
+  constructor(
+    private readonly keys: IdempotencyKeys,
+    private readonly reports: JobReports,
+  ) {}
+
+  async runOnce(): Promise<void> {
+    const backlog = await this.keys.backlog();
+    await this.reports.keep('report', { ...backlog });
+    const { unfinished, abandoned, recoveryLagSeconds, parked, purgeLagSeconds } = backlog;
+    const waits = abandoned > 0 || parked > 0;
+    const sentence =
+      `Recovery: ${unfinished} unfinished requests, ${abandoned} abandoned, ${parked} parked, ` +
+      `${Math.round(recoveryLagSeconds)} s behind. Purge: ${Math.round(purgeLagSeconds)} s behind.`;
+    const news = `${abandoned} ${parked}`;
+    if (!waits || news === this.said) this.logger.debug(sentence);
+    else if (parked > 0) this.logger.warn(sentence);
+    else this.logger.log(sentence);
+    this.said = waits ? news : '';
+  }
+}
