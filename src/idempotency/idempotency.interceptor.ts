@@ -47,7 +47,7 @@ import { idempotentOptionsOf } from './idempotent.decorator';
 import { AnsweredByAnother, Fenced, type KeyId, type KeyRow, KeyStore, scopeOf } from './key.store';
 import { PhasedAttempt } from './phases';
 import { newFence } from './postgres-key.store';
-import { recordRequest } from './recorded-request';
+import { recordRequest, recoveredClaim } from './recorded-request';
 import { CommitInDoubt, type Transaction } from './transaction';
 import { WaitingRoom } from './waiting-room';
 
@@ -162,6 +162,12 @@ export class IdempotencyInterceptor implements NestInterceptor {
     } catch (error) {
       await transaction.rollback();
       throw error;
+    }
+    const claim = recoveredClaim();
+    if (claim !== undefined && (decision === 'run' || row?.claimId !== claim)) {
+      // Recovery goes on with a life of a key; only a client may begin one.
+      await transaction.rollback();
+      return { inUseBy: row?.originalRequest };
     }
     if (decision === 'run') return { attempt: this.begin(id, call, transaction, row) };
     if (row && decision === 'take over' && call.endpoint.phased) {

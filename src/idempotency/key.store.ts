@@ -64,9 +64,8 @@ export interface OpenedKey {
 }
 
 /** An unfinished key whose owner is gone. */
-export interface AbandonedKey {
+export interface AbandonedKey extends Fence {
   readonly id: KeyId;
-  readonly attempt: number;
   readonly originalRequest: string;
   readonly request: RecordedRequest;
 }

@@ -153,13 +153,15 @@ export class PhasedAttempt implements Attempt, Phases {
       if (deadlineMs > this.deadlineMs) {
         throw new Error(`The remote phase "${name}" may take ${this.deadlineMs} ms at most.`);
       }
-      if (performance.now() >= this.#leaseEnds) throw this.fencedOff();
+      // No call may outlast the lease, nor what the far side remembers.
+      const patienceMs = Math.min(deadlineMs, this.#leaseEnds - performance.now());
+      if (patienceMs <= 0) throw this.fencedOff();
       const ageMs = this.#ageMs + performance.now() - this.#born;
-      const repeat = ageMs < dedupeWindowMs;
+      const repeat = ageMs + patienceMs < dedupeWindowMs;
       const ask = repeat ? call : lookUp;
       try {
         if (!ask) throw new Error(`The far side no longer remembers the key of "${name}".`);
-        const result = await within(deadlineMs, (signal) => ask(this.remoteKey(name), signal));
+        const result = await within(patienceMs, (signal) => ask(this.remoteKey(name), signal));
         if (!repeat && result === undefined) throw new Error(`Nothing is known of "${name}".`);
         return asJson(result as T);
       } catch (cause) {

@@ -26,7 +26,10 @@ const COLUMNS = `claim_id, attempt, operation, fingerprint, fingerprint_version,
   status IS NULL AND lease_until <= now() AS lease_expired,
   (extract(epoch FROM now() - created_at) * 1000)::float8 AS age_ms`;
 const THIS_KEY = 'account = $1 AND mode = $2 AND key = $3';
-const LEASE = (ms: string) => `now() + ${ms}::int * interval '1 millisecond'`;
+// From now, not from the transaction's start: a long local phase must not eat its own lease.
+const LEASE = (ms: string) => `clock_timestamp() + ${ms}::int * interval '1 millisecond'`;
+// A life that has nearly passed while its owner worked: the answer must still meet its client.
+const A_MOMENT = `clock_timestamp() + interval '45 seconds'`;
 // A check that travels with COMMIT must raise where it does not hold: an UPDATE of no rows would let
 // the COMMIT through. Here a foreign fence becomes NULL in a column that refuses it (R11).
 const FENCED = 'claim_id = CASE WHEN claim_id = $4 AND attempt = $5 THEN claim_id END';
@@ -45,7 +48,7 @@ const SQL = {
       fingerprint, fingerprint_version, parameters, original_request, status, headers, body,
       created_at, expires_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
-      now(), now() + $14::int * interval '1 second')`,
+      now(), greatest(now() + $14::int * interval '1 second', ${A_MOMENT}))`,
   insertClaim: `INSERT INTO idempotency_keys (account, mode, key, claim_id, attempt, operation,
       fingerprint, fingerprint_version, parameters, original_request, created_at, expires_at,
       phases, lease_until, request)
@@ -57,12 +60,13 @@ const SQL = {
     WHERE ${THIS_KEY}`,
   // A key that was taken over lives at least its full life from the finish (R18).
   finish: `UPDATE idempotency_keys SET ${FENCED}, status = $6, headers = $7, body = $8,
-      phases = NULL, lease_until = NULL, request = NULL, retry_at = NULL, parked_at = NULL, expires_at = CASE WHEN attempt = 1 THEN expires_at
-        ELSE greatest(expires_at, now() + $9::int * interval '1 second') END
+      phases = NULL, lease_until = NULL, request = NULL, retry_at = NULL, parked_at = NULL,
+      expires_at = greatest(expires_at, CASE WHEN attempt = 1 THEN ${A_MOMENT}
+        ELSE now() + $9::int * interval '1 second' END)
     WHERE ${THIS_KEY}`,
   endLease: `UPDATE idempotency_keys SET lease_until = now()
     WHERE ${THIS_KEY} AND claim_id = $4 AND attempt = $5 AND status IS NULL`,
-  findAbandoned: `SELECT account, mode, key, attempt, original_request, request
+  findAbandoned: `SELECT account, mode, key, claim_id, attempt, original_request, request
     FROM idempotency_keys
     WHERE lease_until IS NOT NULL AND lease_until <= now() AND parked_at IS NULL
       AND (retry_at IS NULL OR retry_at <= now())
@@ -244,10 +248,12 @@ export class PostgresKeyStore implements KeyStore {
 
   async findAbandoned(limit: number): Promise<AbandonedKey[]> {
     const rows = await this.dataSource.query<
-      (KeyId & { attempt: number; original_request: string; request: RecordedRequest })[]
+      (KeyId &
+        Pick<Row, 'claim_id' | 'attempt' | 'original_request'> & { request: RecordedRequest })[]
     >(SQL.findAbandoned, [limit]);
-    return rows.map(({ account, mode, key, attempt, original_request, request }) => ({
+    return rows.map(({ account, mode, key, claim_id, attempt, original_request, request }) => ({
       id: { account, mode, key },
+      claimId: claim_id,
       attempt,
       originalRequest: original_request,
       request,

@@ -2,6 +2,7 @@
  * A phased request as it is stored until it finishes, so that it can be sent again through the same
  * pipeline when its client never comes back (R19).
  */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { once } from 'node:events';
 import { IncomingMessage, type RequestListener, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -39,10 +40,25 @@ export function recordRequest(http: HttpRequest, named: readonly string[] = []):
  * Sends a recorded request into the application, past no socket. Who it acts for is in the async
  * context around the call.
  *
+ * @param claimId the life of the key it belongs to: another one it never runs in
  * @returns the status of the answer
  */
-export async function sendRecorded(
+export function sendRecorded(
   { httpAdapter }: HttpAdapterHost,
+  recorded: RecordedRequest,
+  key: string,
+  claimId: string,
+): Promise<number> {
+  return recovering.run(claimId, () => inject(httpAdapter, recorded, key));
+}
+
+/** The life of a key that is being recovered around here; nothing for a request of a client's. */
+export const recoveredClaim = (): string | undefined => recovering.getStore();
+
+const recovering = new AsyncLocalStorage<string>();
+
+async function inject(
+  httpAdapter: HttpAdapterHost['httpAdapter'],
   { method, url, headers: recorded, body }: RecordedRequest,
   key: string,
 ): Promise<number> {

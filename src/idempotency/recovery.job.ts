@@ -57,10 +57,12 @@ export class RecoveryJob {
   }
 
   private async recover(key: AbandonedKey): Promise<'finished' | 'postponed' | 'parked'> {
-    const { id, request, attempt } = key;
+    const { id, request, claimId, attempt } = key;
     let status: number;
     try {
-      status = await this.options.runAs(id, () => sendRecorded(this.host, request, id.key));
+      status = await this.options.runAs(id, () =>
+        sendRecorded(this.host, request, id.key, claimId),
+      );
     } catch (error) {
       // This process cannot send: another may, so the row's turn is not used up.
       this.#log.warn(`Abandoned ${request.url} could not be sent: ${(error as Error).message}`);

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { RecoveryJob } from '../../src/idempotency';
+import { KeyStore } from '../../src/idempotency/key.store';
 import { type Adapter, impersonated, openShop, Order, type Shop } from './shop.fixture';
 
 const options = {
@@ -117,6 +118,28 @@ describe.each<Adapter>(['fastify', 'express'])('R19 recovery on %s', (adapter) =
     expect([calls.length, new Set(calls).size]).toEqual([20, 20]);
     expect(await shop.dataSource.getRepository(Order).count()).toBe(20);
     await other.close();
+  });
+
+  it('R5 never begins a new life: a key that was finished and expired since it was found is left alone', async () => {
+    const key = randomUUID();
+    await shop.post('/orders/pay', { amount: 9 }, key);
+    shop.watch.remote = () => Promise.resolve('approved');
+    const store = shop.app.get<{ findAbandoned(limit: number): Promise<unknown[]> }>(KeyStore, {
+      strict: false,
+    });
+    const find = jest.spyOn(store, 'findAbandoned').mockImplementationOnce(async (limit) => {
+      find.mockRestore();
+      const found = await store.findAbandoned(limit);
+      // Between finding and sending: its client finishes it, and its life passes.
+      expect((await shop.post('/orders/pay', { amount: 9 }, key)).status).toBe(201);
+      await shop.dataSource.query(
+        "UPDATE idempotency_keys SET expires_at = now() - interval '1 s'",
+      );
+      return found;
+    });
+    expect(await job.runOnce()).toMatchObject({ found: 1, finished: 1 });
+    expect(shop.watch.effects.size).toBe(1);
+    expect(await shop.dataSource.getRepository(Order).count()).toBe(1);
   });
 
   it('runs by itself, on the process’s own timer', async () => {

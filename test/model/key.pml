@@ -1,276 +1,293 @@
-#ifndef SENDS
-#define SENDS 2
-#endif
+/*
+ * One idempotency key: clients, recovery, the database, the far side, and what fails between them.
+ * docs/MODEL.md says which function each step stands for, and what is left out.
+ *
+ * An `atomic` is one transaction or statement of the database, or one act of the far side. Between
+ * two of them anything may happen. Two clients send the same request, the third sends another one
+ * with the same key; each as often as it likes, and each may give up at any time.
+ *
+ * With -DNAME the protocol has the mistake NAME, which model.test.ts expects to be found.
+ */
 #ifndef FAULTS
-#define FAULTS 3
+#define FAULTS 2
 #endif
-#define LIVES 2
 #define CLIENTS 3
-#define RECOVERY 3
+#define RECOVERY 3 /* the number of recovery among the senders of requests */
 #define NOBODY 4
-#define CLAIMS 4
+#define LIVES 2    /* the key expires once */
+#define CLAIMS 4   /* claim ids count from 1 */
 
-typedef Row { bool there, print, finished, leased, expired; byte claim, attempt, answer }
+/* The row of idempotency_keys. `request`: its fingerprint; `leased`: its lease is not over; `past`:
+   the answer of the far side, once a later local phase has recorded it. */
+typedef Row { bool there, request, finished, expired, leased; byte claim, attempt, past, answer }
 Row row;
-byte open;               /* bit set: processes with transaction (lock) */
-byte held = NOBODY;      /* row lock */
-byte faults = FAULTS;
-bool phased[2];
+byte open;            /* who has a transaction open, and so holds the key's lock; one bit each */
+byte holder = NOBODY; /* who has the row FOR UPDATE */
+byte faults = FAULTS; /* faults that may still happen */
+bool phased[2];       /* which kind of operation each of the two requests is */
+byte gone;            /* clients that have given up */
 
-byte remembered[CLAIMS];
-byte late;
-byte told[CLIENTS];
-byte waiting;
+/* The far side: the entry each remote key has in its ledger, and requests still to arrive. */
+#ifdef KEY_PER_ATTEMPT
+#define REMOTE_KEY (attempt * CLAIMS + claim)
+#define REMOTE_KEYS 28
+#else
+#define REMOTE_KEY claim
+#define REMOTE_KEYS CLAIMS
+#endif
+byte remembered[REMOTE_KEYS];
+unsigned late : REMOTE_KEYS;
 
-byte serial;
+/* What the properties speak of. Nothing else reads it. */
+byte life = 1;           /* which life of the key: the next begins when a finished key expires */
 byte claims;
-byte life = 1;
-byte lifeOf[CLAIMS];
-byte effects[LIVES + 1];
-byte answerOf[LIVES + 1];
-byte owner = NOBODY;
+byte lifeOf[CLAIMS];     /* by claim id */
+byte effects[LIVES + 1]; /* by life: entries in the far side's ledger, writes of atomic handlers */
+byte stored[LIVES + 1];  /* by life: the answer that is stored for good */
+byte serial;             /* numbers effects and refusals; the number stands for the answer */
+byte owner = NOBODY;     /* whose attempt an unfinished row is, while that attempt runs */
 
-#define BIT(x) (1 << (x))
-#define PRINT(c) (c == 2)
-#define MINE (open & BIT(me))
+/* The properties, by the names that pan prints; -DWATCHED=bits looks at some of them alone. */
+#ifndef WATCHED
+#define WATCHED 255
+#endif
+bool one_effect_per_life = !(WATCHED & 1);
+bool one_answer_per_life = !(WATCHED & 2);
+bool answered_when_durable = !(WATCHED & 4);
+bool no_write_without_the_fence = !(WATCHED & 8);
+bool fenced_after_a_fault = !(WATCHED & 16);
+bool only_clients_begin = !(WATCHED & 32);
+bool finished_in_the_end = !(WATCHED & 64);
+bool every_effect_is_answered = !(WATCHED & 128);
+
+#define FAULT faults > 0 -> faults--
+#define CRASH :: atomic { FAULT; rest() }
+#define MINE (open & (1 << me))
 #define ALIVE (row.there && !row.expired)
-#define FENCE (row.there && row.claim == claim && row.attempt == attempt)
-#define KEY claim
-#define CRASH :: atomic { faults > 0 -> faults--; goto lost }
+#define SAME (row.request == request)
+#define FENCE (row.there && !row.finished && row.claim == claim && row.attempt == attempt)
+#ifdef NO_FENCE
+#define MAY_WRITE row.there
+#else
+#define MAY_WRITE FENCE
+#endif
+#define FREE (!row.there || (row.expired && row.claim == replaced)) /* for an INSERT */
+#ifdef NO_LOCK
+#define UNLOCKED true
+#else
+#define UNLOCKED (open == 0)
+#endif
+#ifdef LEASE_IGNORED
+/* Bounded, or the attempts would have no end. */
+#define ABANDONED (ALIVE && !row.finished && (!row.leased || row.attempt <= FAULTS))
+#else
+#define ABANDONED (ALIVE && !row.finished && !row.leased)
+#endif
 
-inline close() { open = open & ~BIT(me); if :: held == me -> held = NOBODY :: else fi }
-inline effect(l) { serial++; effects[l]++; assert(effects[l] <= 1) }
-inline call(c) {
+inline begin() { open = open | (1 << me) }
+inline end() { open = open & ~(1 << me); if :: holder == me -> holder = NOBODY :: else fi }
+inline rest() { /* also what a crash does: the transaction is rolled back, nothing is remembered */
+  end(); claim = 0; attempt = 0; replaced = 0; got = 0;
+  if :: owner == me -> owner = NOBODY :: else fi;
+  goto end_ready
+}
+inline effect(inLife) {
+  serial++; effects[inLife]++; assert(one_effect_per_life || effects[inLife] <= 1)
+}
+inline arrive(key) { /* at the far side, which does once what comes with the same key */
   if
-  :: remembered[c] == 0 -> effect(lifeOf[c]); remembered[c] = serial
+  :: remembered[key] == 0 -> effect(lifeOf[key % CLAIMS]); remembered[key] = serial
   :: else
   fi
 }
-inline keep(a) {
-  assert(answerOf[life] == 0 || answerOf[life] == a);
-  answerOf[life] = a; row.answer = a; row.finished = true; row.leased = false
-}
 inline insert() {
-  assert(row.there == 0 || row.expired);
+  assert(only_clients_begin || me != RECOVERY);
   claims++; lifeOf[claims] = life; claim = claims; attempt = 1;
-  row.there = true; row.print = print; row.expired = false; row.finished = false; row.answer = 0;
-  row.claim = claim; row.attempt = 1
+  row.there = true; row.request = request; row.expired = false; row.finished = false;
+  row.leased = true; row.claim = claim; row.attempt = 1; row.answer = 0
 }
-inline tell() {
-  for (i : 0 .. CLIENTS - 1) {
-    if :: waiting & BIT(i) -> told[i] = (PRINT(i) == print -> got : 255) :: else fi
-  }
-  i = 0
+inline write() { assert(no_write_without_the_fence || owner == me) }
+inline store() {
+  assert(one_answer_per_life || stored[life] == 0 || stored[life] == got);
+  stored[life] = got; row.answer = got; row.finished = true; row.leased = false; row.past = 0
+}
+inline reply(it) { assert(answered_when_durable || it == stored[1] || it == stored[2]) }
+
+inline hold() { begin(); claim = row.claim; attempt = row.attempt; got = row.past }
+inline start() {
+  begin(); replaced = (row.there -> row.claim : 0);
+  if :: phased[request] -> goto claimKey :: else -> goto perform fi
+}
+/* BEGIN, try-lock and SELECT in one round trip, and what is decided by them. */
+inline look() {
+  if
+  :: ALIVE && !SAME -> rest()                                             /* reused */
+  :: ALIVE && SAME && row.finished -> reply(row.answer); rest()           /* replay */
+  :: ALIVE && SAME && !row.finished && !(ABANDONED && UNLOCKED) -> rest() /* in use */
+  :: !ALIVE && !UNLOCKED -> rest()                                        /* in use */
+  :: SAME && ABANDONED && UNLOCKED -> hold(); goto takeOver
+  :: !ALIVE && UNLOCKED -> start()
+  fi
 }
 
-proctype request(byte me; bool print) {
-  byte sent, claim, attempt, got, i;
-  bool locked;
+proctype sender(byte me; bool request) {
+  byte claim, attempt, replaced, got; /* got: what the far side answered, or what is to be stored */
 
-ready:
-  atomic {
-    claim = 0; attempt = 0; got = 0; locked = false;
-    if :: owner == me -> owner = NOBODY :: else fi;
-    if
-    :: me != RECOVERY && sent < SENDS -> sent++
-    :: me != RECOVERY -> goto gone
-    :: me == RECOVERY
-    fi
-  }
+end_ready:
   if
-  :: me == RECOVERY ->
-end:  atomic { row.there && !row.finished && !row.leased && open == 0 -> print = row.print }
-  :: else
+#ifdef LIVENESS
+  :: me != RECOVERY -> progress_send: atomic { look() }
+#else
+  :: atomic { me != RECOVERY -> look() }
+#endif
+  :: atomic { me != RECOVERY -> gone++; goto over }
+  :: atomic { me == RECOVERY && ABANDONED && UNLOCKED -> request = row.request }
+#ifdef POSTPONED_FOR_EVER
+  :: atomic { me == RECOVERY && ABANDONED -> row.leased = true; rest() }
+#endif
   fi;
-look:
-  atomic {
-    locked = (open == 0);
-    if :: locked -> open = BIT(me) :: else fi
-  }
+  if /* recovery, having found the row abandoned, sends its request: only ever to take over */
+  :: atomic { SAME && ABANDONED && UNLOCKED -> hold(); goto takeOver }
+#ifdef RECOVERY_BEGINS
+  :: atomic { !ALIVE && UNLOCKED -> start() }
+#endif
+  :: atomic { else -> rest() }
+  fi;
+
+perform: /* an atomic handler: its writes and the finished row commit, or it is rolled back */
   if
-  :: atomic {
-    if
-    :: !ALIVE && locked && me == RECOVERY -> close(); goto ready
-    :: !ALIVE && locked && me != RECOVERY ->
-      claim = (row.there -> row.claim : 0);
-      if :: phased[print] -> goto begin :: else -> goto perform fi
-    :: !ALIVE && !locked -> goto inUse
-    :: ALIVE && row.print != print -> close(); goto ready
-    :: ALIVE && row.print == print && row.finished -> close(); got = row.answer; goto reply
-    :: ALIVE && row.print == print && !row.finished ->
-      if
-      :: !row.leased && locked -> claim = row.claim; attempt = row.attempt; goto takeOver
-      :: else -> close(); goto inUse
-      fi
-    fi }
+  :: atomic { !MINE || !FREE -> rest() }
+  :: atomic { MINE && FREE -> effect(life); got = serial; insert(); store(); reply(got); rest() }
+#ifdef ANSWER_AFTER_EFFECT
+  :: atomic { MINE && FREE -> effect(life); got = serial; end(); goto storeAlone }
+#endif
+  :: atomic { MINE && FREE && FAULT;
+    effect(life); got = serial; insert(); store(); end(); goto settle }
+  :: atomic { MINE && FREE && FAULT; end(); goto settle }
+  :: atomic { end(); goto storeAlone }
   CRASH
   fi;
 
-perform:
+storeAlone: /* the handler was rolled back; its 4xx is stored in a statement of its own */
   if
-  :: atomic { held == NOBODY ->
-    if
-    :: !MINE -> goto ready
-    :: MINE && row.there && row.claim != claim -> close(); goto beaten
-    :: MINE && !(row.there && row.claim != claim) ->
-      insert(); effect(life); got = serial; keep(got); close(); goto answered
-    :: MINE && faults > 0 && !(row.there && row.claim != claim) -> faults--;
-      if
-      :: insert(); effect(life); got = serial; keep(got)
-      :: claim = 0
-      fi;
-      close(); goto settle
-    fi }
-  :: atomic { close(); goto refuse }
-  CRASH
-  fi;
-refuse:
-  if
-  :: atomic { held == NOBODY ->
-    if
-    :: ALIVE -> goto beaten
-    :: else -> insert(); serial++; got = serial; keep(got); goto answered
-    fi }
+  :: atomic { ALIVE -> rest() }
+  :: atomic { !ALIVE ->
+    if :: got == 0 -> serial++; got = serial :: else fi;
+    insert(); store(); reply(got); rest() }
   CRASH
   fi;
 
-begin:
+claimKey: /* the first local phase of a phased handler */
   if
-  :: atomic { held == NOBODY ->
-    if
-    :: !MINE -> goto ready
-    :: MINE && row.there && row.claim != claim -> close(); goto beaten
-    :: MINE && !(row.there && row.claim != claim) ->
-      insert(); row.leased = true; owner = me; close(); goto remote
-    :: MINE && faults > 0 && !(row.there && row.claim != claim) -> faults--;
-      if
-      :: insert(); row.leased = true
-      :: skip
-      fi;
-      close(); goto ready
-    fi }
-  :: atomic { close(); goto refuse }
+  :: atomic { !MINE || !FREE -> rest() }
+  :: atomic { MINE && FREE -> insert(); owner = me; end(); goto remote }
+  :: atomic { MINE && FREE && FAULT; insert(); rest() }
+  :: atomic { end(); goto storeAlone }
   CRASH
   fi;
 
 takeOver:
   if
-  :: atomic { held == NOBODY ->
-    if
-    :: !MINE -> goto ready
-    :: MINE && !(FENCE && !row.leased && !row.finished) -> close(); goto inUse
-    :: MINE && FENCE && !row.leased && !row.finished ->
-      row.attempt++; row.leased = true; attempt++; owner = me; close(); goto remote
-    :: MINE && faults > 0 && FENCE && !row.leased && !row.finished -> faults--;
-      row.attempt++; row.leased = true; owner = NOBODY; close(); goto ready
-    fi }
+  :: atomic { holder == NOBODY && !(MINE && FENCE && ABANDONED) -> rest() }
+  :: atomic { holder == NOBODY && MINE && FENCE && ABANDONED ->
+#ifndef ATTEMPT_NOT_RAISED
+    row.attempt++; attempt++;
+#endif
+    row.leased = true; owner = me; end();
+    if :: got -> goto finish :: else -> goto remote fi }
+  :: atomic { holder == NOBODY && MINE && FENCE && ABANDONED && FAULT;
+    row.attempt++; row.leased = true; owner = NOBODY; rest() }
   CRASH
   fi;
 
 remote:
-  if
-  :: atomic { call(KEY); got = remembered[KEY]; goto finish }
-  :: atomic { faults > 0 -> faults--;
-    if
-    :: skip
-    :: call(KEY)
-    :: late = late | BIT(KEY); if :: skip :: goto lost fi
-    fi;
-    goto unknown }
-  CRASH
-  fi;
-unknown:
-  if
-  :: atomic { held == NOBODY ->
-    if :: FENCE && !row.finished -> assert(owner == me); row.leased = false :: else fi;
-    goto ready }
-  CRASH
-  fi;
-
-finish:
-  if
-  :: atomic { open == 0 && held == NOBODY ->
-    if
-    :: FENCE && !row.finished -> open = BIT(me); held = me
-    :: else -> goto beaten
-    fi }
-  CRASH
-  fi;
-  if
-  :: atomic {
-    if
-    :: !MINE -> goto unknown
-    :: MINE -> assert(owner == me); keep(got); close(); goto answered
-    :: MINE && faults > 0 -> faults--;
-      if :: assert(owner == me); keep(got) :: skip fi;
-      close(); goto settle
-    fi }
-  CRASH
-  fi;
-
-settle:
-  if
-  :: atomic { open == 0 ->
-    if
-    :: FENCE && row.finished -> goto answered
-    :: !(FENCE && row.finished) && ALIVE && row.finished && row.print == print -> got = row.answer; goto reply
-    :: !(FENCE && row.finished) && ALIVE && row.finished && row.print != print -> goto ready
-    :: !(FENCE && row.finished) && !ALIVE -> goto ready
-    :: ALIVE && !row.finished -> goto unknown
-    fi }
-  :: goto unknown
-  CRASH
-  fi;
-
-beaten:
-  if
-  :: atomic { ALIVE && row.finished && row.print == print -> got = row.answer; goto reply }
-  :: atomic { else -> goto ready }
-  fi;
-
-inUse:
+#ifdef LOOK_UP_FIRST
   atomic {
-    if
-    :: goto ready
-    :: me != RECOVERY -> waiting = waiting | BIT(me)
-    fi }
-  atomic {
-    if
-    :: told[me] -> got = told[me]
-    :: (ALIVE -> (row.finished || row.print != print || (!row.leased && open == 0)) : open == 0)
-    :: goto late_; 
-    fi;
-    waiting = waiting & ~BIT(me); told[me] = 0;
-    if :: got == 255 -> goto ready :: got > 0 && got < 255 -> goto reply :: got == 0 -> goto look fi
-  }
-late_: atomic { waiting = waiting & ~BIT(me); told[me] = 0; goto ready }
-
-answered:
+    got = remembered[CLAIMS + claim]; /* by the first attempt, or else by the second */
+    if :: got == 0 -> got = remembered[2 * CLAIMS + claim] :: else fi;
+    if :: got -> goto finish :: else fi
+  };
+#endif
   if
-  :: atomic { tell(); goto reply }
+  :: atomic { arrive(REMOTE_KEY); got = remembered[REMOTE_KEY]; goto finish }
+  :: atomic { FAULT; goto unknown }                     /* the request is lost */
+  :: atomic { FAULT; arrive(REMOTE_KEY); goto unknown } /* the reply is lost */
+  :: atomic { FAULT; late = late | (1 << REMOTE_KEY); if :: goto unknown :: rest() fi }
   CRASH
   fi;
-reply:
-  atomic { assert(got == answerOf[1] || got == answerOf[2]); 
-    if :: me == RECOVERY -> goto ready :: else fi }
-gone:
-  atomic { if :: owner == me -> owner = NOBODY :: else fi; claim = 0; attempt = 0; got = 0; sent = 0; locked = false; goto over }
-lost:
-  atomic { close(); goto ready }
+
+unknown: /* the lease ends, and the client is told to ask again */
+  if
+  :: atomic { holder == NOBODY ->
+    if :: FENCE -> write(); row.leased = false :: else fi;
+    rest() }
+  CRASH
+  fi;
+
+finish: /* a later phase: holds the row, then advances the recovery point or stores the answer */
+  if
+  :: atomic { UNLOCKED && holder == NOBODY && MAY_WRITE -> begin(); holder = me }
+  :: atomic { UNLOCKED && holder == NOBODY && !MAY_WRITE ->
+    assert(fenced_after_a_fault || faults < FAULTS); rest() }
+#ifdef ROW_BEFORE_LOCK
+  :: atomic { holder == NOBODY && FENCE -> holder = me }; atomic { UNLOCKED -> begin() }
+#endif
+  CRASH
+  fi;
+#ifdef REPLAY_EARLY
+  reply(got);
+#endif
+  if
+  :: atomic { !MINE -> goto unknown }
+  :: atomic { MINE && !row.past -> write(); row.past = got; row.leased = true; end(); goto finish }
+  :: atomic { MINE && !row.past && FAULT;
+    write(); row.past = got; row.leased = true; end(); goto unknown }
+  :: atomic { MINE -> write(); store(); reply(got); rest() }
+  :: atomic { MINE && FAULT; write(); store(); end(); goto settle }
+  :: atomic { MINE && FAULT; end(); goto settle }
+  CRASH
+  fi;
+
+settle: /* the answer to COMMIT was lost */
+  if
+#ifdef DOUBT_IS_SUCCESS
+  :: atomic { reply(got); rest() }
+#endif
+  :: atomic { UNLOCKED ->
+    if
+    :: row.there && row.finished && row.claim == claim && row.attempt == attempt ->
+      reply(got); rest()
+    :: FENCE -> goto unknown
+    :: else -> rest()
+    fi }
+  :: goto unknown /* not found out in time */
+  CRASH
+  fi;
 over: skip
 }
 
 active proctype world() {
-end:
+  byte key;
+end_world:
   do
-  :: atomic { row.there && !row.finished && row.leased && owner == NOBODY -> row.leased = false }
-  :: atomic { row.there && !row.finished && row.leased && owner != NOBODY && faults > 0 -> faults--; row.leased = false }
-  :: atomic { row.there && row.finished && !row.expired && life < LIVES -> row.expired = true; life++ }
-  :: atomic { row.there && row.finished && row.expired ->
-      row.there = false; row.print = 0; row.finished = 0; row.expired = 0; row.claim = 0; row.attempt = 0; row.answer = 0 }
-  :: atomic { late & BIT(1) -> late = late & ~BIT(1); call(1) }
-  :: atomic { late & BIT(2) -> late = late & ~BIT(2); call(2) }
-  :: atomic { open != 0 && faults > 0 -> faults--; open = 0; held = NOBODY }
+  :: atomic { ALIVE && row.leased && owner == NOBODY -> row.leased = false }
+  :: atomic { ALIVE && row.leased && owner != NOBODY && FAULT; row.leased = false }
+#ifdef EXPIRES_UNFINISHED
+  :: atomic { ALIVE && !row.finished && claims == 1 -> row.expired = true }
+#endif
+  :: atomic { ALIVE && row.finished && life < LIVES ->
+    row.expired = true; life++; row.request = 0; row.answer = 0 }
+  :: atomic { row.there && row.expired -> /* purged */
+    row.there = false; row.expired = false; row.finished = false; row.leased = false;
+    row.request = 0; row.claim = 0; row.attempt = 0; row.past = 0 }
+  :: atomic { late ->
+    key = 1;
+    do
+    :: late & (1 << key) -> break
+    :: late >> (key + 1) -> key++
+    od;
+    late = late & ~(1 << key); arrive(key); key = 0 }
+  :: atomic { open && FAULT; open = 0; holder = NOBODY } /* the database restarts */
   od
 }
 
@@ -278,11 +295,12 @@ init {
   atomic {
     if :: phased[0] = true :: skip fi;
     if :: phased[1] = true :: skip fi;
-    run request(0, false); run request(1, false); run request(2, true); run request(RECOVERY, false);
+    run sender(0, false); run sender(1, false); run sender(2, true);
+#ifndef NO_RECOVERY
+    run sender(RECOVERY, false)
+#endif
   }
-  timeout;
-  assert(!(row.there && !row.finished));
-  assert(open == 0);
-  assert(effects[1] == 0 || answerOf[1] != 0);
-  assert(effects[2] == 0 || answerOf[2] != 0)
+  (timeout && gone == CLIENTS);
+  assert(finished_in_the_end || !row.there || row.finished);
+  assert(every_effect_is_answered || ((!effects[1] || stored[1]) && (!effects[2] || stored[2])))
 }
