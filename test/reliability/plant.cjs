@@ -8,22 +8,14 @@
  *   `after_finish` are on both sides of the commit that stores the answer, of atomic and of phased
  *   operations; `after_claim` is the commit of the first local phase, or, of an atomic operation, the
  *   moment its transaction is open; `after_remote` is between the far side's answer and its record.
+ * FAILPOINT_SIGNAL=SIGSTOP
+ *   It freezes there instead, once, until it is sent SIGCONT.
  * PLANTED_BUG=no_fence|remote_key_per_attempt|lease_ignored|response_after_commit
  */
 'use strict';
-const { dirname, join } = require('node:path');
+const path = require('node:path');
 
-const { FAILPOINT, PLANTED_BUG } = process.env;
-const program = process.argv[1];
-if (program && /(main|worker)\.js$/.test(program) && (FAILPOINT || PLANTED_BUG)) {
-  require('reflect-metadata');
-  const load = (file) => require(join(dirname(program), 'idempotency', file));
-  const store = load('postgres-key.store.js').PostgresKeyStore.prototype;
-  const phased = load('phases.js').PhasedAttempt.prototype;
-  if (FAILPOINT) failAt(FAILPOINT, store, phased);
-  if (PLANTED_BUG) plant(PLANTED_BUG, store, phased);
-}
-
+const { FAILPOINT, FAILPOINT_SIGNAL = 'SIGKILL', PLANTED_BUG } = process.env;
 /** Puts `around(original)` in the place of a method; a name that is gone is an error, not a no-op. */
 function wrap(prototype, name, around) {
   const original = prototype[name];
@@ -43,10 +35,15 @@ const after = (original) =>
     return result;
   };
 
+let frozenBefore = false;
+
 function die() {
-  process.kill(process.pid, 'SIGKILL');
+  if (frozenBefore) return;
+  frozenBefore = FAILPOINT_SIGNAL === 'SIGSTOP';
+  process.kill(process.pid, FAILPOINT_SIGNAL);
   // The signal may take a moment to arrive; nothing more may happen until then.
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+  const forever = frozenBefore ? 100 : Infinity;
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, forever);
 }
 
 function failAt(point, store, phased) {
@@ -154,6 +151,7 @@ function plant(bug, store, phased) {
           async function (tx, id, fence, request, answer) {
             await tx.commit();
             await pause();
+            if (FAILPOINT === 'before_finish') die();
             return this.completeAlone(id, fence, request, answer);
           },
       );
@@ -172,4 +170,14 @@ function plant(bug, store, phased) {
     default:
       throw new Error(`plant: there is no bug ${bug}`);
   }
+}
+
+const program = process.argv[1];
+if (program && /(main|worker)\.js$/.test(program) && (FAILPOINT || PLANTED_BUG)) {
+  require('reflect-metadata');
+  const load = (file) => require(path.join(path.dirname(program), 'idempotency', file));
+  const store = load('postgres-key.store.js').PostgresKeyStore.prototype;
+  const phased = load('phases.js').PhasedAttempt.prototype;
+  if (FAILPOINT) failAt(FAILPOINT, store, phased);
+  if (PLANTED_BUG) plant(PLANTED_BUG, store, phased);
 }

@@ -1,0 +1,134 @@
+/** What a run leaves behind: the acquirer's ledger, the database, and what every client saw. */
+import { readFileSync } from 'node:fs';
+import { Client } from 'pg';
+
+/** One line of the acquirer's ledger: a final outcome. A repeat of a remote key adds no line. */
+export interface LedgerEntry {
+  readonly merchant: string;
+  readonly remoteKey: string;
+  readonly kind: 'charge' | 'capture' | 'refund' | 'cancel';
+  /** The acquirer's name for the payment. */
+  readonly payment: string;
+  readonly amount: number;
+  readonly currency: string | null;
+  /** Of a charge: false where it only authorised. */
+  readonly capture?: boolean;
+  readonly outcome: 'approved' | 'declined';
+  readonly reference?: string | null;
+}
+
+/**
+ * What one client wants, under one key. Amounts are unique for each account and effect, so that the
+ * ledger names the client's order without the server's help.
+ */
+export interface Order {
+  readonly key: string;
+  readonly account: string;
+  /** What it does at most once; `confirm` charges an intent that an `open` made. */
+  readonly effect: 'charge' | 'refund' | 'customer' | 'open' | 'confirm';
+  /** In the smallest unit; of a customer: the number in its name. */
+  readonly amount: number;
+}
+
+/** One answer, as it came over the wire. */
+export interface SeenAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  readonly body: string;
+}
+
+/** Everything one client saw of its key. */
+export interface ClientRecord {
+  readonly order: Order;
+  readonly answers: readonly SeenAnswer[];
+  /** Requests that ended without an answer: connection lost, or out of patience. */
+  readonly unanswered: number;
+  /** It does not insist: it may leave without an answer. */
+  readonly gone: boolean;
+}
+
+export interface KeyRow {
+  readonly account: string;
+  readonly key: string;
+  /** Null while unfinished. */
+  readonly status: number | null;
+  readonly body: string | null;
+  readonly attempt: number;
+}
+
+export interface IntentRow {
+  readonly account: string;
+  readonly id: string;
+  readonly amount: number;
+  readonly status: string;
+  readonly latestCharge: string | null;
+}
+
+export interface ChargeRow {
+  readonly account: string;
+  readonly id: string;
+  readonly amount: number;
+  readonly amountCaptured: number;
+  readonly status: string;
+  readonly reference: string | null;
+}
+
+export interface RefundRow {
+  readonly account: string;
+  readonly id: string;
+  readonly amount: number;
+  readonly status: string;
+  readonly charge: string;
+  readonly reference: string | null;
+}
+
+export interface CustomerRow {
+  readonly account: string;
+  readonly id: string;
+  readonly name: string | null;
+}
+
+/** The tables as they were at one moment. */
+export interface Tables {
+  readonly keys: readonly KeyRow[];
+  readonly intents: readonly IntentRow[];
+  readonly charges: readonly ChargeRow[];
+  readonly refunds: readonly RefundRow[];
+  readonly customers: readonly CustomerRow[];
+}
+
+/** Reads a ledger. The last line may be torn: its effect was never answered for. */
+export function readLedger(path: string): LedgerEntry[] {
+  const lines = readFileSync(path, 'utf8').split('\n');
+  lines.pop(); // empty, or torn
+  return lines.map((line) => JSON.parse(line) as LedgerEntry);
+}
+
+/** Reads the tables in one snapshot. */
+export async function readTables(url: string): Promise<Tables> {
+  const client = new Client({ connectionString: url, application_name: 'checker' });
+  await client.connect();
+  const rows = async <T extends object>(sql: string) => (await client.query<T>(sql)).rows;
+  try {
+    await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+    return {
+      keys: await rows<KeyRow>(
+        `SELECT account, key, status, convert_from(body, 'UTF8') AS body, attempt
+         FROM idempotency_keys`,
+      ),
+      intents: await rows<IntentRow>(
+        `SELECT account, id, amount, status, latest_charge AS "latestCharge" FROM payment_intents`,
+      ),
+      charges: await rows<ChargeRow>(
+        `SELECT account, id, amount, amount_captured AS "amountCaptured", status, reference
+         FROM charges`,
+      ),
+      refunds: await rows<RefundRow>(
+        'SELECT account, id, amount, status, charge, reference FROM refunds',
+      ),
+      customers: await rows<CustomerRow>('SELECT account, id, name FROM customers'),
+    };
+  } finally {
+    await client.end();
+  }
+}
