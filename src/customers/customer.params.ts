@@ -11,6 +11,7 @@ import {
   Refused,
   type MetadataChange,
 } from '../wire';
+import type { Address, Shipping } from './customer.entity';
 
 /** `address[line1]=…`; what is left out or empty is null. */
 export class AddressParams {
@@ -121,6 +122,25 @@ export class ListCustomersQuery extends ListQuery {
 
   @ExpandParam('customer', 'list')
   expand?: string[];
+}
+
+/** What a request's address is stored as. */
+export function addressOf(params: AddressParams): Address {
+  const { city, country, line1, line2, postal_code, state } = params;
+  return {
+    city: city ?? null,
+    country: country ?? null,
+    line1: line1 ?? null,
+    line2: line2 ?? null,
+    postal_code: postal_code ?? null,
+    state: state ?? null,
+  };
+}
+
+/** What a request's shipping is stored as. */
+export function shippingOf(params: ShippingParams): Shipping {
+  const { address, name, phone } = params;
+  return { address: addressOf(address), name, phone: phone ?? null };
 }
 
 function invoicePrefixOf(raw: unknown): string | Refused {

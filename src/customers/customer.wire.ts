@@ -43,6 +43,8 @@ export interface WireDeletedCustomer {
 declareReferences('customer', {
   default_source: 'payment_method',
   'invoice_settings.default_payment_method': 'payment_method',
+  // Always null here.
+  test_clock: 'test_helpers.test_clock',
 });
 
 export function toWireCustomer(customer: CustomerEntity): WireCustomer | WireDeletedCustomer {

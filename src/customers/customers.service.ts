@@ -11,14 +11,14 @@ import {
   ResourceMissingError,
   type WireList,
 } from '../wire';
-import type { Address, CustomerEntity, Shipping } from './customer.entity';
-import type {
-  AddressParams,
-  CreateCustomerParams,
-  CustomerParams,
-  ListCustomersQuery,
-  ShippingParams,
-  UpdateCustomerParams,
+import type { CustomerEntity } from './customer.entity';
+import {
+  addressOf,
+  type CreateCustomerParams,
+  type CustomerParams,
+  type ListCustomersQuery,
+  shippingOf,
+  type UpdateCustomerParams,
 } from './customer.params';
 import { toWireCustomer, type WireCustomer, type WireDeletedCustomer } from './customer.wire';
 import { CustomersRepository } from './customers.repository';
@@ -139,6 +139,15 @@ export class CustomersService implements OnModuleInit {
     return { id, email, defaultSource };
   }
 
+  /**
+   * Whether a customer is present. One that is stays so before the caller's transaction ends: a
+   * deletion waits for it, and then finds what it has attached.
+   */
+  async keepPresent(tenant: Tenant, id: string): Promise<boolean> {
+    const customer = await this.customers.lock(tenant, id);
+    return customer !== null && customer.deleted === null;
+  }
+
   /** A payment method was detached: it pays nothing by default any more. */
   async forgetPaymentMethod(tenant: Tenant, id: string, paymentMethod: string): Promise<void> {
     await this.customers.update(
@@ -231,21 +240,4 @@ function patchOf(params: CustomerParams): Patch {
     shipping: params.shipping && shippingOf(params.shipping),
     taxExempt: params.tax_exempt === null ? 'none' : params.tax_exempt,
   };
-}
-
-function addressOf(params: AddressParams): Address {
-  const { city, country, line1, line2, postal_code, state } = params;
-  return {
-    city: city ?? null,
-    country: country ?? null,
-    line1: line1 ?? null,
-    line2: line2 ?? null,
-    postal_code: postal_code ?? null,
-    state: state ?? null,
-  };
-}
-
-function shippingOf(params: ShippingParams): Shipping {
-  const { address, name, phone } = params;
-  return { address: addressOf(address), name, phone: phone ?? null };
 }

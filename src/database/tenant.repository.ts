@@ -59,6 +59,15 @@ export abstract class TenantRepository<E extends TenantEntity> {
     return this.rows.findOneBy(this.owned(tenant, { id }));
   }
 
+  /**
+   * The row, which nobody else can change before the caller's transaction ends. Rows that refer to it
+   * can be inserted meanwhile: keys never change, so that is no conflict.
+   */
+  async lock(tenant: Tenant, id: string): Promise<E | null> {
+    const where = this.owned(tenant, { id });
+    return this.rows.findOne({ where, lock: { mode: 'for_no_key_update' } });
+  }
+
   /** The rows with these ids, in no particular order; ids that name nothing are left out. */
   async findMany(tenant: Tenant, ids: readonly string[]): Promise<E[]> {
     return ids.length === 0 ? [] : this.rows.findBy(this.owned(tenant, { id: In([...ids]) }));

@@ -65,6 +65,12 @@ export function captureRefusal(charge: ChargeEntity, amount?: number): InvalidRe
     });
   }
   if (charge.status === 'pending') return stillPending(charge);
+  if (charge.released) {
+    return new InvalidRequestError(
+      `Charge ${id} has already been refunded, which released what it held: there is nothing to capture.`,
+      { code: 'charge_already_refunded' },
+    );
+  }
   return new InvalidRequestError(
     `The amount to capture (${formatAmount(amount ?? charge.amount, currency)}) is greater than what ` +
       `was authorised (${formatAmount(charge.amount, currency)}). Capture that or less.`,
@@ -73,7 +79,8 @@ export function captureRefusal(charge: ChargeEntity, amount?: number): InvalidRe
 }
 
 /**
- * What a refund of this charge may take.
+ * What a refund of this charge may take. Of a charge that is not captured that is all it holds, which
+ * is then released.
  * @param requested undefined for all that is left
  * @throws InvalidRequestError where nothing is left, or less than was asked for
  */
@@ -85,24 +92,36 @@ export function refundableAmount(charge: ChargeEntity, requested?: number): numb
       code: 'charge_not_refundable',
     });
   }
-  if (!charge.captured) {
-    throw new InvalidRequestError(
-      `The charge ${id} was not captured: there is nothing to refund. Capture it first, or cancel its ` +
-        'payment intent to release what it holds.',
-      { code: 'charge_not_refundable' },
-    );
-  }
-  const left = charge.amountCaptured - charge.amountRefunded;
-  if (left === 0) {
+  const left = charge.captured ? charge.amountCaptured - charge.amountRefunded : charge.amount;
+  if (left === 0 || charge.released) {
     throw new InvalidRequestError(`Charge ${id} has already been refunded.`, {
       code: 'charge_already_refunded',
     });
   }
+  if (!charge.captured) requireReleasable(charge, requested);
   if (requested === undefined || requested <= left) return requested ?? left;
   throw new InvalidRequestError(
     `Refund amount (${formatAmount(requested, currency)}) is greater than unrefunded amount on charge ` +
       `(${formatAmount(left, currency)}). Refund that or less.`,
-    { param: 'amount' },
+    { code: 'amount_too_large', param: 'amount' },
+  );
+}
+
+/** What an uncaptured charge of its own holds can be released, as a whole. */
+function requireReleasable(charge: ChargeEntity, requested: number | undefined): void {
+  const { id, amount, currency, paymentIntent } = charge;
+  if (paymentIntent !== null) {
+    throw new InvalidRequestError(
+      `The charge ${id} was not captured: there is nothing to refund. Cancel its payment intent ` +
+        `${paymentIntent} to release what it holds, or capture that first.`,
+      { code: 'charge_not_refundable' },
+    );
+  }
+  if (requested === undefined || requested >= amount) return;
+  throw new InvalidRequestError(
+    `You cannot partially refund an uncaptured charge. Capture it for less than ` +
+      `${formatAmount(amount, currency)} instead, or leave out amount to release all of it.`,
+    { code: 'charge_not_refundable', param: 'amount' },
   );
 }
 

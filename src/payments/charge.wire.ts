@@ -3,7 +3,23 @@ import type { ChargeEntity, ChargeStatus } from './charge.entity';
 import { cardToWire, NO_BILLING_DETAILS, sourceToWire } from './payment-method.wire';
 import type { Shipping } from './shipping';
 
-declareReferences('charge', { customer: 'customer', payment_intent: 'payment_intent' });
+declareReferences('charge', {
+  customer: 'customer',
+  payment_intent: 'payment_intent',
+  // Always null here, but Stripe's clients ask for them.
+  application: 'application',
+  application_fee: 'application_fee',
+  balance_transaction: 'balance_transaction',
+  failure_balance_transaction: 'balance_transaction',
+  on_behalf_of: 'account',
+  'outcome.rule': 'rule',
+  review: 'review',
+  source_transfer: 'transfer',
+  transfer: 'transfer',
+  'transfer_data.destination': 'account',
+});
+declareReferences('balance_transaction', { source: 'charge' });
+declareReferences('review', { charge: 'charge', payment_intent: 'payment_intent' });
 
 /** A charge as it goes over the wire. */
 export interface ChargeObject {
@@ -28,12 +44,14 @@ export interface ChargeObject {
 }
 
 export function chargeToWire(charge: ChargeEntity): ChargeObject {
+  // What was held and released reads as refunded, though nothing was paid back.
+  const refunded = charge.released ? charge.amount : charge.amountRefunded;
   return {
     id: charge.id,
     object: 'charge',
     amount: charge.amount,
     amount_captured: charge.amountCaptured,
-    amount_refunded: charge.amountRefunded,
+    amount_refunded: refunded,
     application: null,
     application_fee: null,
     application_fee_amount: null,
@@ -61,7 +79,7 @@ export function chargeToWire(charge: ChargeEntity): ChargeObject {
     receipt_email: charge.receiptEmail,
     receipt_number: null,
     receipt_url: null,
-    refunded: charge.captured && charge.amountRefunded === charge.amountCaptured,
+    refunded: charge.released || (charge.captured && refunded === charge.amountCaptured),
     review: null,
     shipping: charge.shipping,
     // Charges of payment intents name their card in payment_method alone.

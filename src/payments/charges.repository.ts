@@ -4,19 +4,18 @@ import { IsNull, MoreThanOrEqual, Repository } from 'typeorm';
 import { type Tenant, TenantRepository } from '../database';
 import { ChargeEntity } from './charge.entity';
 
+/** What is true of a charge by which the acquirer still holds money, of no payment intent. */
+const HOLDING = {
+  status: 'succeeded' as const,
+  captured: false,
+  released: false,
+  paymentIntent: IsNull(),
+};
+
 @Injectable()
 export class ChargesRepository extends TenantRepository<ChargeEntity> {
   constructor(@InjectRepository(ChargeEntity) rows: Repository<ChargeEntity>) {
     super(rows);
-  }
-
-  /** The row, which nobody else can change before the caller's transaction ends. */
-  async lock(tenant: Tenant, id: string): Promise<ChargeEntity | null> {
-    const { account, livemode } = tenant;
-    return this.rows.findOne({
-      where: { account, id, livemode },
-      lock: { mode: 'pessimistic_write' },
-    });
   }
 
   /**
@@ -27,12 +26,20 @@ export class ChargesRepository extends TenantRepository<ChargeEntity> {
    */
   async takeForCapture(tenant: Tenant, id: string, amount?: number): Promise<ChargeEntity | null> {
     const onlyIf = {
-      status: 'succeeded' as const,
-      captured: false,
-      paymentIntent: IsNull(),
+      ...HOLDING,
       ...(amount === undefined ? {} : { amount: MoreThanOrEqual(amount) }),
     };
     return this.update(tenant, id, { status: 'pending' }, onlyIf);
+  }
+
+  /**
+   * Takes such a charge for the release of all that it holds, in one statement: of a capture and a
+   * release that race, one finds it taken.
+   *
+   * @returns false where it cannot be released
+   */
+  async takeForRelease(tenant: Tenant, id: string): Promise<boolean> {
+    return (await this.update(tenant, id, { status: 'pending' }, HOLDING)) !== null;
   }
 
   /**

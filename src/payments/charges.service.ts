@@ -41,6 +41,7 @@ interface HeldCharge {
   readonly charge: string;
   readonly reference: string;
   readonly amount: number;
+  readonly metadata: ChargeEntity['metadata'];
 }
 
 /**
@@ -85,7 +86,8 @@ export class ChargesService implements OnModuleInit {
       this.reserveCapture(tenant, id, request.amount),
     );
     const gateway = this.gateways.of(tenant);
-    const order = { tenant, reference: held.reference, amount: held.amount };
+    const { reference, amount, metadata } = held;
+    const order = { tenant, reference, amount, metadata };
     const outcome = await phases.remote(
       'capture',
       (key, signal) => known(gateway.capture(key, order, signal)),
@@ -153,8 +155,9 @@ export class ChargesService implements OnModuleInit {
       statementDescriptor: request.statement_descriptor ?? null,
       statementDescriptorSuffix: request.statement_descriptor_suffix ?? null,
     });
-    const { amount, currency } = charge;
-    const order = { amount, currency, card: method.token, capture: request.capture ?? true };
+    const { amount, currency, metadata } = charge;
+    const capture = request.capture ?? true;
+    const order = { amount, currency, card: method.token, capture, metadata };
     return { charge: charge.id, order };
   }
 
@@ -183,7 +186,8 @@ export class ChargesService implements OnModuleInit {
       if (!found) throw new ResourceMissingError('charge', id);
       throw captureRefusal(found, amount);
     }
-    return { charge: id, reference: charge.reference, amount: amount ?? charge.amount };
+    const { reference, metadata } = charge;
+    return { charge: id, reference, amount: amount ?? charge.amount, metadata };
   }
 
   private settleCapture(
@@ -221,7 +225,7 @@ export class ChargesService implements OnModuleInit {
     if (charge.customer === null || charge.customer === id) return;
     throw new InvalidRequestError(
       `The charge ${charge.id} belongs to the customer ${charge.customer}, which cannot be changed.`,
-      { param: 'customer' },
+      { code: 'charge_invalid_parameter', param: 'customer' },
     );
   }
 

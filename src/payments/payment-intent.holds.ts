@@ -18,6 +18,7 @@ export interface HeldPayment {
   /** The acquirer's name for what it holds. */
   readonly reference: string;
   readonly amount: number;
+  readonly metadata: PaymentIntentEntity['metadata'];
 }
 
 /** A payment whose cancellation was reserved; the acquirer may hold nothing for it. As JSON. */
@@ -25,6 +26,7 @@ export interface CancelledPayment {
   readonly intent: string;
   readonly charge: string | null;
   readonly reference: string | null;
+  readonly metadata: PaymentIntentEntity['metadata'];
 }
 
 /**
@@ -63,6 +65,7 @@ export class PaymentIntentHolds {
       intent: id,
       ...(await this.heldFor(tenant, intent)),
       amount: amount ?? intent.amountCapturable,
+      metadata: intent.metadata,
     };
   }
 
@@ -98,7 +101,7 @@ export class PaymentIntentHolds {
     if (!intent) throw answers.unexpectedState(await this.intents.require(tenant, id), 'cancel');
     const nothing = { charge: null, reference: null };
     const held = intent.amountCapturable > 0 ? await this.heldFor(tenant, intent) : nothing;
-    return { intent: id, ...held };
+    return { intent: id, ...held, metadata: intent.metadata };
   }
 
   /** @param outcome what the acquirer said to releasing what it held; null where it held nothing */

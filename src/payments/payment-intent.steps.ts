@@ -44,6 +44,9 @@ const PAYMENT_FIELDS = [
   'setup_future_usage',
 ] as const;
 
+/** What another payment method makes of a payment: nobody has tried to pay with that one yet. */
+const AGAIN = { status: 'requires_confirmation' as const, nextAction: null };
+
 /**
  * The steps from the order to the charge, each to be called inside one transaction. The step that
  * reserves takes the payment by one conditional UPDATE; the step that settles finds it still taken.
@@ -58,12 +61,15 @@ export class PaymentIntentSteps {
     private readonly gateways: Gateways,
   ) {}
 
-  /** Stores a new payment intent and finds the payment method it names. */
-  async open(tenant: Tenant, request: CreatePaymentIntent, status?: 'processing') {
+  /**
+   * Stores a new payment intent and finds its payment method.
+   * @param paidWith what it is being paid with already; undefined where nobody tries to pay it yet
+   */
+  async open(tenant: Tenant, request: CreatePaymentIntent, paidWith?: string) {
     requireCardType(request.payment_method_types);
     const { customer = null } = request;
     if (customer !== null) await this.customers.require(tenant, customer);
-    const method = await this.named(tenant, request.payment_method);
+    const method = await this.named(tenant, paidWith ?? request.payment_method);
     if (method) requireUsableBy(customer, method, 'payment_method');
     const automatic = request.automatic_payment_methods;
     const intent = await this.intents.insert(tenant, {
@@ -72,7 +78,7 @@ export class PaymentIntentSteps {
       amountCapturable: 0,
       amountReceived: 0,
       currency: request.currency,
-      status: status ?? statusBeforeConfirm(method?.id ?? null),
+      status: paidWith === undefined ? statusBeforeConfirm(method?.id ?? null) : 'processing',
       captureMethod: request.capture_method ?? 'automatic_async',
       confirmationMethod: request.confirmation_method ?? 'automatic',
       customer,
@@ -101,13 +107,15 @@ export class PaymentIntentSteps {
   /** Stores a new payment intent that is being paid already. */
   async openAndReserve(tenant: Tenant, request: CreatePaymentIntent): Promise<ReservedPayment> {
     this.gateways.of(tenant);
-    if (request.payment_method === undefined) {
+    const payment_method = request.payment_method ?? (await this.defaultSource(tenant, request));
+    if (payment_method === undefined) {
       throw new InvalidRequestError(
-        'A payment is confirmed with a payment method: send payment_method, or leave out confirm.',
+        'A payment is confirmed with a payment method: send payment_method, or the customer whose ' +
+          'default_source pays, or leave out confirm.',
         { code: 'parameter_missing', param: 'payment_method' },
       );
     }
-    const { intent, method } = await this.open(tenant, request, 'processing');
+    const { intent, method } = await this.open(tenant, request, payment_method);
     if (!method) throw answers.missingPaymentMethod(intent);
     return reservedPayment(intent, method, request);
   }
@@ -188,7 +196,9 @@ export class PaymentIntentSteps {
       currency: request.currency,
       customer: request.customer,
       paymentMethod: method?.id,
-      status: fields.includes('payment_method') ? 'requires_confirmation' : undefined,
+      ...(fields.includes('payment_method') ? AGAIN : {}),
+      // "It will be cleared if the PaymentIntent is later updated for any reason."
+      lastPaymentError: null,
       captureMethod: request.capture_method,
       paymentMethodTypes: request.payment_method_types,
       setupFutureUsage: request.setup_future_usage,
@@ -244,6 +254,18 @@ export class PaymentIntentSteps {
     return method;
   }
 
+  /**
+   * What pays for a payment that is created with `confirm` and names nothing, as the SDK documents
+   * `payment_method`. Confirming a payment that is there takes none.
+   */
+  private async defaultSource(
+    tenant: Tenant,
+    { customer }: CreatePaymentIntent,
+  ): Promise<string | undefined> {
+    if (customer === undefined) return undefined;
+    return (await this.customers.require(tenant, customer)).defaultSource ?? undefined;
+  }
+
   private async named(
     tenant: Tenant,
     idOrToken: string | undefined,
@@ -267,6 +289,7 @@ function reservedPayment(
       currency: intent.currency,
       card: method.token,
       capture: intent.captureMethod !== 'manual',
+      metadata: intent.metadata,
     },
     card: method.card,
     method: paymentMethodToWire(method),
@@ -279,8 +302,6 @@ function requireCardType(types: readonly string[] | undefined): void {
   if (types === undefined || types.includes('card')) return;
   throw new InvalidRequestError(
     'This server takes cards alone: payment_method_types must name card.',
-    {
-      param: 'payment_method_types',
-    },
+    { code: 'payment_intent_invalid_parameter', param: 'payment_method_types' },
   );
 }

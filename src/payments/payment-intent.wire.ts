@@ -6,6 +6,13 @@ declareReferences('payment_intent', {
   customer: 'customer',
   payment_method: 'payment_method',
   latest_charge: 'charge',
+  // Always null here, but Stripe's clients ask for them.
+  application: 'application',
+  on_behalf_of: 'account',
+  payment_record: 'payment_record',
+  review: 'review',
+  source: 'source',
+  'transfer_data.destination': 'account',
 });
 
 /** A payment intent as it goes over the wire. */

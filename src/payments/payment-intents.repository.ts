@@ -20,16 +20,9 @@ export class PaymentIntentsRepository extends TenantRepository<PaymentIntentEnti
     return intent;
   }
 
-  /**
-   * The row, which nobody else can change before the caller's transaction ends.
-   * @throws ResourceMissingError (404) where there is none
-   */
-  async lock(tenant: Tenant, id: string): Promise<PaymentIntentEntity> {
-    const { account, livemode } = tenant;
-    const intent = await this.rows.findOne({
-      where: { account, id, livemode },
-      lock: { mode: 'pessimistic_write' },
-    });
+  /** @throws ResourceMissingError (404) where there is none */
+  override async lock(tenant: Tenant, id: string): Promise<PaymentIntentEntity> {
+    const intent = await super.lock(tenant, id);
     if (!intent) throw new ResourceMissingError('payment_intent', id);
     return intent;
   }

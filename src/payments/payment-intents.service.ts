@@ -1,6 +1,6 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import type { Tenant } from '../database';
-import { Gateways, known } from '../gateway';
+import { type CancelOrder, Gateways, known } from '../gateway';
 import type { Phases } from '../idempotency';
 import { Expander, listOf } from '../wire';
 import type { PaymentIntentEntity } from './payment-intent.entity';
@@ -61,7 +61,8 @@ export class PaymentIntentsService implements OnModuleInit {
       this.holds.reserveCapture(tenant, id, request),
     );
     const gateway = this.gateways.of(tenant);
-    const order = { tenant, reference: held.reference, amount: held.amount };
+    const { reference, amount, metadata } = held;
+    const order = { tenant, reference, amount, metadata };
     const outcome = await phases.remote(
       'capture',
       (key, signal) => known(gateway.capture(key, order, signal)),
@@ -75,8 +76,9 @@ export class PaymentIntentsService implements OnModuleInit {
 
   async cancel(tenant: Tenant, id: string, request: CancelPaymentIntent, phases: Phases) {
     const held = await phases.local('reserve', () => this.holds.reserveCancel(tenant, id));
+    const { reference, metadata } = held;
     const outcome =
-      held.reference === null ? null : await this.release(tenant, held.reference, phases);
+      reference === null ? null : await this.release({ tenant, reference, metadata }, phases);
     return phases.finish(async () => {
       const canceled = await this.holds.settleCancel(tenant, held, outcome, request);
       return this.answer(tenant, canceled, request.expand);
@@ -117,12 +119,12 @@ export class PaymentIntentsService implements OnModuleInit {
     });
   }
 
-  private release(tenant: Tenant, reference: string, phases: Phases) {
-    const gateway = this.gateways.of(tenant);
+  private release(order: CancelOrder, phases: Phases) {
+    const gateway = this.gateways.of(order.tenant);
     return phases.remote(
       'cancel',
-      (key, signal) => known(gateway.cancel(key, { tenant, reference }, signal)),
-      gateway.memory(tenant),
+      (key, signal) => known(gateway.cancel(key, order, signal)),
+      gateway.memory(order.tenant),
     );
   }
 

@@ -1,7 +1,11 @@
 import { declareReferences, type Metadata, unixSeconds } from '../wire';
 import type { CardFace, PaymentMethodEntity } from './payment-method.entity';
 
-declareReferences('payment_method', { customer: 'customer' });
+declareReferences('payment_method', {
+  customer: 'customer',
+  // Always null here.
+  'card.generated_from.setup_attempt': 'setup_attempt',
+});
 
 /** Nobody's name and address: the sandbox's cards have none. */
 export const NO_BILLING_DETAILS = {

@@ -84,7 +84,7 @@ export class PaymentMethodsService implements OnModuleInit, PaymentMethodDesk {
     if (!detached) {
       throw new InvalidRequestError(
         'The payment method you provided is not attached to a customer so detachment is impossible.',
-        { param: 'payment_method' },
+        { code: 'payment_method_unexpected_state', param: 'payment_method' },
       );
     }
     await this.customers.forgetPaymentMethod(tenant, customer, id);
@@ -109,12 +109,13 @@ export class PaymentMethodsService implements OnModuleInit, PaymentMethodDesk {
     if ((await this.require(tenant, method.id)).customer === customer) return method.id;
     throw new InvalidRequestError(
       `The payment method ${method.id} is already attached to another customer. Detach it there first.`,
-      { param: param ?? 'payment_method' },
+      { code: 'payment_method_unexpected_state', param: param ?? 'payment_method' },
     );
   }
 
-  /** Attaches a payment method that belongs to nobody; leaves any other as it is. */
+  /** Attaches a payment method that belongs to nobody, unless the customer was deleted meanwhile. */
   async keepFor(tenant: Tenant, customer: string, id: string): Promise<void> {
+    if (!(await this.customers.keepPresent(tenant, customer))) return;
     await this.methods.update(tenant, id, { customer }, { customer: IsNull() });
   }
 
@@ -125,7 +126,7 @@ export class PaymentMethodsService implements OnModuleInit, PaymentMethodDesk {
     if (method.customer === customer) return;
     throw new InvalidRequestError(
       `The payment method ${id} is not attached to the customer ${customer}. Attach it first.`,
-      { param },
+      { code: 'payment_method_unexpected_state', param },
     );
   }
 
@@ -192,7 +193,7 @@ export function requireUsableBy(
     customer === null
       ? `The payment method ${method.id} belongs to a customer. Name that customer in the customer parameter.`
       : `The payment method ${method.id} does not belong to the customer ${customer}. Use one that does.`,
-    { param },
+    { code: 'payment_method_unexpected_state', param },
   );
 }
 

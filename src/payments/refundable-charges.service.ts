@@ -23,6 +23,8 @@ export interface RefundTaken {
   readonly currency: string;
   /** The acquirer's name for the payment. */
   readonly reference: string;
+  /** The charge was not captured: what it holds is released, and nothing is paid back. */
+  readonly releases: boolean;
 }
 
 /** What refunds may take of charges. All of it in the caller's transaction. */
@@ -34,20 +36,25 @@ export class RefundableCharges {
   ) {}
 
   /**
-   * Counts an amount as refunded, so that no other refund can have it.
+   * Counts an amount as refunded, so that no other refund can have it; of a charge that was not
+   * captured, takes all that it holds, so that no capture can have it.
    *
    * @param amount in the smallest unit; undefined for all that is left
    * @throws ResourceMissingError where the target is not there, InvalidRequestError where nothing or
    *   less is left
    */
   async take(tenant: Tenant, target: RefundTarget, amount?: number): Promise<RefundTaken> {
-    // Once more only after another refund took what this one had seen, so it comes to an end.
+    // Once more only after another request took what this one had seen, so it comes to an end.
     for (;;) {
       const charge = await this.charged(tenant, target);
       const wanted = refundableAmount(charge, amount);
-      if (!(await this.charges.takeForRefund(tenant, charge.id, wanted))) continue;
+      const releases = !charge.captured;
+      const took = releases
+        ? await this.charges.takeForRelease(tenant, charge.id)
+        : await this.charges.takeForRefund(tenant, charge.id, wanted);
+      if (!took) continue;
       const { id, paymentIntent, paymentMethod, customer, currency, reference } = charge;
-      if (reference === null) throw new Error(`The charge ${id} was captured without a reference.`);
+      if (reference === null) throw new Error(`The charge ${id} was approved without a reference.`);
       return {
         charge: id,
         paymentIntent,
@@ -56,8 +63,21 @@ export class RefundableCharges {
         currency,
         reference,
         amount: wanted,
+        releases,
       };
     }
+  }
+
+  /** Ends what `take` began: what the acquirer refused is given back. */
+  async settle(tenant: Tenant, taken: RefundTaken, approved: boolean): Promise<void> {
+    const { charge: id, amount } = taken;
+    if (!taken.releases) {
+      if (!approved) await this.giveBack(tenant, id, amount);
+      return;
+    }
+    const patch = { status: 'succeeded' as const, released: approved };
+    const charge = await this.charges.update(tenant, id, patch, { status: 'pending' });
+    if (!charge) throw new Error(`The charge ${id} is not as it was left for its release.`);
   }
 
   /** Gives back what was taken for a refund that did not take place. */

@@ -7,6 +7,11 @@ declareReferences('refund', {
   customer: 'customer',
   payment_intent: 'payment_intent',
   payment_method: 'payment_method',
+  // Always null here, but Stripe's clients ask for them.
+  balance_transaction: 'balance_transaction',
+  failure_balance_transaction: 'balance_transaction',
+  source_transfer_reversal: 'transfer_reversal',
+  transfer_reversal: 'transfer_reversal',
 });
 
 /** A refund as it goes over the wire. */

@@ -20,11 +20,13 @@ import type { CreateRefund, ExpandRefund, ListRefunds, UpdateRefund } from './re
 /** A refund that was reserved: what the phases after it need, as JSON. */
 interface ReservedRefund extends RefundTaken {
   readonly refund: string;
+  readonly metadata: RefundEntity['metadata'];
 }
 
 /**
  * Refunds, told in phases: what is paid back is first taken from what the charge has left, so that
- * refunds that race never exceed it; then the acquirer is asked; then the refund is settled.
+ * refunds that race never exceed it; then the acquirer is asked; then the refund is settled. The
+ * refund of a charge that was not captured releases what the acquirer holds for it.
  */
 @Injectable()
 export class RefundsService implements OnModuleInit {
@@ -44,10 +46,12 @@ export class RefundsService implements OnModuleInit {
   async create(tenant: Tenant, request: CreateRefund, phases: Phases) {
     const reserved = await phases.local('reserve', () => this.reserve(tenant, request));
     const gateway = this.gateways.of(tenant);
-    const order = { tenant, reference: reserved.reference, amount: reserved.amount };
+    const { reference, amount, metadata, releases } = reserved;
+    const order = { tenant, reference, amount, metadata };
     const outcome = await phases.remote(
-      'refund',
-      (key, signal) => known(gateway.refund(key, order, signal)),
+      releases ? 'cancel' : 'refund',
+      (key, signal) =>
+        known(releases ? gateway.cancel(key, order, signal) : gateway.refund(key, order, signal)),
       gateway.memory(tenant),
     );
     return phases.finish(async () => {
@@ -115,7 +119,7 @@ export class RefundsService implements OnModuleInit {
       failureReason: null,
       metadata: mergeMetadata({}, request.metadata),
     });
-    return { ...taken, refund: refund.id };
+    return { ...taken, refund: refund.id, metadata: refund.metadata };
   }
 
   /** Where the acquirer refuses, the refund stands as failed and what it took is given back. */
@@ -134,7 +138,7 @@ export class RefundsService implements OnModuleInit {
       { status: 'pending' },
     );
     if (!refund) throw new Error(`The refund ${reserved.refund} is not as it was left pending.`);
-    if (failed) await this.charges.giveBack(tenant, reserved.charge, reserved.amount);
+    await this.charges.settle(tenant, reserved, !failed);
     return refund;
   }
 

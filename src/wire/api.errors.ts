@@ -116,7 +116,8 @@ export class UnavailableError extends ApiError {
   /** @param retryAfter seconds */
   constructor(message: string, retryAfter = 1, options: ErrorOptions = {}) {
     const headers = { 'Retry-After': String(retryAfter), 'Stripe-Should-Retry': 'true' };
-    super(503, 'api_error', message, {}, { ...options, headers });
+    const details = { code: 'service_unavailable' };
+    super(503, 'api_error', message, details, { ...options, headers });
   }
 }
 

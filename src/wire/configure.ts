@@ -1,17 +1,16 @@
 import { Global, Module } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { InvalidRequestError } from './api.errors';
+import { InvalidRequestError, shown } from './api.errors';
+import { API_VERSION } from './api.version';
 import { WireErrorFilter } from './error.filter';
 import { Expander } from './expand';
 import type { ReusedStatus } from './idempotency.answer';
 import { newId } from './ids';
 import { isSafeText, readBody, readQuery } from './request.reader';
 import { RouteTable } from './route.table';
+import { answerOnSocket, refuseOnSocket } from './socket.answers';
 import { WireValidationPipe } from './validation.pipe';
-
-/** The version of Stripe's API whose objects these are: that of npm `stripe` 23.1. */
-export const API_VERSION = '2026-10-28.endive';
 
 /** What modules share at run time. */
 @Global()
@@ -33,6 +32,9 @@ export interface WireOptions {
 export const wireServerOptions = {
   // An idempotency key of 255 characters, each percent-encoded, is one path parameter.
   routerOptions: { maxParamLength: 3 * 255 },
+  // Node's own answer to a request without Host has no body; `readUrl` refuses it instead.
+  http: { requireHostHeader: false },
+  clientErrorHandler: refuseOnSocket,
   frameworkErrors: (_error: Error, request: FastifyRequest, reply: FastifyReply): void => {
     setHeaders(request, reply);
     const refusal = new InvalidRequestError(
@@ -53,11 +55,13 @@ export const wireServerOptions = {
 export function configureWire(app: NestFastifyApplication, options: WireOptions): void {
   const routes = new RouteTable();
   const fastify = app.getHttpAdapter().getInstance();
+  answerOnSocket(fastify.server);
   fastify.addHook('onRoute', ({ method, url }) => routes.add(method, url));
   fastify.setGenReqId(() => newId('req'));
   fastify.addHook('onRequest', (request, reply, done) => {
     setHeaders(request, reply);
     try {
+      requireHost(request);
       readUrl(request);
       done();
     } catch (error) {
@@ -73,7 +77,7 @@ export function configureWire(app: NestFastifyApplication, options: WireOptions)
   fastify.removeAllContentTypeParsers();
   app.useBodyParser('*', { bodyLimit: options.bodyLimitBytes }, (request, body, done) => {
     try {
-      done(null, readBody(body, request.headers['content-type']));
+      done(null, readBody(body, request.headers));
     } catch (error) {
       done(error as Error);
     }
@@ -89,11 +93,43 @@ function setHeaders(request: FastifyRequest, reply: FastifyReply): void {
   reply.header('request-id', request.id).header('stripe-version', known ? version : API_VERSION);
 }
 
+/** RFC 9112, 3.2: HTTP/1.1 without Host is a 400. */
+function requireHost({ raw, headers }: FastifyRequest): void {
+  if (headers.host !== undefined || raw.httpVersion === '1.0') return;
+  throw new InvalidRequestError('This request has no Host header. HTTP/1.1 asks for one.');
+}
+
 /** The query as parameters, under the same rules as a body; ids in the path must be storable. */
 function readUrl(request: FastifyRequest): void {
   const mark = request.url.indexOf('?');
   request.query = mark < 0 ? {} : readQuery(request.url.slice(mark + 1));
-  const ids = Object.values((request.params ?? {}) as Record<string, string>);
-  if (ids.every(isSafeText)) return;
+  if (!request.is404) refuseQuery(request);
+  const params = (request.params ?? {}) as Record<string, string>;
+  if (params['id'] === 'search') throw searchRefused(request);
+  if (Object.values(params).every(isSafeText)) return;
   throw new InvalidRequestError('The URL holds a character no id has. Check the id.', {}, 404);
+}
+
+/** Only what reads has a query: one that changes something has its parameters in its body. */
+function refuseQuery({ method, query }: FastifyRequest): void {
+  const [name] = Object.keys(query as Record<string, unknown>);
+  if (name === undefined || method === 'GET' || method === 'HEAD') return;
+  const param = name.slice(0, 100);
+  throw new InvalidRequestError(
+    `Received unknown parameter in the URL: ${param}. Parameters of a ${method} stand in its body, ` +
+      'and this request was not carried out.',
+    { code: 'parameter_unknown', param },
+  );
+}
+
+/** `search` is no id: a client that asks for it must not hear that an object is missing. */
+function searchRefused({ method, url }: FastifyRequest): InvalidRequestError {
+  const path = url.split('?', 1)[0] ?? '';
+  const list = path.slice(0, path.lastIndexOf('/'));
+  return new InvalidRequestError(
+    `Unrecognized request URL (${method}: ${shown(path)}). Search is not offered: list with GET ` +
+      `${shown(list)} and its filters instead.`,
+    {},
+    404,
+  );
 }

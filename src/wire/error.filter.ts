@@ -37,7 +37,9 @@ export class WireErrorFilter implements ExceptionFilter {
     const request = host.switchToHttp().getRequest<FastifyRequest>();
     const reply = host.switchToHttp().getResponse<FastifyReply>();
     const answer = this.toApiError(error, request);
-    if (answer.status >= 500) this.log(error, request);
+    // Of its own errors the idempotency module tells the operator itself, with their causes.
+    const told = error instanceof IdempotencyError;
+    if (answer.status >= 500 && !told) this.log(error, request);
     if (reply.sent) return;
     void reply
       .code(answer.status)
@@ -59,8 +61,8 @@ export class WireErrorFilter implements ExceptionFilter {
     }
     if (isConnectionLost(error)) {
       return new UnavailableError(
-        'The database could not be reached, and nothing was done. Send the same request again in a ' +
-          'moment.',
+        'The database could not take this request now, and nothing was done. Send the same request ' +
+          'again in a moment.',
       );
     }
     const status = clientErrorStatus(error);
@@ -110,6 +112,11 @@ export class WireErrorFilter implements ExceptionFilter {
 
   private log(error: unknown, request: FastifyRequest): void {
     const what = `${request.id} ${request.method} ${request.routeOptions?.url ?? 'unknown route'}`;
+    if (isConnectionLost(error)) {
+      // Nobody's mistake in this program, so where it was thrown tells nothing.
+      this.logger.warn(`${what} lost the database: ${shown((error as Error).message)}`);
+      return;
+    }
     this.logger.error(what, error instanceof Error ? error.stack : shown(error));
   }
 }

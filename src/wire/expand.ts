@@ -30,7 +30,8 @@ const references = new Map<string, Map<string, string>>();
  *
  * @param object the value of `object` on the wire, e.g. `charge`
  * @param fields field → the object it names, e.g. `{ customer: 'customer' }`. A field may be a path
- *   into a hash, e.g. `invoice_settings.default_payment_method`
+ *   into a hash, e.g. `invoice_settings.default_payment_method`. An object that nobody loads may be
+ *   named too: its reference, always null, is then accepted in `expand` and stays null
  */
 export function declareReferences(object: string, fields: Readonly<Record<string, string>>): void {
   const declared = references.get(object) ?? new Map<string, string>();

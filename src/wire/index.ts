@@ -26,13 +26,8 @@ export {
   type Coercion,
   type ParamOptions,
 } from './params';
-export {
-  API_VERSION,
-  configureWire,
-  WireModule,
-  wireServerOptions,
-  type WireOptions,
-} from './configure';
+export { API_VERSION } from './api.version';
+export { configureWire, WireModule, wireServerOptions, type WireOptions } from './configure';
 export { WireErrorFilter } from './error.filter';
 export { idempotencyErrorAnswer, type ReusedStatus } from './idempotency.answer';
 export { isSafeText } from './request.reader';

@@ -49,7 +49,7 @@ export class ListQuery {
     if (this.starting_after !== undefined && this.ending_before !== undefined) {
       throw new InvalidRequestError(
         'You may only specify one of these parameters: starting_after, ending_before.',
-        { param: 'ending_before' },
+        { code: 'parameters_exclusive', param: 'ending_before' },
       );
     }
     return {

@@ -2,6 +2,7 @@
  * From bytes to parameters: what arrives is either a hash of well-formed, harmless values or a 400
  * that says what is wrong with it. No value that was refused stands in the message.
  */
+import type { IncomingHttpHeaders } from 'node:http';
 import { InvalidRequestError, shown } from './api.errors';
 import { hasCardNumber } from './card.number';
 import { MAX_DEPTH, parseForm } from './form.body';
@@ -9,12 +10,15 @@ import { MAX_DEPTH, parseForm } from './form.body';
 /**
  * The parameters in a body.
  *
- * @param contentType the header as it arrived; undefined where there is none
- * @throws InvalidRequestError 400, or 415 for a type or charset that is not read
+ * @param headers of the request, of which `content-type` and `content-encoding` count
+ * @throws InvalidRequestError 400, or 415 for a type, charset or encoding that is not read
  */
-export function readBody(body: Buffer, contentType: string | undefined): Record<string, unknown> {
+export function readBody(body: Buffer, headers: IncomingHttpHeaders): Record<string, unknown> {
   if (body.length === 0) return {};
-  const [type = '', ...attributes] = (contentType ?? '').split(';').map((part) => part.trim());
+  requireNoEncoding(headers['content-encoding']);
+  const [type = '', ...attributes] = (headers['content-type'] ?? '')
+    .split(';')
+    .map((part) => part.trim());
   const read = READERS.get(type.toLowerCase());
   if (!read) {
     throw new InvalidRequestError(
@@ -51,6 +55,16 @@ const READERS: ReadonlyMap<string, (text: string) => Record<string, unknown>> = 
   ['application/x-www-form-urlencoded', parseForm],
   ['application/json', parseJson],
 ]);
+
+function requireNoEncoding(encoding: string | undefined): void {
+  if (encoding === undefined || /^(identity)?$/i.test(encoding.trim())) return;
+  throw new InvalidRequestError(
+    `A body with Content-Encoding: ${shown(encoding)} cannot be read. Send it uncompressed, without ` +
+      'that header.',
+    {},
+    415,
+  );
+}
 
 function requireUtf8(attribute: string): void {
   const [name, value = ''] = attribute.split('=').map((part) => part.trim().toLowerCase());

@@ -45,7 +45,12 @@ test('refunds one after the other never take more than was captured, and can tak
 test.each([
   ['fully refunded', { amountRefunded: 1000 }, 'charge_already_refunded'],
   ['failed', { status: 'failed' as const, captured: false }, 'charge_not_refundable'],
-  ['only authorised', { captured: false, amountCaptured: 0 }, 'charge_not_refundable'],
+  [
+    'only authorised, of a payment intent',
+    { captured: false, amountCaptured: 0, paymentIntent: 'pi_1' },
+    'charge_not_refundable',
+  ],
+  ['released', { captured: false, amountCaptured: 0, released: true }, 'charge_already_refunded'],
   ['pending', { status: 'pending' as const, captured: false }, 'charge_pending'],
 ])('a charge that is %s cannot be refunded', (_name, change, code) => {
   expect(codeOf(() => refundableAmount(charge(change)))).toBe(code);
@@ -57,8 +62,17 @@ test('a refund that is too large is told both amounts', () => {
   );
 });
 
+test('what an authorised charge of its own holds is released as a whole', () => {
+  const held = charge({ captured: false, amountCaptured: 0 });
+  expect(refundableAmount(held)).toBe(1000);
+  expect(refundableAmount(held, 1000)).toBe(1000);
+  expect(codeOf(() => refundableAmount(held, 999))).toBe('charge_not_refundable');
+  expect(codeOf(() => refundableAmount(held, 1001))).toBe('amount_too_large');
+});
+
 test.each([
   ['captured', {}, 'charge_already_captured'],
+  ['released', { captured: false, released: true }, 'charge_already_refunded'],
   ['failed', { status: 'failed' as const, captured: false }, 'capture_unauthorized_payment'],
   ['pending', { status: 'pending' as const, captured: false }, 'charge_pending'],
   ["a payment intent's", { paymentIntent: 'pi_1', captured: false }, 'charge_invalid_parameter'],

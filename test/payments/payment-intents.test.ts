@@ -1,6 +1,6 @@
 /** Payment intents on the running application, through the official SDK. */
 import Stripe from 'stripe';
-import { SandboxAcquirer } from '../../src/gateway';
+import { type SandboxAcquirer, SandboxGateway } from '../../src/gateway';
 import { type RunningApp, startApp } from '../support/app';
 import { accountOf, refusal } from './refusal';
 
@@ -184,7 +184,8 @@ describe('manual capture', () => {
   });
 
   test('is released by cancelling', async () => {
-    const { id, latest_charge } = await authorise();
+    const held = await authorise();
+    const { id, latest_charge } = held;
     const canceled = await stripe.paymentIntents.cancel(id, { cancellation_reason: 'duplicate' });
     expect(canceled).toMatchObject({
       status: 'canceled',
@@ -194,6 +195,8 @@ describe('manual capture', () => {
     expect(canceled.canceled_at).toBeGreaterThanOrEqual(canceled.created);
     expect(await stripe.charges.retrieve(latest_charge as string)).toMatchObject({
       captured: false,
+      refunded: true,
+      amount_refunded: held.amount,
       outcome: { network_status: 'reversed_after_approval' },
     });
     const error = await refusal(stripe.paymentIntents.capture(id));
@@ -286,6 +289,84 @@ describe('declines', () => {
     expect(paid).toMatchObject({ status: 'succeeded', next_action: null });
     const error = await refusal(pay({ payment_method, off_session: true }));
     expect(error).toMatchObject({ statusCode: 402, code: 'authentication_required' });
+  });
+});
+
+test('another payment method leaves nothing for the buyer to do', async () => {
+  const waiting = await pay({
+    payment_method: 'pm_card_authenticationRequired',
+    return_url: 'https://shop.example/back',
+  });
+  const kept = await stripe.paymentIntents.update(waiting.id, { description: 'x' });
+  expect(kept).toMatchObject({ status: 'requires_action', next_action: waiting.next_action });
+  const changed = await stripe.paymentIntents.update(waiting.id, {
+    payment_method: 'pm_card_visa',
+  });
+  expect(changed).toMatchObject({ status: 'requires_confirmation', next_action: null });
+});
+
+test('last_payment_error is cleared by any update, as the SDK documents it', async () => {
+  const error = await refusal(pay({ payment_method: 'pm_card_chargeDeclined' }));
+  const { id } = error.payment_intent as Stripe.PaymentIntent;
+  expect((await stripe.paymentIntents.retrieve(id)).last_payment_error).not.toBeNull();
+  const updated = await stripe.paymentIntents.update(id, { description: 'x' });
+  expect(updated).toMatchObject({ last_payment_error: null, status: 'requires_payment_method' });
+});
+
+describe('of a customer', () => {
+  test('create with confirm that names no payment method takes the default source', async () => {
+    const { id: customer, default_source } = await stripe.customers.create({ source: 'tok_amex' });
+    const paid = await pay({ customer, payment_method: undefined });
+    expect(paid).toMatchObject({ status: 'succeeded', customer, payment_method: default_source });
+  });
+
+  test('without a default source, or without confirm, nothing is taken', async () => {
+    const { id: customer } = await stripe.customers.create({});
+    const error = await refusal(pay({ customer, payment_method: undefined }));
+    expect(error).toMatchObject({ code: 'parameter_missing', param: 'payment_method' });
+    expect(error.message).toContain('default_source');
+    const { id: other } = await stripe.customers.create({ source: 'tok_visa' });
+    const open = await stripe.paymentIntents.create({ ...USD, customer: other });
+    expect(open).toMatchObject({ status: 'requires_payment_method', payment_method: null });
+    const refused = await refusal(stripe.paymentIntents.confirm(open.id));
+    expect(refused.message).toContain('with the payment_method parameter');
+  });
+
+  test('that was deleted while the acquirer was asked, no card is kept', async () => {
+    const { id: customer } = await stripe.customers.create({});
+    const acquirer = app.app.get<SandboxGateway, SandboxAcquirer>(SandboxGateway);
+    const real = acquirer.charge.bind(acquirer);
+    jest.spyOn(acquirer, 'charge').mockImplementationOnce(async (...order) => {
+      await stripe.customers.del(customer);
+      return real(...order);
+    });
+    const paid = await pay({ customer, setup_future_usage: 'off_session' });
+    expect(paid.status).toBe('succeeded');
+    const method = await stripe.paymentMethods.retrieve(paid.payment_method as string);
+    expect(method.customer).toBeNull();
+  });
+
+  test('that is deleted at the same moment, no card is kept, and neither request fails', async () => {
+    const once = app.stripe({ maxNetworkRetries: 0 });
+    await Promise.all(
+      Array.from({ length: 20 }, async () => {
+        const { id: customer } = await stripe.customers.create({ source: 'tok_visa' });
+        const paying = once.paymentIntents.create({
+          ...USD,
+          customer,
+          payment_method: 'pm_card_visa',
+          confirm: true,
+          setup_future_usage: 'off_session',
+        });
+        const [paid] = await Promise.allSettled([paying, once.customers.del(customer)]);
+        if (paid.status === 'rejected') {
+          expect(paid.reason).toMatchObject({ code: 'resource_missing', param: 'customer' });
+          return;
+        }
+        const method = await stripe.paymentMethods.retrieve(paid.value.payment_method as string);
+        expect(method.customer).toBeNull();
+      }),
+    );
   });
 });
 
@@ -385,7 +466,7 @@ describe('at the same moment', () => {
 
   beforeAll(() => {
     once = app.stripe({ maxNetworkRetries: 0 });
-    acquirer = app.app.get(SandboxAcquirer);
+    acquirer = app.app.get<SandboxGateway, SandboxAcquirer>(SandboxGateway);
     acquirer.latencyMs = 60;
   });
 

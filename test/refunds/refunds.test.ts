@@ -1,7 +1,7 @@
 /** Refunds on the running application, through the official SDK. */
 import fc from 'fast-check';
 import Stripe from 'stripe';
-import { SandboxAcquirer } from '../../src/gateway';
+import { type SandboxAcquirer, SandboxGateway } from '../../src/gateway';
 import { RefundsRepository } from '../../src/refunds/refunds.repository';
 import { accountOf, refusal } from '../payments/refusal';
 import { type RunningApp, startApp } from '../support/app';
@@ -14,7 +14,7 @@ let account: string;
 beforeAll(async () => {
   app = await startApp({ env: { LOG_LEVEL: 'silent' } });
   stripe = app.stripe();
-  acquirer = app.app.get(SandboxAcquirer);
+  acquirer = app.app.get<SandboxGateway, SandboxAcquirer>(SandboxGateway);
   account = await accountOf(app);
 });
 
@@ -58,7 +58,7 @@ describe('create', () => {
     const { id } = await paid({ capture_method: 'manual' });
     await stripe.paymentIntents.capture(id, { amount_to_capture: 400 });
     const error = await refusal(stripe.refunds.create({ payment_intent: id, amount: 401 }));
-    expect(error).toMatchObject({ statusCode: 400, param: 'amount' });
+    expect(error).toMatchObject({ statusCode: 400, code: 'amount_too_large', param: 'amount' });
     expect(error.message).toMatch(/4\.01 USD.*4\.00 USD/);
     const refund = await stripe.refunds.create({
       payment_intent: id,
@@ -109,6 +109,88 @@ describe('create', () => {
     const failed = await stripe.refunds.create({ charge, amount: 600 });
     expect(failed).toMatchObject({ status: 'failed', failure_reason: 'declined' });
     expect(await stripe.refunds.create({ charge })).toMatchObject({ amount: 1000 });
+  });
+});
+
+describe('of a charge that was not captured', () => {
+  const held = (amount = 1000) =>
+    stripe.charges.create({ amount, currency: 'usd', capture: false });
+
+  test('releases all that it holds, once', async () => {
+    const { id: charge } = await held();
+    const cancels = jest.spyOn(acquirer, 'cancel').mockClear();
+    const refunds = jest.spyOn(acquirer, 'refund').mockClear();
+    const before = await acquirer.balance(account, 'usd');
+    const refund = await stripe.refunds.create({ charge, expand: ['charge'] });
+    expect(refund).toMatchObject({
+      amount: 1000,
+      status: 'succeeded',
+      charge: { captured: false, refunded: true, amount_refunded: 1000, status: 'succeeded' },
+    });
+    expect([cancels.mock.calls.length, refunds.mock.calls.length]).toEqual([1, 0]);
+    expect(await acquirer.balance(account, 'usd')).toBe(before);
+    for (const again of [stripe.refunds.create({ charge }), stripe.charges.capture(charge)]) {
+      expect(await refusal(again)).toMatchObject({
+        statusCode: 400,
+        code: 'charge_already_refunded',
+      });
+    }
+  });
+
+  test('is refused in part', async () => {
+    const { id: charge } = await held();
+    expect(await refusal(stripe.refunds.create({ charge, amount: 400 }))).toMatchObject({
+      statusCode: 400,
+      code: 'charge_not_refundable',
+      param: 'amount',
+    });
+    expect(await stripe.charges.capture(charge, { amount: 600 })).toMatchObject({ captured: true });
+  });
+
+  test('leaves it as it was where the acquirer refuses', async () => {
+    const { id: charge } = await held();
+    jest.spyOn(acquirer, 'cancel').mockResolvedValueOnce({
+      outcome: 'declined',
+      code: 'cancel_refused',
+      declineCode: null,
+      message: 'No.',
+    });
+    expect(await stripe.refunds.create({ charge })).toMatchObject({ status: 'failed' });
+    expect(await stripe.charges.capture(charge)).toMatchObject({ captured: true, refunded: false });
+  });
+
+  test('R12 a lost reply leaves it pending, and the same key settles it once', async () => {
+    const { id: charge } = await held();
+    const real = acquirer.cancel.bind(acquirer);
+    jest.spyOn(acquirer, 'cancel').mockImplementationOnce(async (...order) => {
+      await real(...order);
+      throw new Error('the reply was lost');
+    });
+    const send = () =>
+      stripe.refunds.create({ charge }, { idempotencyKey: 'lost release', maxNetworkRetries: 0 });
+    expect(await refusal(send())).toMatchObject({ statusCode: 503 });
+    expect(await refusal(stripe.charges.capture(charge))).toMatchObject({ code: 'charge_pending' });
+    expect(await send()).toMatchObject({ status: 'succeeded', amount: 1000 });
+    expect(await stripe.charges.retrieve(charge)).toMatchObject({ refunded: true });
+  });
+
+  test('of captures and releases at the same moment one wins', async () => {
+    const once = app.stripe({ maxNetworkRetries: 0 });
+    acquirer.latencyMs = 20;
+    for (let round = 0; round < 10; round += 1) {
+      const { id: charge } = await held();
+      const outcomes = await Promise.allSettled([
+        ...Array.from({ length: 4 }, () => once.refunds.create({ charge })),
+        ...Array.from({ length: 2 }, () => once.charges.capture(charge)),
+      ]);
+      expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+      for (const one of outcomes) {
+        if (one.status === 'rejected') expect(one.reason).toMatchObject({ statusCode: 400 });
+      }
+      const after = await stripe.charges.retrieve(charge);
+      expect(after).toMatchObject({ status: 'succeeded', refunded: !after.captured });
+    }
+    acquirer.latencyMs = 0;
   });
 });
 

@@ -66,14 +66,27 @@ describe('an error as an answer', () => {
     });
   });
 
-  it('is 503 with Retry-After while the database is away', () => {
+  it('is 503 with Retry-After while the database is away or its pool is busy', () => {
     const lost = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
-    expect(answerTo(lost)).toMatchObject({
-      status: 503,
-      headers: { 'Retry-After': '1' },
-      error: { type: 'api_error' },
-    });
-    expect(JSON.stringify(answerTo(lost))).not.toContain('ECONNREFUSED');
+    const busy = new Error('timeout exceeded when trying to connect');
+    for (const error of [lost, busy]) {
+      const answer = answerTo(error);
+      expect(answer).toMatchObject({
+        status: 503,
+        headers: { 'Retry-After': '1' },
+        error: { type: 'api_error', code: 'service_unavailable' },
+      });
+      expect(answer.error.message).toContain('could not take this request now');
+      expect(JSON.stringify(answer)).not.toMatch(/ECONNREFUSED|timeout exceeded/);
+    }
+  });
+
+  it('is logged here unless the idempotency module logs it, with its cause', () => {
+    const log = jest.spyOn(WireErrorFilter.prototype as never, 'log');
+    answerTo(new IdempotencyOutcomeUnknownError({ cause: new Error('write EPIPE') }));
+    expect(log).not.toHaveBeenCalled();
+    answerTo(new Error('unforeseen'));
+    expect(log).toHaveBeenCalledTimes(1);
   });
 
   it.each([

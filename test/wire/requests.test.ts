@@ -168,6 +168,19 @@ describe('requests on the wire', () => {
       expect(body.error?.message).toMatch(/Send (application|the body as UTF-8)/);
     });
 
+    it.each(['gzip', 'br', 'gzip, identity'])('in %s is refused, named', async (encoding) => {
+      const headers = { 'content-type': FORM, 'content-encoding': encoding };
+      const { status, body } = await send('POST', '/v1/things', 'amount=1&currency=usd', headers);
+      expect(status).toBe(415);
+      expect(body.error?.message).toContain(`Content-Encoding: ${encoding}`);
+    });
+
+    it('may say that it is not encoded', async () => {
+      const headers = { 'content-type': FORM, 'content-encoding': 'identity' };
+      const sent = await send('POST', '/v1/things', 'amount=1&currency=usd', headers);
+      expect(sent.status).toBe(201);
+    });
+
     it('without a type is refused with words', async () => {
       const { status, body } = await send('POST', '/v1/things', Buffer.from('amount=1'));
       expect(status).toBe(415);
@@ -254,7 +267,39 @@ describe('requests on the wire', () => {
     });
   });
 
+  describe('a query of what is no GET', () => {
+    it.each([
+      ['POST', '/v1/things?capture=false&amount=1', 'capture'],
+      ['POST', '/v1/things?expand[]=card', 'expand'],
+      ['DELETE', '/v1/things/thing_1?at_period_end=true', 'at_period_end'],
+    ] as const)('is refused, never dropped: %s %s', async (method, url, param) => {
+      const { status, body } = await send(method, url, 'amount=1&currency=usd', {
+        'content-type': FORM,
+      });
+      expect(status).toBe(400);
+      expect(body.error).toMatchObject({ code: 'parameter_unknown', param });
+      expect(body.error?.message).toContain(`Parameters of a ${method} stand in its body`);
+    });
+
+    it('may be empty, and an unknown URL is still a 404', async () => {
+      const empty = await send('POST', '/v1/things?', 'amount=1&currency=usd', {
+        'content-type': FORM,
+      });
+      expect(empty.status).toBe(201);
+      expect((await send('POST', '/v1/nothing?a=1')).status).toBe(404);
+    });
+  });
+
   describe('a URL', () => {
+    it('of a search is no id', async () => {
+      const { status, body } = await send('GET', '/v1/things/search?query=a');
+      expect(status).toBe(404);
+      expect(body.error?.message).toBe(
+        'Unrecognized request URL (GET: /v1/things/search). Search is not offered: list with GET ' +
+          '/v1/things and its filters instead.',
+      );
+    });
+
     it('that is unknown is refused with 404, in words', async () => {
       const { status, body } = await send('GET', '/v1/foo?secret=1');
       expect(status).toBe(404);

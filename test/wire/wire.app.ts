@@ -1,6 +1,16 @@
 /** A small application that speaks the wire format and needs no database. */
 import 'reflect-metadata';
-import { Body, Controller, Get, Module, Param as PathParam, Post, Query } from '@nestjs/common';
+import { EventEmitter } from 'node:events';
+import {
+  Body,
+  Controller,
+  Delete,
+  Get,
+  Module,
+  Param as PathParam,
+  Post,
+  Query,
+} from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import {
@@ -66,6 +76,9 @@ export class ThingParams {
   types?: string[];
 }
 
+/** Says when a request to `/v1/slow` has arrived, with the function that has it answered. */
+export const slowThings = new EventEmitter<{ arrived: [finish: () => void] }>();
+
 @Controller('v1')
 class ThingsController {
   @Post('things')
@@ -81,6 +94,18 @@ class ThingsController {
   @Get('things/:id')
   retrieve(@PathParam('id') id: string): object {
     return { object: 'thing', id };
+  }
+
+  @Delete('things/:id')
+  delete(@PathParam('id') id: string): object {
+    return { object: 'thing', id, deleted: true };
+  }
+
+  /** Answers when the test says so. */
+  @Post('slow')
+  async slow(): Promise<object> {
+    await new Promise<void>((resolve) => slowThings.emit('arrived', resolve));
+    return { object: 'thing' };
   }
 
   @Get('broken')
