@@ -1,8 +1,10 @@
 /** Where BullMQ keeps its jobs: on Redis where REDIS_URL is set, else on the same PostgreSQL. */
+import { setTimeout as pause } from 'node:timers/promises';
 import {
   type ConnectionOptions,
   createPostgresBackend,
   createRedisBackend,
+  type IQueueBackend,
   Queue,
   type QueueOptions,
   setDefaultBackendFactory,
@@ -16,21 +18,45 @@ export const JOBS_QUEUE = 'paidonce';
 const POOL_SIZE = 2;
 /** Longest statement of BullMQ's: after it a connection that leads nowhere is given up, ms. */
 const STATEMENT_DEADLINE_MS = 30_000;
+/** Before a job is asked for again that could not be asked for, ms. */
+const AFTER_FAILURE_MS = 500;
 /** Longest pause before Redis is tried again, ms. */
 const LONGEST_RETRY_MS = 2_000;
 /** Finished jobs that are kept, for a person to look at. */
 const KEPT = 100;
 
 // Decided for each queue and worker by what it is given, and not once for the process.
-setDefaultBackendFactory((name, options, role) => {
-  if (!('connectionString' in options.connection)) return createRedisBackend(name, options, role);
-  const given = options as Parameters<typeof createPostgresBackend>[1];
-  const backend = createPostgresBackend(name, given, role);
+setDefaultBackendFactory((name, options, role) =>
+  unhurried(
+    'connectionString' in options.connection
+      ? postgresBackend(name, options as PostgresOptions, role)
+      : createRedisBackend(name, options, role),
+  ),
+);
+
+type PostgresOptions = Parameters<typeof createPostgresBackend>[1];
+
+const postgresBackend: typeof createPostgresBackend = (name, options, role) => {
+  const backend = createPostgresBackend(name, options, role);
   const { pool } = (backend as unknown as { connection: { pool: Pool } }).connection;
   // A lent connection that PostgreSQL ends has no listener, which would end the process.
   pool.on('connect', (client) => void client.on('error', () => undefined));
   return backend;
-});
+};
+
+/**
+ * A worker that could not ask for its next job asks again at once: on a connection that has just died
+ * so fast that nothing else in the process runs, and on a full Redis as fast as it answers.
+ */
+function unhurried<B extends IQueueBackend>(backend: B): B {
+  const moveToActive = backend.moveToActive.bind(backend);
+  backend.moveToActive = (...given) =>
+    moveToActive(...given).catch(async (error: unknown) => {
+      await pause(AFTER_FAILURE_MS);
+      throw error;
+    });
+  return backend;
+}
 
 /** BullMQ writes errors to the console as long as nobody listens, and Redis may be away at the start. */
 export class JobsQueue extends Queue {

@@ -13,7 +13,12 @@ const SAME_COMPLAINT_MS = 60_000;
  * Runs the jobs of this process. Two at once, so that a long purge does not keep the report waiting;
  * a killed worker's job comes back after its lock, on another worker.
  */
-@Processor(JOBS_QUEUE, { concurrency: 2, lockDuration: 15_000, stalledInterval: 15_000 })
+@Processor(JOBS_QUEUE, {
+  concurrency: 2,
+  lockDuration: 15_000,
+  stalledInterval: 15_000,
+  runRetryDelay: 2_000,
+})
 export class JobsProcessor extends WorkerHost {
   private readonly logger = new Logger('Jobs');
   private readonly stopping = new AbortController();

@@ -1,4 +1,7 @@
 /** The same jobs on both backends, in worker processes of their own. */
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Client } from 'pg';
 import { freshDatabase, type FreshDatabase } from '../support/database';
 import { eventually } from '../support/eventually';
@@ -146,5 +149,36 @@ describe.each(['PostgreSQL', 'Redis'])('R19 the jobs on %s', (backend) => {
     expect(performance.now() - asked).toBeLessThan(6_000);
     redis?.thaw();
     expect(server.program.stderr).toBe('');
+  });
+});
+
+describe('R19 the jobs on the embedded PostgreSQL', () => {
+  let home: string;
+  beforeEach(() => {
+    home = mkdtempSync(join(tmpdir(), 'paidonce-jobs-'));
+    chmodSync(home, 0o755);
+  });
+  afterEach(async () => {
+    await stopAll();
+    rmSync(home, { recursive: true, force: true });
+  });
+
+  it('go on after it was killed, and nothing else in the process stands still meanwhile', async () => {
+    const dataDir = join(home, 'data');
+    const env = { DATA_DIR: dataDir, JOBS_REPORT_INTERVAL_SECONDS: '1' };
+    const server = await startServer({ env });
+    const reported = async () => {
+      const answer = await fetch(`${server.url}/health`, { signal: AbortSignal.timeout(3_000) });
+      const { jobs } = (await answer.json()) as { jobs?: { reportedSecondsAgo: number | null } };
+      return jobs?.reportedSecondsAgo ?? Number.POSITIVE_INFINITY;
+    };
+    const pidFile = join(dataDir, 'postgres', 'postmaster.pid');
+    for (let killed = 0; killed < 4; killed += 1) {
+      await eventually('a fresh report', async () => (await reported()) < 0.5, PATIENCE_MS);
+      process.kill(Number(readFileSync(pidFile, 'utf8').split('\n', 1)[0]), 'SIGKILL');
+      await eventually('its end is seen', async () => (await reported()) > 0.9, PATIENCE_MS);
+    }
+    await eventually('a fresh report', async () => (await reported()) < 0.5, PATIENCE_MS);
+    expect(await server.stop()).toEqual({ code: 0, signal: null });
   });
 });

@@ -10,8 +10,8 @@ beforeAll(async () => {
 afterEach(stopAll);
 afterAll(() => database.drop());
 
-/** The connection that is ended in the moment between two listeners took 300 to 500 ms to hit. */
-const ROUNDS = 400;
+/** The moment between two listeners was hit after 11 and 18 of them. */
+const ENOUGH = 150;
 
 it('the server outlives connections that are ended while they are lent, and answers 503 meanwhile', async () => {
   const server = await startServer({ databaseUrl: database.url });
@@ -31,7 +31,7 @@ it('the server outlives connections that are ended while they are lent, and answ
   });
   let ended = 0;
   const kill = async () => {
-    for (let round = 0; round < ROUNDS; round += 1) {
+    while (ended < ENOUGH) {
       const { rowCount } = await killer.query(
         `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
          WHERE datname = current_database() AND application_name = 'paidonce'`,
@@ -43,7 +43,7 @@ it('the server outlives connections that are ended while they are lent, and answ
   over.abort();
   await Promise.all(load);
   await killer.end();
-  expect(ended).toBeGreaterThan(100);
+  expect(ended).toBeGreaterThanOrEqual(ENOUGH);
   expect([...seen].filter((status) => status !== 200 && status !== 503)).toEqual([]);
   expect(await get()).toBe(200);
   expect(server.process.exitCode).toBeNull();
