@@ -41,7 +41,8 @@ export function joinAmbientTransaction(dataSource: DataSource): void {
  * arrives in between has no listener and would end the process. Called once at start-up.
  */
 export function surviveLostConnections(dataSource: DataSource): void {
-  const { master } = dataSource.driver as unknown as { master: Pool & { _clients: Client[] } };
+  const { master } = dataSource.driver as unknown as { master?: Pool & { _clients: Client[] } };
+  if (!master) return; // not connected, or not PostgreSQL: the first statement will say so
   // What is being sent on the connection fails by itself; this only has to be heard.
   const hear = (client: Client | PoolClient) => void client.on('error', () => undefined);
   master.on('connect', hear);
