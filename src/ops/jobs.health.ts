@@ -18,6 +18,8 @@ export interface JobHealth {
 
 @Injectable()
 export class HealthOfJobs {
+  private readonly startedMs = performance.now();
+
   constructor(
     private readonly keys: IdempotencyKeys,
     private readonly reports: JobReports,
@@ -38,9 +40,10 @@ export class HealthOfJobs {
     const judge = (lag: number, most: number, what: string) => {
       if (lag > most) complaints.push(`${what} for ${Math.floor(lag)} s, longer than ${most} s.`);
     };
-    // A report from before this process started says nothing of the workers that start with it.
+    // A report from before this application started says nothing of the workers that start with it.
+    const upSeconds = (performance.now() - this.startedMs) / 1_000;
     judge(
-      Math.min(figures.reportedSecondsAgo ?? Number.POSITIVE_INFINITY, process.uptime()),
+      Math.min(figures.reportedSecondsAgo ?? Number.POSITIVE_INFINITY, upSeconds),
       settings.JOBS_REPORT_INTERVAL_SECONDS + settings.HEALTH_MAX_REPORT_LAG_SECONDS,
       'No worker has reported',
     );
