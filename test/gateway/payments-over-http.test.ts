@@ -25,7 +25,12 @@ beforeAll(async () => {
   acquirer = await startAcquirer(ledger);
   server = await startServer({
     databaseUrl: database.url,
-    env: { ACQUIRER_URL: acquirer.url, IDEMPOTENCY_REMOTE_DEADLINE_MS: '1000' },
+    env: {
+      ACQUIRER_URL: acquirer.url,
+      IDEMPOTENCY_REMOTE_DEADLINE_MS: '1000',
+      // The client's own retry is what is looked at here.
+      IDEMPOTENCY_RECOVERY_INTERVAL_MS: '0',
+    },
   });
   stripe = new Stripe(server.apiKey, {
     host: '127.0.0.1',

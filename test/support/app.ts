@@ -39,6 +39,8 @@ export async function startApp(options: StartAppOptions = {}): Promise<RunningAp
     LOG_LEVEL: 'error',
     DRAIN_TIMEOUT_MS: '2000',
     JOBS: 'off',
+    // A test that loses a reply retries by itself; recovery would come between now and then.
+    IDEMPOTENCY_RECOVERY_INTERVAL_MS: '0',
     ...options.env,
   };
   const settings = loadSettings({ ...env, DATABASE_URL: database.url });
