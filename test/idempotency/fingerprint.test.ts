@@ -226,7 +226,9 @@ describe('R7 a fingerprint', () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string(), fc.integer(), { maxKeys: 6 }), (body) => {
         const stored = fingerprintOf(request(parsed(body))).parameters;
-        const sent = fingerprintOf(request(parsed({ ...body, card: 'not hexadecimal' }))).parameters;
+        const sent = fingerprintOf(
+          request(parsed({ ...body, card: 'not hexadecimal' })),
+        ).parameters;
         expect(differences(stored, sent)).toEqual(['card']);
         expect(JSON.stringify(sent)).not.toContain('not hexadecimal');
         for (const digest of Object.values(sent)) expect(digest).toMatch(/^[0-9a-f]{8}$/);
