@@ -1,6 +1,7 @@
-/** Runs faults.ts with what compiles the tests anyway: `npm run test:faults`. */
+/** Runs a TypeScript program with what compiles the tests anyway: `node test/support/run.cjs FILE [ARGUMENTS]`. */
 const { readFileSync } = require('node:fs');
 const Module = require('node:module');
+const { resolve } = require('node:path');
 const { transformSync } = require('@swc/core');
 
 const swc = {
@@ -14,4 +15,5 @@ Module._extensions['.ts'] = (module, filename) => {
   const { code } = transformSync(readFileSync(filename, 'utf8'), { ...swc, filename });
   module._compile(code, filename);
 };
-require('./faults');
+process.argv.splice(1, 1); // the program sees its own arguments alone
+require(resolve(process.argv[1]));
