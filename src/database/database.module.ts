@@ -1,11 +1,16 @@
 import { type DynamicModule, Module, type Type } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
-import { Client } from 'pg';
+import { Client, type Pool, type PoolClient } from 'pg';
 import { DataSource, type DataSourceOptions, type MigrationInterface } from 'typeorm';
 import { Settings } from '../settings';
 
 /** Two processes that start together migrate one after the other. */
 const MIGRATIONS_LOCK = 0x6d69_6772;
+
+/** A connection that was idle for longer must show that it lives when it is lent, ms. */
+const TRUSTED_MS = 5;
+/** Longest wait for that sign of life, ms: what is asked waits for no lock. */
+const SIGN_OF_LIFE_MS = 2_000;
 
 /**
  * The data source that everything shares, on a schema that is up to date once the module is there.
@@ -55,9 +60,37 @@ function dataSourceOptions(settings: Settings) {
   };
 }
 
+/**
+ * Finds connections whose other end is gone without a word, as after a failover or in a firewall that
+ * forgot them: a statement would wait on each of them for as long as one may wait for a lock. The
+ * question travels ahead of the statements it is asked for, in the same round trip. Where no answer
+ * comes, pg breaks the connection, and they fail as on any that is lost; those that were idle meanwhile
+ * are likely as dead, and go with it.
+ */
+function askWhenLent(pool: Pool): void {
+  const question = { text: 'SELECT 1', query_timeout: SIGN_OF_LIFE_MS };
+  const idleSince = new Map<PoolClient, number>();
+  const dropIdle = () => {
+    for (const client of idleSince.keys()) client.connection.stream.destroy();
+  };
+  pool.on('release', (error, client) => {
+    if (!error) idleSince.set(client, performance.now());
+    else if (error.message === 'Query read timeout') dropIdle();
+  });
+  pool.on('remove', (client) => void idleSince.delete(client));
+  pool.on('acquire', (client) => {
+    const idleMs = performance.now() - (idleSince.get(client) ?? 0);
+    idleSince.delete(client);
+    if (idleMs < TRUSTED_MS) return;
+    // The statements behind it fail as well, and say so to who sent them.
+    client.query(question).catch(dropIdle);
+  });
+}
+
 /** Connects and brings the schema up to date, one process at a time. */
 async function migrated(dataSource: DataSource): Promise<DataSource> {
   await dataSource.initialize();
+  askWhenLent((dataSource.driver as unknown as { master: Pool }).master);
   const { url } = dataSource.options as { url: string };
   // A connection of its own, so that a pool of one is enough.
   const lock = new Client({ connectionString: url, application_name: 'paidonce migrations' });

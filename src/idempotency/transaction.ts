@@ -67,6 +67,8 @@ export class CommitInDoubt extends Error {}
 
 /** How long this module waits for the answer to a statement, where the pool sets no `query_timeout`. */
 const STATEMENT_PATIENCE_MS = 10_000;
+/** And for the answer to BEGIN, which waits for no lock: then the connection leads nowhere. */
+const BEGIN_PATIENCE_MS = 2_000;
 
 /** One transaction on one connection of the application's pool. */
 export class Transaction {
@@ -91,7 +93,11 @@ export class Transaction {
     const client = (await runner.connect()) as PoolClient;
     const transaction = new Transaction(runner, client);
     try {
-      const [, ...results] = await send(client, [{ text: 'BEGIN' }, ...statements]);
+      const begin = {
+        text: 'BEGIN',
+        query_timeout: Math.min(BEGIN_PATIENCE_MS, patienceOf(client)),
+      };
+      const [, ...results] = await send(client, [begin, ...statements]);
       // TypeORM must know that a transaction is open: else `save()` begins and commits its own.
       Object.assign(runner, { isTransactionActive: true, transactionDepth: 1 });
       return { transaction, results };
@@ -184,13 +190,14 @@ async function send(client: PoolClient, unbounded: QueryConfig[]): Promise<Query
 }
 
 /** A server that takes a statement and never answers is gone, however healthy the connection looks. */
-function bounded(client: PoolClient, statement: QueryConfig): QueryConfig {
+const bounded = (client: PoolClient, statement: QueryConfig): QueryConfig =>
+  Object.assign({ query_timeout: patienceOf(client) }, statement);
+
+function patienceOf(client: PoolClient): number {
   const { connectionParameters } = client as PoolClient & {
     connectionParameters?: { query_timeout?: number };
   };
-  return connectionParameters?.query_timeout
-    ? statement
-    : Object.assign({ query_timeout: STATEMENT_PATIENCE_MS }, statement);
+  return connectionParameters?.query_timeout || STATEMENT_PATIENCE_MS;
 }
 
 /** SQLSTATE classes and codes that mean the server or the way to it is gone. */

@@ -22,6 +22,11 @@ const STATEMENT_DEADLINE_MS = 30_000;
 const AFTER_FAILURE_MS = 500;
 /** Longest pause before Redis is tried again, ms. */
 const LONGEST_RETRY_MS = 2_000;
+/**
+ * Longest silence of a Redis that owes an answer, ms: after it the connection leads nowhere and is given
+ * up. BullMQ asks for the next job for 10 s at a time.
+ */
+const SILENCE_DEADLINE_MS = 15_000;
 /** Finished jobs that are kept, for a person to look at. */
 const KEPT = 100;
 
@@ -94,6 +99,7 @@ function redis({ REDIS_URL }: Settings): ConnectionOptions {
   return {
     url: REDIS_URL,
     maxRetriesPerRequest: null,
+    socketTimeout: SILENCE_DEADLINE_MS,
     retryStrategy: (times: number) => Math.min(100 * 2 ** Math.min(times, 10), LONGEST_RETRY_MS),
   };
 }

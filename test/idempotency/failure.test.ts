@@ -122,6 +122,9 @@ describe.each<[Adapter, boolean]>([
       return idleCount === totalCount && waitingCount === 0;
     });
     await eventually('no transaction is open', async () => (await openTransactions()) === 0);
+    // The next test begins without connections that this one has broken, or is only about to break.
+    proxy.cut();
+    await eventually('the pool is empty', () => poolOf(shop).totalCount === 0);
     expect(unhandled.splice(0)).toEqual([]);
   });
 

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { RecoveryJob } from '../../src/idempotency';
 import { KeyStore } from '../../src/idempotency/key.store';
+import { PhasedAttempt } from '../../src/idempotency/phases';
 import { type Adapter, impersonated, openShop, Order, type Shop } from './shop.fixture';
 
 const options = {
@@ -87,6 +88,10 @@ describe.each<Adapter>(['fastify', 'express'])('R19 recovery on %s', (adapter) =
       pauses.push(pause);
     }
     expect(pauses.at(-1)).toBeGreaterThan(Math.max(...pauses.slice(0, 2)));
+    // They end at one lease: doubled for ever, the last would be a minute long.
+    expect(Math.max(...pauses)).toBeLessThanOrEqual(
+      PhasedAttempt.leaseMs(options.remoteDeadlineMs) / 1_000,
+    );
   });
 
   it('parks what has failed for a day, visibly, and a client’s retry still finishes it', async () => {

@@ -1,6 +1,6 @@
 /** The checker, shown a clean run and then one made-up violation after the other. */
 import { check, type Evidence, isFinal } from './checker';
-import type { ClientRecord, LedgerEntry, SeenAnswer } from './evidence';
+import type { ChargeRow, ClientRecord, IntentRow, LedgerEntry, SeenAnswer } from './evidence';
 
 const answer = (body: object, status = 200): SeenAnswer => ({
   status,
@@ -9,7 +9,19 @@ const answer = (body: object, status = 200): SeenAnswer => ({
 });
 const paid = answer({ object: 'payment_intent', status: 'succeeded', latest_charge: 'ch_1' });
 const refunded = answer({ object: 'refund', id: 're_1', status: 'succeeded' });
+const captured = answer({
+  object: 'payment_intent',
+  status: 'succeeded',
+  latest_charge: 'ch_2',
+});
+const held = answer({
+  object: 'payment_intent',
+  status: 'requires_capture',
+  latest_charge: 'ch_2',
+});
+const canceled = answer({ object: 'payment_intent', status: 'canceled', latest_charge: 'ch_3' });
 const named = answer({ object: 'customer', id: 'cus_1' });
+const failedRefund = answer({ object: 'refund', id: 're_1', status: 'failed' });
 const inUse = answer({ error: { code: 'idempotency_key_in_use' } }, 409);
 
 const record = (
@@ -23,7 +35,12 @@ const record = (
   unanswered: 0,
   gone: false,
 });
-const entry = (kind: 'charge' | 'refund', amount: number, remoteKey: string): LedgerEntry => ({
+const entry = (
+  kind: LedgerEntry['kind'],
+  amount: number,
+  remoteKey: string,
+  fields: Partial<LedgerEntry> = {},
+): LedgerEntry => ({
   merchant: 'shop',
   remoteKey,
   kind,
@@ -31,16 +48,40 @@ const entry = (kind: 'charge' | 'refund', amount: number, remoteKey: string): Le
   amount,
   currency: 'usd',
   outcome: 'approved',
-  reference: kind === 'charge' ? 'acq_1' : 'acr_1',
+  reference: kind === 'refund' ? 'acr_1' : (fields.payment ?? 'acq_1'),
   ...(kind === 'charge' && { capture: true }),
+  ...fields,
 });
+/** Two payments that were only authorised: the first is captured in part, the second released. */
+const heldEntries = [
+  entry('charge', 1_000_002, 'r3', { payment: 'acq_2', capture: false }),
+  entry('capture', 500_003, 'r4', { payment: 'acq_2' }),
+  entry('charge', 1_000_004, 'r5', { payment: 'acq_3', capture: false }),
+  entry('cancel', 0, 'r6', { payment: 'acq_3' }),
+];
 const charge = {
   account: 'shop',
   id: 'ch_1',
   amount: 1_000_001,
   amountCaptured: 1_000_001,
   status: 'succeeded',
+  released: false,
   reference: 'acq_1',
+};
+const capturedCharge = {
+  ...charge,
+  id: 'ch_2',
+  amount: 1_000_002,
+  amountCaptured: 500_003,
+  reference: 'acq_2',
+};
+const releasedCharge = {
+  ...charge,
+  id: 'ch_3',
+  amount: 1_000_004,
+  amountCaptured: 0,
+  released: true,
+  reference: 'acq_3',
 };
 const intent = {
   account: 'shop',
@@ -48,6 +89,14 @@ const intent = {
   amount: 1_000_001,
   status: 'succeeded',
   latestCharge: 'ch_1',
+};
+const capturedIntent = { ...intent, id: 'pi_2', amount: 1_000_002, latestCharge: 'ch_2' };
+const canceledIntent = {
+  ...intent,
+  id: 'pi_3',
+  amount: 1_000_004,
+  status: 'canceled',
+  latestCharge: 'ch_3',
 };
 const refund = {
   account: 'shop',
@@ -65,13 +114,23 @@ const row = (key: string, { status, body }: SeenAnswer) => ({
   attempt: 1,
 });
 
-/** A payment, a refund of a part of it and a customer, all as they should be. */
+/**
+ * A payment, a refund of a part of it, a payment captured later, one that was released, and a customer,
+ * all as they should be.
+ */
 const clean: Evidence = {
-  ledger: [entry('charge', 1_000_001, 'r1'), entry('refund', 7, 'r2')],
+  ledger: [entry('charge', 1_000_001, 'r1'), entry('refund', 7, 'r2'), ...heldEntries],
   tables: {
-    keys: [row('pay', paid), row('back', refunded), row('name', named)],
-    intents: [intent],
-    charges: [charge],
+    keys: [
+      row('pay', paid),
+      row('back', refunded),
+      row('name', named),
+      row('hold', held),
+      row('capture', captured),
+      row('cancel', canceled),
+    ],
+    intents: [intent, capturedIntent, canceledIntent],
+    charges: [charge, capturedCharge, releasedCharge],
     refunds: [refund],
     customers: [{ account: 'shop', id: 'cus_1', name: '9' }],
   },
@@ -79,8 +138,28 @@ const clean: Evidence = {
     record('pay', 'charge', 1_000_001, [inUse, paid]),
     record('back', 'refund', 7, [refunded]),
     record('name', 'customer', 9, [named]),
+    record('hold', 'charge', 1_000_002, [held]),
+    record('capture', 'capture', 500_003, [captured]),
+    { ...record('held and gone', 'charge', 1_000_004, []), gone: true },
+    record('cancel', 'cancel', 1_000_004, [canceled]),
   ],
 };
+const withLedger = (change: (entries: LedgerEntry[]) => LedgerEntry[]): Evidence => ({
+  ...clean,
+  ledger: change([...clean.ledger]),
+});
+const without = (remoteKey: string) =>
+  withLedger((entries) => entries.filter((one) => one.remoteKey !== remoteKey));
+/** With one row as it should not be. */
+const withCharge = (wrong: ChargeRow) =>
+  withTables({ charges: clean.tables.charges.map((one) => (one.id === wrong.id ? wrong : one)) });
+const withIntent = (wrong: IntentRow) =>
+  withTables({ intents: clean.tables.intents.map((one) => (one.id === wrong.id ? wrong : one)) });
+/** With another answer to one key than the clean run's. */
+const seen = (key: string, ...answers: SeenAnswer[]): Evidence => ({
+  ...clean,
+  clients: clean.clients.map((one) => (one.order.key === key ? { ...one, answers } : one)),
+});
 const withTables = (tables: Partial<Evidence['tables']>): Evidence => ({
   ...clean,
   tables: { ...clean.tables, ...tables },
@@ -99,12 +178,42 @@ describe('the checker', () => {
   it.each<[string, Evidence]>([
     [
       'a second charge under another remote key',
-      { ...clean, ledger: [...clean.ledger, entry('charge', 1_000_001, 'r3')] },
+      { ...clean, ledger: [...clean.ledger, entry('charge', 1_000_001, 'r9')] },
     ],
     ['a remote key with two effects', { ...clean, ledger: [...clean.ledger, clean.ledger[0]!] }],
     ['a charge nobody asked for', { ...clean, ledger: [...clean.ledger, entry('charge', 5, 'r')] }],
     ['a second refund row', withTables({ refunds: [refund, { ...refund, id: 're_2' }] })],
-    ['a second payment', withTables({ intents: [intent, { ...intent, id: 'pi_2' }] })],
+    [
+      'a second payment',
+      withTables({ intents: [...clean.tables.intents, { ...intent, id: 'pi_9' }] }),
+    ],
+    [
+      'a second capture',
+      withLedger((all) => [...all, entry('capture', 500_003, 'r', { payment: 'acq_2' })]),
+    ],
+    [
+      'a second capture of a payment, under another order',
+      {
+        ...withLedger((all) => [...all, entry('capture', 500_009, 'r', { payment: 'acq_2' })]),
+        clients: [...clean.clients, { ...record('other', 'capture', 500_009, []), gone: true }],
+      },
+    ],
+    [
+      'a second refund under another remote key',
+      withLedger((all) => [...all, entry('refund', 7, 'r9', { reference: 'acr_9' })]),
+    ],
+    [
+      'a capture nobody asked for',
+      withLedger((all) => [...all, entry('capture', 500_009, 'r', { payment: 'acq_3' })]),
+    ],
+    [
+      'a second cancel',
+      withLedger((all) => [...all, entry('cancel', 0, 'r', { payment: 'acq_3' })]),
+    ],
+    [
+      'a cancel nobody asked for',
+      withLedger((all) => [...all, entry('cancel', 0, 'r', { payment: 'acq_2' })]),
+    ],
     [
       'a second customer',
       withTables({
@@ -116,13 +225,28 @@ describe('the checker', () => {
   });
 
   it.each<[string, Evidence]>([
-    ['a payment that the ledger does not have', { ...clean, ledger: [clean.ledger[1]!] }],
-    ['a refund that the ledger does not have', { ...clean, ledger: [clean.ledger[0]!] }],
+    ['a payment that the ledger does not have', without('r1')],
+    ['a refund that the ledger does not have', without('r2')],
+    ['a capture that the ledger does not have', without('r4')],
+    ['a cancel that the ledger does not have', without('r6')],
+    [
+      'a capture that was answered, and did not take place',
+      { ...without('r4'), clients: seen('capture', held).clients },
+    ],
+    [
+      'a cancel that was answered, and did not take place',
+      { ...without('r6'), clients: seen('cancel', held).clients },
+    ],
+    ['a capture that took place, and was answered otherwise', seen('capture', held)],
+    ['a refund that failed though it is there', seen('back', failedRefund)],
+    ['a refused capture of what was captured', seen('capture', answer({}, 402))],
+    ['a refused cancel of what was released', seen('cancel', answer({}, 400))],
+    ['a refused refund of what was paid back', seen('back', answer({}, 400))],
     ['an entry without its payment', withTables({ charges: [] })],
     ['a customer that is not there', withTables({ customers: [] })],
     [
       'an entry of another amount',
-      { ...clean, ledger: [entry('charge', 5, 'r1'), clean.ledger[1]!] },
+      withLedger(([, ...rest]) => [entry('charge', 5, 'r1'), ...rest]),
     ],
     [
       'a decline of what was charged',
@@ -133,13 +257,24 @@ describe('the checker', () => {
   });
 
   it.each<[string, Evidence]>([
-    ['a payment left processing', withTables({ intents: [{ ...intent, status: 'processing' }] })],
-    ['a charge left pending', withTables({ charges: [{ ...charge, status: 'pending' }] })],
+    ['a payment left processing', withIntent({ ...intent, status: 'processing' })],
+    ['a charge left pending', withCharge({ ...charge, status: 'pending' })],
     ['a refund left pending', withTables({ refunds: [{ ...refund, status: 'pending' }] })],
     [
       'a charge whose payment asks for another card',
-      withTables({ intents: [{ ...intent, status: 'requires_payment_method' }] }),
+      withIntent({ ...intent, status: 'requires_payment_method' }),
     ],
+    ['a payment that is canceled though charged', withIntent({ ...intent, status: 'canceled' })],
+    [
+      'a capture that its payment does not have',
+      withIntent({ ...capturedIntent, status: 'requires_capture' }),
+    ],
+    [
+      'a cancel that its payment does not have',
+      withIntent({ ...canceledIntent, status: 'requires_capture' }),
+    ],
+    ['a capture of less on its charge', withCharge({ ...capturedCharge, amountCaptured: 5 })],
+    ['a released charge that still holds', withCharge({ ...releasedCharge, released: false })],
   ])('I3 is broken by %s', (_, evidence) => {
     expect(brokenBy(evidence)).toContain('I3');
   });
@@ -181,7 +316,9 @@ describe('the checker', () => {
   });
 
   it.each<[string, Evidence]>([
-    ['a capture of less', withTables({ charges: [{ ...charge, amountCaptured: 5 }] })],
+    ['a payment of less', withCharge({ ...charge, amountCaptured: 5 })],
+    ['a capture of less', withCharge({ ...capturedCharge, amountCaptured: 5 })],
+    ['a capture that is lost here', withCharge({ ...capturedCharge, amountCaptured: 0 })],
     ['a refund that failed here', withTables({ refunds: [{ ...refund, status: 'failed' }] })],
     ['an entry that is lost here', withTables({ charges: [] })],
   ])('I6 is broken by %s', (_, evidence) => {

@@ -55,56 +55,83 @@ interface AnswerObject {
 /** The evidence by the names that tie its three parts together. */
 class Books {
   readonly approved: readonly LedgerEntry[];
-  readonly byReference: ReadonlyMap<string, LedgerEntry[]>;
   readonly charges: ReadonlyMap<string, ChargeRow>;
   readonly chargesByReference: ReadonlyMap<string, ChargeRow[]>;
   readonly refunds: ReadonlyMap<string, RefundRow>;
   readonly refundsByReference: ReadonlyMap<string, RefundRow[]>;
   readonly customers: ReadonlySet<string>;
+  /** The names of all that clients asked for, as `orderOf` names what was done. */
+  readonly ordered: ReadonlySet<string>;
+  /** Amounts of the payments, by the acquirer's name for them. */
+  readonly #amounts: ReadonlyMap<string, number>;
+  readonly #byOrder: ReadonlyMap<string, LedgerEntry[]>;
+  readonly #changes: ReadonlyMap<string, LedgerEntry[]>;
 
-  constructor({ ledger, tables }: Evidence) {
+  constructor({ ledger, tables, clients }: Evidence) {
     this.approved = ledger.filter(({ outcome }) => outcome === 'approved');
-    this.byReference = grouped(this.approved, (entry) =>
-      nameOf(entry.merchant, entry.kind, referenceOf(entry)),
+    this.#amounts = new Map(
+      this.approved
+        .filter(({ kind }) => kind === 'charge')
+        .map(({ merchant, payment, amount }) => [nameOf(merchant, payment), amount]),
+    );
+    this.#byOrder = grouped(this.approved, (entry) => this.orderOf(entry));
+    this.#changes = grouped(
+      this.approved.filter(({ kind }) => kind === 'capture' || kind === 'cancel'),
+      ({ merchant, payment }) => nameOf(merchant, payment),
     );
     this.charges = new Map(tables.charges.map((row) => [nameOf(row.account, row.id), row]));
     this.chargesByReference = grouped(tables.charges, (row) => nameOf(row.account, row.reference));
     this.refunds = new Map(tables.refunds.map((row) => [nameOf(row.account, row.id), row]));
     this.refundsByReference = grouped(tables.refunds, (row) => nameOf(row.account, row.reference));
     this.customers = new Set(tables.customers.map(({ account, id }) => nameOf(account, id)));
+    this.ordered = new Set(clients.map(({ order }) => nameOfOrder(order)));
+  }
+
+  /** The name of the order that an entry fulfils: kind, account and amount. */
+  orderOf({ kind, merchant, payment, amount }: LedgerEntry): string {
+    const named = kind === 'cancel' ? this.#amounts.get(nameOf(merchant, payment)) : amount;
+    return nameOf(kind, merchant, named);
+  }
+
+  entriesOf(order: Order): readonly LedgerEntry[] {
+    return this.#byOrder.get(nameOfOrder(order)) ?? [];
+  }
+
+  /** Where all that the acquirer did leaves a payment. */
+  statusDue({ merchant, payment, capture }: LedgerEntry): string {
+    const [change] = this.#changes.get(nameOf(merchant, payment)) ?? [];
+    if (change) return change.kind === 'cancel' ? 'canceled' : 'succeeded';
+    return capture === false ? 'requires_capture' : 'succeeded';
   }
 }
 
+/** A confirm is a charge to the acquirer. */
+const nameOfOrder = ({ effect, account, amount }: Order): string =>
+  nameOf(effect === 'confirm' ? 'charge' : effect, account, amount);
+
+/** Whether an entry of its name can only be its own: several confirms may try the same payment. */
+const isAlone = ({ effect }: Order): boolean => effect !== 'confirm' && effect !== 'open';
+
 /** I1: one key, at most one effect: in the ledger, and in the tables. */
-function atMostOneEffect({ ledger, tables, clients }: Evidence, { approved }: Books): string[] {
+function atMostOneEffect({ ledger, tables }: Evidence, books: Books): string[] {
   const found: string[] = [];
-  const expect = <T>(what: string, rows: readonly T[], name: (row: T) => string, most = 1) => {
+  const expect = <T>(what: string, rows: readonly T[], name: (row: T) => string) => {
     for (const [key, same] of grouped(rows, name)) {
-      if (same.length > most) found.push(`${same.length} ${what} for ${key}`);
+      if (same.length > 1) found.push(`${same.length} ${what} for ${key}`);
     }
   };
-  const ordered = (...effects: Order['effect'][]) =>
-    new Set(
-      clients
-        .filter(({ order }) => effects.includes(order.effect))
-        .map(({ order }) => nameOf(order.account, order.amount)),
-    );
   const byAmount = (row: { account: string; amount: number }) => nameOf(row.account, row.amount);
-  const ofKind = (kind: LedgerEntry['kind']) => approved.filter((entry) => entry.kind === kind);
   expect('ledger lines', ledger, ({ merchant, remoteKey }) => nameOf(merchant, remoteKey));
-  for (const [kind, orders] of [
-    ['charge', ordered('charge', 'confirm')],
-    ['refund', ordered('refund')],
-  ] as const) {
-    const entries = ofKind(kind);
-    expect(`${kind}s in the ledger`, entries, (entry) => nameOf(entry.merchant, entry.amount));
-    for (const { merchant, amount } of entries) {
-      const name = nameOf(merchant, amount);
-      if (!orders.has(name)) found.push(`a ${kind} that nobody asked for: ${name}`);
+  for (const kind of ['charge', 'capture', 'cancel', 'refund'] as const) {
+    const entries = books.approved.filter((entry) => entry.kind === kind);
+    expect(`${kind}s in the ledger`, entries, (entry) => books.orderOf(entry));
+    for (const name of new Set(entries.map((entry) => books.orderOf(entry)))) {
+      if (!books.ordered.has(name)) found.push(`a ${kind} that nobody asked for: ${name}`);
     }
   }
   for (const kind of ['capture', 'cancel'] as const) {
-    expect(`${kind}s in the ledger`, ofKind(kind), (line) => nameOf(line.merchant, line.payment));
+    const entries = books.approved.filter((entry) => entry.kind === kind);
+    expect(`${kind}s of one payment`, entries, (line) => nameOf(line.merchant, line.payment));
   }
   expect('payment intents', tables.intents, byAmount);
   expect('refunds', tables.refunds, byAmount);
@@ -112,21 +139,15 @@ function atMostOneEffect({ ledger, tables, clients }: Evidence, { approved }: Bo
   return found;
 }
 
-/** I2: every 2xx has exactly one entry, a decline has none, and every entry has its payment. */
+/** I2: every 2xx has exactly one entry, an error has none, and every entry has its payment. */
 function answersHaveEntries({ clients }: Evidence, books: Books): string[] {
   const found: string[] = [];
-  const charged = grouped(
-    books.approved.filter(({ kind }) => kind === 'charge'),
-    (entry) => nameOf(entry.merchant, entry.amount),
-  );
   for (const { order, answers } of clients) {
     for (const answer of unlike(answers)) {
       const wrong =
         answer.status < 300
           ? unproven(order, JSON.parse(answer.body) as AnswerObject, books)
-          : answer.status === 402 && order.effect === 'charge'
-            ? (charged.get(nameOf(order.account, order.amount))?.length ?? 0) > 0
-            : false;
+          : isFinal(answer) && isAlone(order) && books.entriesOf(order).length > 0;
       if (wrong)
         found.push(`${order.key} saw ${answer.status}, which the ledger does not bear out`);
     }
@@ -143,22 +164,36 @@ function answersHaveEntries({ clients }: Evidence, books: Books): string[] {
   return found;
 }
 
-/** Whether a 2xx says more than the ledger and the tables do. */
+/** Whether a 2xx says anything else than the ledger and the tables do. */
 function unproven(order: Order, body: AnswerObject, books: Books): boolean {
-  const { account, amount } = order;
-  const inLedger = (kind: LedgerEntry['kind'], reference: string | null | undefined) => {
-    const entries = books.byReference.get(nameOf(account, kind, reference ?? '')) ?? [];
-    return entries.length === 1 && entries[0]?.amount === amount;
-  };
+  const { account } = order;
+  const entries = books.entriesOf(order);
+  const entered = (reference: string | null | undefined) =>
+    entries.length === 1 && entries[0] !== undefined && referenceOf(entries[0]) === reference;
   if (body.object === 'customer') return !books.customers.has(nameOf(account, body.id));
   if (body.object === 'refund') {
     const row = books.refunds.get(nameOf(account, body.id));
-    return body.status === 'succeeded' ? !inLedger('refund', row?.reference) : !row;
+    return body.status === 'succeeded' ? !entered(row?.reference) : !row || entries.length > 0;
   }
-  if (body.status !== 'succeeded' && body.status !== 'requires_capture') return false;
+  // An intent that is only open, or that asks its buyer to authenticate, moved nothing.
+  if (!STATUS_AFTER[order.effect]?.includes(body.status ?? '')) {
+    return (
+      order.effect === 'capture' ||
+      order.effect === 'cancel' ||
+      (isAlone(order) && entries.length > 0)
+    );
+  }
   const id = body.object === 'charge' ? body.id : body.latest_charge;
-  return !inLedger('charge', books.charges.get(nameOf(account, id))?.reference);
+  return !entered(books.charges.get(nameOf(account, id))?.reference);
 }
+
+/** What a payment says of itself once what was ordered is done. */
+const STATUS_AFTER: Partial<Record<Order['effect'], readonly string[]>> = {
+  charge: ['succeeded', 'requires_capture'],
+  confirm: ['succeeded', 'requires_capture'],
+  capture: ['succeeded'],
+  cancel: ['canceled'],
+};
 
 /** I3: every entry has become a final payment, and no payment is left in between. */
 function entriesBecomeFinal({ tables }: Evidence, books: Books): string[] {
@@ -172,14 +207,20 @@ function entriesBecomeFinal({ tables }: Evidence, books: Books): string[] {
   between('charge', tables.charges);
   between('refund', tables.refunds);
   const intents = grouped(tables.intents, ({ account, amount }) => nameOf(account, amount));
-  for (const { kind, merchant, amount, ...entry } of books.approved) {
+  for (const entry of books.approved) {
+    const { kind, merchant, amount } = entry;
     if (kind === 'refund') {
       const [row] = books.refundsByReference.get(nameOf(merchant, entry.reference)) ?? [];
       if (row?.status !== 'succeeded') found.push(`the refund of ${amount} is not final`);
     } else if (kind === 'charge') {
       const [row] = intents.get(nameOf(merchant, amount)) ?? [];
-      const paid = ['succeeded', 'requires_capture', 'canceled'].includes(row?.status ?? '');
-      if (row && !paid) found.push(`the payment of ${amount} is ${row.status} though charged`);
+      const due = books.statusDue(entry);
+      if (row && row.status !== due)
+        found.push(`the payment of ${amount} is ${row.status}, not ${due}`);
+    } else {
+      const [row] = books.chargesByReference.get(nameOf(merchant, entry.payment)) ?? [];
+      const done = kind === 'cancel' ? row?.released : row?.amountCaptured === amount;
+      if (!done) found.push(`the ${kind} of ${entry.payment} is not on its charge`);
     }
   }
   return found;

@@ -45,8 +45,9 @@ interface Writable extends ClientRecord {
 /** Pause between two tries of one client, ms. */
 const LEAST_PAUSE_MS = 20;
 const MOST_PAUSE_MS = 250;
-/** So that the client's orders are apart from each other: what a payment is at least. */
+/** So that the client's orders are apart from each other: what a payment, and a capture, is at least. */
 const PAYMENT_BASE = 1_000_000;
+const CAPTURE_BASE = 500_000;
 
 export class Clients {
   retries = 0;
@@ -94,6 +95,23 @@ export class Clients {
   confirmation(opened: Wish, intent: string, fields: Readonly<Record<string, string>>): Wish {
     const order: Order = { ...opened.order, key: randomUUID(), effect: 'confirm' };
     return { order, path: `/v1/payment_intents/${intent}/confirm`, form: fields };
+  }
+
+  /** A payment that is only authorised. */
+  authorisation(): Wish {
+    return this.payment({ capture_method: 'manual' });
+  }
+
+  /** Of a part of what was authorised; the rest is released. */
+  capture(authorised: Wish, intent: string): Wish {
+    const order = { ...this.order('capture', CAPTURE_BASE), account: authorised.order.account };
+    const form = { amount_to_capture: String(order.amount) };
+    return { order, path: `/v1/payment_intents/${intent}/capture`, form };
+  }
+
+  cancellation(authorised: Wish, intent: string): Wish {
+    const order: Order = { ...authorised.order, key: randomUUID(), effect: 'cancel' };
+    return { order, path: `/v1/payment_intents/${intent}/cancel`, form: {} };
   }
 
   /** Of a payment of the same account; its amount is its own and far below the payment's. */
@@ -215,6 +233,11 @@ export class Clients {
       outgoing.end(body);
     });
   }
+}
+
+/** The payment intent that an answer is about; undefined where it is not one that was made. */
+export function intentOf(answer: SeenAnswer | undefined): string | undefined {
+  return answer?.status === 200 ? (JSON.parse(answer.body) as { id: string }).id : undefined;
 }
 
 /** Every answer counts; of those that are alike in status and bytes one is kept. */

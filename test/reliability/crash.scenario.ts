@@ -1,66 +1,98 @@
 /** Processes that end at the worst moment: at each step in turn, and at random. */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { RunningServer } from '../support/server';
-import type { Wish } from './clients';
+import { type Clients, intentOf, type Wish } from './clients';
 import { Load } from './load';
 import { inWorld, type Report, type Run, type Scenario, together, type Told } from './scenario';
 import type { AcquirerOptions, Finding, World } from './world';
 
-/** Where a process can be told to kill itself, and which kind of operation passes there. */
-const STEPS = [
-  { point: 'after_claim', phased: true },
-  { point: 'after_remote', phased: true },
-  { point: 'before_finish', phased: true },
-  { point: 'after_finish', phased: true },
-  { point: 'after_claim', phased: false },
-  { point: 'before_finish', phased: false },
-  { point: 'after_finish', phased: false },
-] as const;
+/** Where a process can be told to kill itself, on the way of a phased and of an atomic operation. */
+const PHASED_POINTS = ['after_claim', 'after_remote', 'before_finish', 'after_finish'] as const;
+const ATOMIC_POINTS = ['after_claim', 'before_finish', 'after_finish'] as const;
 
-interface Doomed {
-  readonly name: string;
-  readonly server: RunningServer;
-  readonly wish: Wish;
+/** What the process is asked for; what must be there before is done by others. */
+const OPERATIONS = {
+  payment: async (clients: Clients) => clients.payment(),
+  capture: (clients: Clients) => afterwards(clients, clients.authorisation(), 'capture'),
+  cancellation: (clients: Clients) => afterwards(clients, clients.authorisation(), 'cancellation'),
+  refund: (clients: Clients) => afterwards(clients, clients.payment(), 'refund'),
+  customer: async (clients: Clients) => clients.customer(),
+};
+
+interface Case {
+  readonly operation: keyof typeof OPERATIONS;
+  readonly point: (typeof PHASED_POINTS)[number];
   readonly retries: boolean;
 }
 
+/** It does nothing that it is not asked for, so that it dies of nothing else. */
+const IDLE = { JOBS: 'off', IDEMPOTENCY_RECOVERY_INTERVAL_MS: '0' };
+
 export const failPoints: Scenario = {
   name: 'failpoints',
-  about: 'the process kills itself at each step; the client retries or is gone; atomic and phased',
+  about:
+    'the process kills itself at each step of a payment, a capture, a cancellation, a refund and a ' +
+    'customer; the client retries or is gone',
   run: (run) => inWorld(run, {}, (world) => everyStep(world, run)),
 };
 
-async function everyStep(world: World, run: Run): Promise<Told> {
-  const cases = STEPS.flatMap((step) => [
-    { ...step, retries: true },
-    { ...step, retries: false },
-  ]);
-  const doomed: Doomed[] = [];
-  // Two at a time: more would only wait for each other. All are there before the first one dies, so
-  // that none of them meets, in its recovery, what another has left.
-  for (let at = 0; at < cases.length; at += 2) {
-    const pair = cases.slice(at, at + 2).map(async ({ point, phased, retries }) => ({
-      name: `${point}, ${phased ? 'phased' : 'atomic'}, client ${retries ? 'retries' : 'gone'}`,
-      server: await world.startDoomed({
-        FAILPOINT: point,
-        FAILPOINT_KIND: phased ? 'phased' : 'atomic',
-      }),
-      wish: phased ? world.clients.payment() : world.clients.customer(),
-      retries,
-    }));
-    doomed.push(...(await Promise.all(pair)));
-    run.say(`${doomed.length} of ${cases.length} processes wait for their end`);
-  }
-  const findings = (await Promise.all(doomed.map((one) => die(world, one)))).flat();
-  return { faults: doomed.length, findings };
+async function everyStep(world: World, { bug, say }: Run): Promise<Told> {
+  const cases = everyCase().filter(({ point, retries }) => {
+    // With a bug planted, the step alone that brings it out.
+    if (bug === undefined) return true;
+    return (
+      retries && point === (bug === 'remote_key_per_attempt' ? 'after_remote' : 'before_finish')
+    );
+  });
+  const ends: Promise<Finding[]>[] = [];
+  const waiting = cases.values(); // shared: each lane takes the next
+  const lane = async () => {
+    for (const one of waiting) {
+      const { operation, point } = one;
+      const kind = operation === 'customer' ? 'atomic' : 'phased';
+      const wish = await OPERATIONS[operation](world.clients);
+      const failure = { ...IDLE, FAILPOINT: point, FAILPOINT_KIND: kind };
+      const server = await world.startDoomed(failure);
+      // Its client may have to wait for a lease; the next process starts meanwhile.
+      ends.push(die(world, server, wish, one));
+      if (ends.length % 10 === 0) say(`${ends.length} of ${cases.length} processes`);
+    }
+  };
+  await Promise.all([lane(), lane()]);
+  return { faults: cases.length, findings: (await Promise.all(ends)).flat() };
 }
 
-async function die(world: World, { name, server, wish, retries }: Doomed): Promise<Finding[]> {
+function everyCase(): Case[] {
+  const operations = Object.keys(OPERATIONS) as Case['operation'][];
+  return operations.flatMap((operation) =>
+    (operation === 'customer' ? ATOMIC_POINTS : PHASED_POINTS).flatMap((point) =>
+      [true, false].map((retries) => ({ operation, point, retries })),
+    ),
+  );
+}
+
+/** What changes a payment, once that is made. */
+async function afterwards(
+  clients: Clients,
+  payment: Wish,
+  change: 'capture' | 'cancellation' | 'refund',
+): Promise<Wish> {
+  const intent = intentOf(await clients.insist(payment));
+  if (intent === undefined) throw new Error(`There is no payment for a ${change}.`);
+  return clients[change](payment, intent);
+}
+
+async function die(
+  world: World,
+  server: RunningServer,
+  wish: Wish,
+  { operation, point, retries }: Case,
+): Promise<Finding[]> {
   const { failure } = await world.clients.once(wish, server.url, { requestMs: 10_000 });
   const end = await Promise.race([server.program.ended, pause(1_000)]);
   if (retries) await world.clients.insist(wish, { allMs: 20_000, headers: { prefer: 'wait=10' } });
   if (failure !== undefined && end?.signal === 'SIGKILL') return [];
-  return [{ rule: 'fault', what: `the process did not die: ${name}` }];
+  return [{ rule: 'fault', what: `the process did not die: ${point} of a ${operation}` }];
 }
 
 /** One round of kills, in a world of its own. */
@@ -74,6 +106,8 @@ interface Round {
   readonly keys: number;
 }
 
+/** So many kills are one of the acquirer. */
+const ACQUIRER_EVERY = 5;
 const LOSING = { loseReplyRate: 0.02 };
 const ROUGH = {
   acquirer: { latencyMs: 0, latencyMaxMs: 2_000, ...LOSING },
@@ -92,15 +126,15 @@ const MANY = {
 export const kills: Scenario = {
   name: 'kills',
   about:
-    'kill -9 of two API processes and a worker at random, under 32 clients; the acquirer takes 0 to ' +
-    '2 s and loses 2 % of its replies',
+    'kill -9 of two API processes and a worker at random, every fifth time of the acquirer, under 32 ' +
+    'clients; the acquirer takes 0 to 2 s and loses 2 % of its replies',
   run: async (run) => {
     const rounds: Round[] = run.long
       ? [
           ...Array.from({ length: 25 }, (_, at) => ({ name: `round ${at + 1} of 25, `, ...ROUGH })),
           ...Array.from({ length: 10 }, (_, at) => ({ name: `crowd ${at + 1} of 10, `, ...MANY })),
         ]
-      : [{ name: '', ...ROUGH }];
+      : [{ name: '', ...ROUGH, ...(run.bug && { kills: 3 }) }];
     const reports: Report[] = [];
     for (const round of rounds) {
       const options = { acquirer: round.acquirer, remoteDeadlineMs: 2_500 };
@@ -110,7 +144,7 @@ export const kills: Scenario = {
   },
 };
 
-async function killAround(world: World, { chance, say }: Run, round: Round): Promise<Told> {
+async function killAround(world: World, { bug, chance, say }: Run, round: Round): Promise<Told> {
   await world.startServer();
   await world.startWorker();
   const load = new Load(world.clients, chance.fork(), { clients: 32, allMs: 120_000 });
@@ -119,11 +153,16 @@ async function killAround(world: World, { chance, say }: Run, round: Round): Pro
   while (killed < round.kills || world.clients.count < round.keys) {
     await pause(chance.between(...round.pauseMs));
     const running = [...world.servers, ...world.workers];
-    if (running.length === 0) continue; // all of them are only just starting
-    const victim = chance.pick(running);
-    await victim.kill9();
+    if (bug === 'ledger_lags' || killed % ACQUIRER_EVERY === ACQUIRER_EVERY - 1) {
+      await world.startAcquirer(round.acquirer); // in place of the one that runs, with its ledger
+    } else if (running.length > 0) {
+      const victim = chance.pick(running);
+      await victim.kill9();
+      starting.push('url' in victim ? world.startServer() : world.startWorker());
+    } else {
+      continue; // all of them are only just starting
+    }
     killed += 1;
-    starting.push('url' in victim ? world.startServer() : world.startWorker());
     say(`${round.name}${killed} kills, ${world.clients.count} keys`);
   }
   await Promise.all(starting);

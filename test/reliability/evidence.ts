@@ -19,13 +19,17 @@ export interface LedgerEntry {
 
 /**
  * What one client wants, under one key. Amounts are unique for each account and effect, so that the
- * ledger names the client's order without the server's help.
+ * ledger names the client's order without the server's help. A cancellation has none of its own there:
+ * it is named by the amount of the payment that it releases.
  */
 export interface Order {
   readonly key: string;
   readonly account: string;
-  /** What it does at most once; `confirm` charges an intent that an `open` made. */
-  readonly effect: 'charge' | 'refund' | 'customer' | 'open' | 'confirm';
+  /**
+   * What it does at most once. `charge` may only authorise; `confirm` charges an intent that an `open`
+   * made.
+   */
+  readonly effect: 'charge' | 'capture' | 'cancel' | 'refund' | 'customer' | 'open' | 'confirm';
   /** In the smallest unit; of a customer: the number in its name. */
   readonly amount: number;
 }
@@ -70,6 +74,8 @@ export interface ChargeRow {
   readonly amount: number;
   readonly amountCaptured: number;
   readonly status: string;
+  /** What it held was given back. */
+  readonly released: boolean;
   readonly reference: string | null;
 }
 
@@ -120,7 +126,8 @@ export async function readTables(url: string): Promise<Tables> {
         `SELECT account, id, amount, status, latest_charge AS "latestCharge" FROM payment_intents`,
       ),
       charges: await rows<ChargeRow>(
-        `SELECT account, id, amount, amount_captured AS "amountCaptured", status, reference
+        `SELECT account, id, amount, amount_captured AS "amountCaptured", status, released,
+           reference
          FROM charges`,
       ),
       refunds: await rows<RefundRow>(

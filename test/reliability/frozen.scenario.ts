@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { eventually } from '../support/eventually';
 import type { RunningServer } from '../support/server';
-import type { Sent, Wish } from './clients';
+import { intentOf, type Sent, type Wish } from './clients';
 import { inWorld, type Run, type Scenario, type Told } from './scenario';
 import type { Finding, World } from './world';
 
@@ -112,7 +112,7 @@ async function thaw(
 async function flip(world: World): Promise<Finding[]> {
   const { clients } = world;
   const opened = clients.opening();
-  const { id } = JSON.parse((await clients.insist(opened))?.body ?? '{}') as { id: string };
+  const id = intentOf(await clients.insist(opened)) ?? '';
   const server = await world.startDoomed({
     FAILPOINT: 'after_remote',
     FAILPOINT_SIGNAL: 'SIGSTOP',

@@ -1,5 +1,8 @@
-/** Clients that buy, are declined, pay back, and sometimes leave in the middle, until told to stop. */
-import type { Clients, Patience, Wish } from './clients';
+/**
+ * Clients that buy, are declined, capture what they authorised or release it, pay back, and sometimes
+ * leave in the middle, until told to stop.
+ */
+import { type Clients, intentOf, type Patience, type Wish } from './clients';
 import type { Chance } from './random';
 
 export interface LoadOptions extends Patience {
@@ -37,25 +40,35 @@ export class Load {
         const declined = clients.payment({ payment_method: 'pm_card_chargeDeclined' });
         await clients.insist(declined, options);
       } else if (dice < 0.42) {
-        await this.leave(chance);
+        await this.leave(clients.payment(), chance);
+      } else if (dice < 0.6) {
+        await this.authorise(chance);
       } else {
         const wish = clients.payment();
-        const answer = await clients.insist(wish, options);
-        if (answer?.status === 200) {
-          paid = { wish, intent: (JSON.parse(answer.body) as { id: string }).id };
-        }
+        const intent = intentOf(await clients.insist(wish, options));
+        if (intent !== undefined) paid = { wish, intent };
       }
     }
   }
 
+  /** And captures it, or releases it; some clients do not wait for that. */
+  private async authorise(chance: Chance): Promise<void> {
+    const { clients, options } = this;
+    const authorised = clients.authorisation();
+    const intent = intentOf(await clients.insist(authorised, options));
+    if (intent === undefined) return;
+    const wish = chance.happens(0.6)
+      ? clients.capture(authorised, intent)
+      : clients.cancellation(authorised, intent);
+    if (chance.happens(0.2)) await this.leave(wish, chance);
+    else await clients.insist(wish, options);
+  }
+
   /** Hangs up before the answer, and never comes back. */
-  private async leave(chance: Chance): Promise<void> {
+  private async leave(wish: Wish, chance: Chance): Promise<void> {
     const { clients, options } = this;
     const server = clients.anyServer();
     if (server === undefined) return;
-    await clients.once(clients.payment(), server, {
-      ...options,
-      requestMs: chance.between(5, 300),
-    });
+    await clients.once(wish, server, { ...options, requestMs: chance.between(5, 300) });
   }
 }

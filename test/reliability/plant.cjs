@@ -10,9 +10,11 @@
  *   moment its transaction is open; `after_remote` is between the far side's answer and its record.
  * FAILPOINT_SIGNAL=SIGSTOP
  *   It freezes there instead, once, until it is sent SIGCONT.
- * PLANTED_BUG=no_fence|remote_key_per_attempt|lease_ignored|response_after_commit
+ * PLANTED_BUG=no_fence|remote_key_per_attempt|lease_ignored|response_after_commit|
+ *   no_statement_patience|waits_for_redis|jobs_declared_once|own_clock, or, in the acquirer, ledger_lags
  */
 'use strict';
+const { connect } = require('node:net');
 const path = require('node:path');
 
 const { FAILPOINT, FAILPOINT_SIGNAL = 'SIGKILL', PLANTED_BUG } = process.env;
@@ -167,17 +169,102 @@ function plant(bug, store, phased) {
       );
       break;
     }
+    // A statement is waited for as long as its connection seems to live.
+    case 'no_statement_patience':
+      wrap(
+        require('pg').Client.prototype,
+        'query',
+        (original) =>
+          function (config, ...rest) {
+            this.connectionParameters.query_timeout = 0;
+            if (typeof config === 'object') delete config.query_timeout;
+            return original.call(this, config, ...rest);
+          },
+      );
+      break;
+    // Whether a key has expired is decided by this process's clock.
+    case 'own_clock':
+      wrap(
+        store,
+        'open',
+        (original) =>
+          async function (id) {
+            const opened = await original.call(this, id);
+            const { row, transaction } = opened;
+            if (!row) return opened;
+            const [{ expires }] = await transaction.run(() =>
+              this.dataSource.query(
+                'SELECT expires_at AS expires FROM idempotency_keys WHERE account = $1 AND mode = $2 AND key = $3',
+                [id.account, id.mode, id.key],
+              ),
+            );
+            const expired = row.answer !== undefined && expires.getTime() <= Date.now();
+            return { ...opened, row: { ...row, expired } };
+          },
+      );
+      break;
+    // Every request asks Redis first.
+    case 'waits_for_redis':
+      wrap(
+        store,
+        'open',
+        (original) =>
+          async function (id) {
+            await redisAnswers(new URL(process.env.REDIS_URL));
+            return original.call(this, id);
+          },
+      );
+      break;
+    case 'jobs_declared_once':
+      wrap(
+        load('jobs', 'jobs.schedule.js').JobsSchedule.prototype,
+        'keepDeclared',
+        (original) =>
+          async function (first) {
+            if (first) await original.call(this, first);
+          },
+      );
+      break;
+    // The acquirer answers before its ledger has the line.
+    case 'ledger_lags':
+      break;
     default:
       throw new Error(`plant: there is no bug ${bug}`);
   }
 }
 
-const program = process.argv[1];
-if (program && /(main|worker)\.js$/.test(program) && (FAILPOINT || PLANTED_BUG)) {
+function redisAnswers({ port, hostname }) {
+  return new Promise((resolve) => {
+    const socket = connect(Number(port), hostname, () => socket.write('PING\r\n'));
+    const over = () => resolve(socket.destroy());
+    socket.once('data', over).once('error', over).once('close', over);
+  });
+}
+
+/** How long a line of the ledger lags, ms. */
+const LAG_MS = 300;
+
+function plantInAcquirer(bug) {
+  if (bug !== 'ledger_lags') return;
+  wrap(
+    load('gateway', 'ledger.file.js').LedgerFile.prototype,
+    'append',
+    (original) =>
+      function (line) {
+        setTimeout(() => original.call(this, line).catch(() => undefined), LAG_MS);
+        return Promise.resolve();
+      },
+  );
+}
+
+const [, program = ''] = process.argv;
+const load = (...file) => require(path.join(path.dirname(program), ...file));
+
+if (/(main|worker)\.js$/.test(program) && (FAILPOINT || PLANTED_BUG)) {
   require('reflect-metadata');
-  const load = (file) => require(path.join(path.dirname(program), 'idempotency', file));
-  const store = load('postgres-key.store.js').PostgresKeyStore.prototype;
-  const phased = load('phases.js').PhasedAttempt.prototype;
+  const store = load('idempotency', 'postgres-key.store.js').PostgresKeyStore.prototype;
+  const phased = load('idempotency', 'phases.js').PhasedAttempt.prototype;
   if (FAILPOINT) failAt(FAILPOINT, store, phased);
   if (PLANTED_BUG) plant(PLANTED_BUG, store, phased);
 }
+if (program.endsWith('acquirer.js')) plantInAcquirer(PLANTED_BUG);

@@ -42,4 +42,34 @@ export const traps: readonly Trap[] = [
     by: ['I1', 'I3', 'I4', 'I5'],
     because: 'a crash between the two leaves writes without an answer, and the retry repeats them',
   },
+  {
+    bug: 'no_statement_patience',
+    scenario: 'network',
+    by: ['deadline'],
+    because: 'a statement on a connection that is half open is never answered, nor ever given up',
+  },
+  {
+    bug: 'waits_for_redis',
+    scenario: 'redis',
+    by: ['answers', 'deadline'],
+    because: 'requests wait as long as Redis does not answer',
+  },
+  {
+    bug: 'jobs_declared_once',
+    scenario: 'redis',
+    by: ['jobs'],
+    because: 'the schedules are gone with what a flush removes, and nobody declares them again',
+  },
+  {
+    bug: 'own_clock',
+    scenario: 'clock',
+    by: ['I1', 'clock'],
+    because: 'where the clock is two days fast a finished key has expired, and its copy pays again',
+  },
+  {
+    bug: 'ledger_lags',
+    scenario: 'kills',
+    by: ['I2', 'I3', 'I6'],
+    because: 'an acquirer that answers before its ledger is written forgets, killed, what it did',
+  },
 ];

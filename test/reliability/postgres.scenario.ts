@@ -15,6 +15,7 @@ const BACK_WITHIN_MS = 2_000;
 export const postgresRestarts: Scenario = {
   name: 'postgres',
   about: 'PostgreSQL is restarted in mode immediate under 16 clients',
+  alone: true,
   run: (run) =>
     inWorld(run, { acquirer: { latencyMs: 0, latencyMaxMs: 300 } }, (world) => restart(world, run)),
 };
@@ -46,7 +47,7 @@ async function restart(world: World, { chance, long, say }: Run): Promise<Told> 
   return {
     faults: restarts,
     findings,
-    notes: [`served at most ${Math.round(slowestMs)} ms after PostgreSQL accepts`, watch.told],
+    notes: [`served at most ${Math.round(slowestMs)} ms after PostgreSQL accepts`, ...watch.told],
   };
 }
 

@@ -1,40 +1,60 @@
-/** Redis, which the jobs run on where it is configured, is killed, flushed and frozen. */
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { connect, createServer, type AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+/**
+ * Redis, which the jobs run on where it is configured, is killed, flushed, frozen and full, and so is
+ * the network to it. No request may wait for it, and the jobs must come back by themselves.
+ */
 import { setTimeout as pause } from 'node:timers/promises';
-import { eventually } from '../support/eventually';
+import { hasRedis, Redis } from '../support/redis';
+import { TcpProxy } from '../support/tcp-proxy';
 import { AnswerWatch } from './answer-watch';
 import { Load } from './load';
+import { inject, NETWORK_FAULTS, type NetworkFault } from './network.faults';
 import { inWorld, type Run, type Scenario, Skipped, type Told } from './scenario';
-import type { World } from './world';
+import type { Finding, PlantedBug, World } from './world';
+
+type RedisFault = 'kill' | 'flush' | 'freeze' | 'full' | NetworkFault;
+
+const FAULTS: readonly RedisFault[] = ['kill', 'flush', 'freeze', 'full', ...NETWORK_FAULTS];
+/** How long Redis is away, frozen, full, or swallowed by the network, ms. */
+const AWAY_MS = 4_000;
+/** Each job is due once a second. */
+const JOBS_EVERY_S = 1;
+/** Health turns red when the last report is older than this, s. */
+const REPORT_LAG_S = 2;
+/** From the end of a fault to the next run of every job, ms. */
+const JOBS_BACK_WITHIN_MS = 30_000;
+/** No request needs Redis, so none takes longer than without it, ms. */
+const REQUEST_BOUND_MS = 3_000;
 
 export const redis: Scenario = {
   name: 'redis',
-  about: 'Redis is killed, flushed and frozen under 8 clients, with the jobs on it',
+  about:
+    'Redis, with the jobs on it, is killed, flushed, frozen and full, and the network to it delays, ' +
+    'drips, resets, swallows and leaves half open, under 8 clients',
   run: async (run) => {
-    if (spawnSync('redis-server', ['--version']).status !== 0) {
-      throw new Skipped('there is no redis-server on the PATH');
-    }
+    if (!hasRedis) throw new Skipped('there is no redis-server on the PATH');
     const server = await Redis.start();
+    const proxy = await TcpProxy.to(server.url);
     try {
-      const env = { REDIS_URL: server.url };
-      const acquirer = { latencyMs: 0, latencyMaxMs: 100 };
-      return await inWorld(run, { acquirer, env }, (world) => disturb(world, server, run));
+      const env = {
+        REDIS_URL: proxy.url,
+        PURGE_INTERVAL_SECONDS: String(JOBS_EVERY_S),
+        JOBS_REPORT_INTERVAL_SECONDS: String(JOBS_EVERY_S),
+        HEALTH_MAX_REPORT_LAG_SECONDS: String(REPORT_LAG_S),
+      };
+      const acquirer = { latencyMs: 100, latencyMaxMs: 300 };
+      return await inWorld(run, { acquirer, env }, (world) => disturb(world, server, proxy, run));
     } finally {
-      await server.end();
+      await proxy.close();
+      await server.stop();
     }
   },
 };
 
-async function disturb(world: World, server: Redis, { chance, long, say }: Run): Promise<Told> {
+async function disturb(world: World, server: Redis, proxy: TcpProxy, run: Run): Promise<Told> {
+  const { bug, chance, long, say } = run;
   await world.startWorker();
-  const watch = new AnswerWatch();
-  let sent = 0;
-  let served = 0;
+  const watch = new AnswerWatch(REQUEST_BOUND_MS);
+  let [sent, served] = [0, 0];
   world.clients.onSent = (one) => {
     watch.see(one);
     if (!one.answer) return;
@@ -42,99 +62,85 @@ async function disturb(world: World, server: Redis, { chance, long, say }: Run):
     if (one.answer.status < 500) served += 1;
   };
   const load = new Load(world.clients, chance.fork(), { clients: 8 });
-  let faults = 0;
+  const findings: Finding[] = [];
+  let [faults, slowestMs] = [0, 0];
   for (let round = 0; round < (long ? 20 : 1); round += 1) {
-    for (const fault of ['kill', 'flush', 'freeze'] as const) {
+    for (const fault of faultsFor(bug)) {
       await pause(chance.between(500, 1_500));
-      if (fault === 'kill') await server.restart();
-      if (fault === 'flush') await server.say('FLUSHALL');
-      if (fault === 'freeze') await server.freeze(3_000);
+      await disturbRedis(fault, server, proxy);
+      const tookMs = await jobsBack(world);
       faults += 1;
-      say(`${fault}, ${world.clients.count} keys`);
+      slowestMs = Math.max(slowestMs, tookMs);
+      const what = `${fault}, jobs back after ${Math.round(tookMs)} ms`;
+      say(`${what}, ${world.clients.count} keys`);
+      if (tookMs > JOBS_BACK_WITHIN_MS) findings.push({ rule: 'jobs', what });
     }
   }
-  await pause(1_000);
   world.calm();
   await load.stop();
   const share = served / Math.max(1, sent);
-  const findings = watch.findings.slice();
-  if (share < 0.999) {
-    findings.push({ rule: 'answers', what: `only ${(share * 100).toFixed(2)} % were served` });
-  }
-  return { faults, findings, notes: [`${(share * 100).toFixed(2)} % served`, watch.told] };
+  const told = `${(share * 100).toFixed(2)} % served`;
+  if (share < 0.999) findings.push({ rule: 'answers', what: `only ${told}` });
+  const back = `jobs back at most ${(slowestMs / 1_000).toFixed(1)} s after the fault`;
+  return { faults, findings: [...findings, ...watch.findings], notes: [told, back, ...watch.told] };
 }
 
-/** A Redis of our own. */
-class Redis {
-  #process?: ChildProcess;
-  readonly #directory = mkdtempSync(join(tmpdir(), 'paidonce-redis-'));
+/** With a bug planted, the fault alone that brings it out. */
+function faultsFor(bug: PlantedBug | undefined): readonly RedisFault[] {
+  if (bug === undefined) return FAULTS;
+  return bug === 'jobs_declared_once' ? ['flush'] : ['black hole'];
+}
 
-  private constructor(private readonly port: number) {}
-
-  static async start(): Promise<Redis> {
-    const server = new Redis(await freePort());
-    await server.start();
-    return server;
-  }
-
-  get url(): string {
-    return `redis://127.0.0.1:${this.port}`;
-  }
-
-  async restart(): Promise<void> {
-    await this.kill();
-    await pause(1_000);
-    await this.start();
-  }
-
-  async freeze(ms: number): Promise<void> {
-    this.#process?.kill('SIGSTOP');
-    await pause(ms);
-    this.#process?.kill('SIGCONT');
-  }
-
-  /** Sends one inline command and waits for its answer. */
-  async say(command: string): Promise<string> {
-    const socket = connect(this.port, '127.0.0.1');
-    try {
-      socket.write(`${command}\r\n`);
-      const [answer] = (await once(socket, 'data')) as [Buffer];
-      return answer.toString();
-    } finally {
-      socket.destroy();
-    }
-  }
-
-  async end(): Promise<void> {
-    await this.kill();
-    rmSync(this.#directory, { recursive: true, force: true });
-  }
-
-  private async kill(): Promise<void> {
-    const ended = this.#process && once(this.#process, 'exit');
-    this.#process?.kill('SIGKILL');
-    await ended;
-    this.#process = undefined;
-  }
-
-  private async start(): Promise<void> {
-    const settings = ['--port', String(this.port), '--bind', '127.0.0.1', '--save', ''];
-    const rest = ['--dir', this.#directory, '--maxmemory-policy', 'noeviction'];
-    this.#process = spawn('redis-server', [...settings, ...rest], { stdio: 'ignore' });
-    const answers = () =>
-      this.say('PING').then(
-        (answer) => answer.startsWith('+PONG'),
-        () => false,
-      );
-    await eventually('Redis answers', answers, 10_000);
+async function disturbRedis(fault: RedisFault, server: Redis, proxy: TcpProxy): Promise<void> {
+  switch (fault) {
+    case 'kill':
+      await server.kill9();
+      await pause(AWAY_MS);
+      await server.startAgain();
+      break;
+    case 'flush':
+      await server.command('FLUSHALL');
+      break;
+    case 'freeze':
+      server.freeze();
+      await pause(AWAY_MS);
+      server.thaw();
+      break;
+    case 'full':
+      // Far below what it holds: with its default policy it refuses every write.
+      await server.command('CONFIG SET maxmemory 1000');
+      await pause(AWAY_MS);
+      await server.command('CONFIG SET maxmemory 0');
+      break;
+    default:
+      await inject(fault, proxy, AWAY_MS);
   }
 }
 
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const probe = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = probe.address() as AddressInfo;
-      probe.close(() => resolve(port));
-    });
-  });
+/**
+ * Waits until every job has run since now, by the database's clock, and every server is healthy.
+ *
+ * @returns how long that took, ms; somewhat more than the bound where it did not happen
+ */
+async function jobsBack(world: World): Promise<number> {
+  const started = performance.now();
+  const [{ now }] = (await world.ask<{ now: string }>('SELECT now()::text AS now')) as [
+    { now: string },
+  ];
+  for (;;) {
+    const [row] = await world.ask<{ jobs: number }>(
+      'SELECT count(*)::int AS jobs FROM jobs.reports WHERE reported_at > $1::timestamptz',
+      [now],
+    );
+    const healthy = await Promise.all(world.urls.map((url) => isHealthy(url)));
+    const tookMs = performance.now() - started;
+    if ((row?.jobs === 2 && healthy.every(Boolean)) || tookMs > JOBS_BACK_WITHIN_MS) return tookMs;
+    await pause(200);
+  }
 }
+
+const isHealthy = (url: string): Promise<boolean> =>
+  fetch(`${url}/health`, { signal: AbortSignal.timeout(3_000) }).then(
+    ({ ok }) => ok,
+    () => false,
+  );

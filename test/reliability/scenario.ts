@@ -16,6 +16,8 @@ export interface Report {
   readonly keys: number;
   readonly retries: number;
   readonly findings: readonly Finding[];
+  /** From the end of the faults until everything was final, ms. */
+  readonly finalMs: number;
   /** What was measured besides. */
   readonly notes: readonly string[];
 }
@@ -24,6 +26,8 @@ export interface Scenario {
   readonly name: string;
   /** In one sentence. */
   readonly about: string;
+  /** It breaks what all share, so that no other may run beside it. */
+  readonly alone?: boolean;
   run(run: Run): Promise<Report>;
 }
 
@@ -52,7 +56,8 @@ export async function inWorld(
       keys: world.clients.count,
       retries: world.clients.retries,
       findings: [...findings, ...checked.findings],
-      notes: [...notes, `all final ${(checked.recoveredMs / 1_000).toFixed(1)} s after the faults`],
+      finalMs: checked.recoveredMs,
+      notes,
     };
   } finally {
     await world.close();
@@ -68,6 +73,7 @@ export function together(reports: readonly Report[]): Report {
     keys: sum(({ keys }) => keys),
     retries: sum(({ retries }) => retries),
     findings: reports.flatMap(({ findings }) => findings),
+    finalMs: Math.max(...reports.map(({ finalMs }) => finalMs)),
     notes: [...new Set(reports.flatMap(({ notes }) => notes))],
   };
 }

@@ -17,11 +17,20 @@ import type { Chance } from './random';
 
 /** Names under which planted bugs go. */
 export type PlantedBug =
-  'no_fence' | 'remote_key_per_attempt' | 'lease_ignored' | 'response_after_commit';
+  | 'no_fence'
+  | 'remote_key_per_attempt'
+  | 'lease_ignored'
+  | 'response_after_commit'
+  | 'no_statement_patience'
+  | 'waits_for_redis'
+  | 'jobs_declared_once'
+  | 'ledger_lags'
+  | 'own_clock';
 
 /** What is wrong, and by which rule: an invariant, or what a scenario expects besides. */
 export interface Finding {
-  readonly rule: Invariant | 'answers' | 'deadline' | 'recovery' | 'fence' | 'fault';
+  readonly rule:
+    Invariant | 'answers' | 'deadline' | 'recovery' | 'jobs' | 'fence' | 'clock' | 'fault';
   readonly what: string;
 }
 
@@ -184,6 +193,7 @@ export class World {
         ACQUIRER_LATENCY_MAX_MS: String(latencyMaxMs ?? latencyMs),
         ACQUIRER_LOSE_REPLY_RATE: String(loseReplyRate ?? 0),
         ACQUIRER_SEED: String(this.options.chance.between(1, 1_000_000)),
+        ...this.planted,
       },
     });
     const [, url = ''] = await program.says(/acquirer listens on (http:[^\s,]+)/);
@@ -234,14 +244,18 @@ export class World {
   }
 
   private env(ways: Ways = {}): Record<string, string> {
-    const { bug, env } = this.options;
     return {
       LOG_LEVEL: 'silent',
       ACQUIRER_URL: ways.acquirerUrl ?? this.acquirerUrl,
       IDEMPOTENCY_REMOTE_DEADLINE_MS: String(this.remoteDeadlineMs),
-      ...env,
-      ...(bug && { ...PRELOAD, PLANTED_BUG: bug }),
+      ...this.options.env,
+      ...this.planted,
     };
+  }
+
+  private get planted(): Record<string, string> {
+    const { bug } = this.options;
+    return bug ? { ...PRELOAD, PLANTED_BUG: bug } : {};
   }
 
   /** How long it took until nothing was unfinished, or the whole bound. */

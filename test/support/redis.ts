@@ -43,11 +43,11 @@ export class Redis {
     );
   }
 
-  /** The first line of the reply to a command without arguments; empty where nobody answers. */
-  async command(name: 'PING' | 'FLUSHALL'): Promise<string> {
+  /** The first line of the reply to an inline command; empty where nobody answers. */
+  async command(command: string): Promise<string> {
     const socket = connect(this.port, '127.0.0.1');
     try {
-      socket.write(`${name}\r\n`);
+      socket.write(`${command}\r\n`);
       const [reply] = (await once(socket, 'data')) as [Buffer];
       return reply.toString().trim();
     } catch {

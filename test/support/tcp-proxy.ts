@@ -1,6 +1,7 @@
 /**
  * A TCP proxy in front of PostgreSQL, or of any other server, that can fail as networks do: cut, reset,
- * swallow, delay, drip, and lose what belongs to one COMMIT. It reads just enough of the protocol to see a COMMIT and its reply.
+ * swallow, delay, drip, leave connections half open, and lose what belongs to one COMMIT. It reads just
+ * enough of PostgreSQL's protocol to see a COMMIT and its reply.
  */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
@@ -43,6 +44,8 @@ export class TcpProxy {
   #nextCommit?: CommitFate;
   #blackHole = false;
   readonly #links = new Set<Link>();
+  /** Clients that do not know that there is nobody behind them any more. */
+  readonly #orphans = new Set<Socket>();
 
   private constructor(
     /** The target's URL, by way of this proxy. */
@@ -94,6 +97,20 @@ export class TcpProxy {
     for (const link of this.#links) link.swallowed = true;
   }
 
+  /**
+   * The server's end of every connection is gone, and its client never hears of it: whatever it sends is
+   * lost, nothing comes, nothing breaks, not even when all is healed. New connections work at once.
+   */
+  halfOpen(): void {
+    for (const link of this.#links) {
+      this.#links.delete(link);
+      link.swallowed = true;
+      link.server.removeAllListeners('close').destroy();
+      this.#orphans.add(link.client);
+      link.client.once('close', () => this.#orphans.delete(link.client));
+    }
+  }
+
   /** New connections work again; those that were swallowed break. */
   heal(): void {
     this.#blackHole = false;
@@ -106,6 +123,7 @@ export class TcpProxy {
 
   async close(): Promise<void> {
     this.cut();
+    for (const client of this.#orphans) client.destroy();
     this.server.close();
     await once(this.server, 'close');
   }
