@@ -1,5 +1,5 @@
 /** Everything other folders may import of the idempotency module. */
-export { Idempotent, Phases } from './idempotent.decorator';
+export { Idempotent, idempotentOptionsOf, Phases } from './idempotent.decorator';
 export { IdempotencyModule } from './idempotency.module';
 export { IdempotencyKeys, type KeyStatus } from './idempotency.keys';
 export * from './idempotency.errors';

@@ -40,6 +40,10 @@ const SQL = {
     set_config('idle_in_transaction_session_timeout', $2, true)`,
   lock: `SELECT pg_advisory_xact_lock($1::bigint),
     set_config('idle_in_transaction_session_timeout', $2, true)`,
+  isLocked: `SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND classid = (($1::bigint >> 32) & 4294967295)::oid
+      AND objid = ($1::bigint & 4294967295)::oid) AS running`,
   read: `SELECT ${COLUMNS} FROM idempotency_keys WHERE ${THIS_KEY}`,
   hold: `SELECT 1 FROM idempotency_keys
     WHERE ${THIS_KEY} AND claim_id = $4 AND attempt = $5 AND status IS NULL FOR UPDATE`,
@@ -222,9 +226,16 @@ export class PostgresKeyStore implements KeyStore {
   }
 
   async read(id: KeyId): Promise<{ row?: KeyRow; running: boolean }> {
-    const { transaction, locked, row } = await this.open(id);
-    await transaction.rollback();
-    if (!row || row.expired) return { running: !locked };
+    // Looks who holds the lock without taking it: whoever only asks must not be in a client's way. And
+    // before it looks for the row: an owner that commits in between has left one.
+    const [{ running }, row] = await outsideTransaction(async () => {
+      const [lock] = await this.dataSource.query<[{ running: boolean }]>(SQL.isLocked, [
+        lockOf(id),
+      ]);
+      const [found] = await this.dataSource.query<Row[]>(SQL.read, keyOf(id));
+      return [lock, found && toKeyRow(found)] as const;
+    });
+    if (!row || row.expired) return { running };
     return { row, running: !row.answer && !row.leaseExpired };
   }
 

@@ -1,6 +1,7 @@
 /** The life of a key, by the database's clock alone, and what removes keys past it. */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
+import { setImmediate as turn } from 'node:timers/promises';
 import { Controller, Post } from '@nestjs/common';
 import { Client } from 'pg';
 import {
@@ -250,6 +251,42 @@ describe('the life of a key', () => {
     expect(await keys.find(asker('b'), key)).toBeUndefined();
     await age(key, DAY_S);
     expect(await keys.find(asker('a'), key)).toBeUndefined();
+  });
+
+  it('R20 whoever asks what became of a key is in nobody’s way', async () => {
+    const keys = shop.app.get(IdempotencyKeys, { strict: false });
+    const asker = { account: 'a', method: 'GET', url: '/', headers: {} };
+    const done = new AbortController();
+    const asking: string[] = [];
+    const ask = async () => {
+      while (!done.signal.aborted) await Promise.all(asking.map((key) => keys.find(asker, key)));
+    };
+    const askers = [ask(), ask()];
+    for (let round = 0; round < 50; round += 1) {
+      const key = randomUUID();
+      asking[0] = key;
+      await turn();
+      expect((await shop.post('/orders', { amount: 1 }, key)).status).toBe(201);
+    }
+    done.abort();
+    await Promise.all(askers);
+    const unknown = randomUUID();
+    const found = await Promise.all([1, 2, 3, 4].map(() => keys.find(asker, unknown)));
+    expect(found).toEqual([undefined, undefined, undefined, undefined]);
+  });
+
+  it.each(['/orders', '/orders/pay'])('R20 %s is running while it runs', async (path) => {
+    const key = randomUUID();
+    const keys = shop.app.get(IdempotencyKeys, { strict: false });
+    const asker = { account: 'a', method: 'GET', url: '/', headers: {} };
+    const held = once(shop.watch, 'held asked');
+    const running = shop.post(path, { amount: 1, hold: 'asked' }, key);
+    await held;
+    expect(await keys.find(asker, key)).toMatchObject({ state: 'running' });
+    expect(await keys.find({ ...asker, account: 'b' } as typeof asker, key)).toBeUndefined();
+    shop.watch.release('asked');
+    await running;
+    expect(await keys.find(asker, key)).toMatchObject({ state: 'finished', status: 201 });
   });
 
   describe('purging', () => {
