@@ -2,6 +2,7 @@ import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { AppModule } from './app.module';
 import { Log } from './log';
+import { serveDocs } from './openapi';
 import type { Settings } from './settings';
 import { configureWire, wireServerOptions } from './wire';
 
@@ -24,5 +25,6 @@ export async function createApplication(settings: Settings): Promise<NestFastify
     bodyLimitBytes: settings.BODY_LIMIT_BYTES,
     reusedStatus: settings.IDEMPOTENCY_REUSED_STATUS,
   });
+  if (settings.DOCS === 'on') serveDocs(app);
   return app;
 }

@@ -106,6 +106,7 @@ const specs = {
   HEALTH_MAX_RECOVERY_LAG_SECONDS: integer({ default: 300, min: 1, max: 86_400 }),
   HEALTH_MAX_PURGE_LAG_SECONDS: integer({ default: 900, min: 1, max: 2_592_000 }),
   BODY_LIMIT_BYTES: integer({ default: 1_048_576, min: 1_024, max: 10_485_760 }),
+  DOCS: oneOf(['on', 'off'], 'on'),
   SANDBOX_LATENCY_MS: integer({ default: 0, min: 0, max: 60_000 }),
   ACQUIRER_URL: httpUrl({ default: '' }),
   ACQUIRER_HOST: text({ default: '127.0.0.1' }),
@@ -190,6 +191,8 @@ export class Settings implements Values {
   declare readonly HEALTH_MAX_PURGE_LAG_SECONDS: number;
   /** Largest request body, in bytes. */
   declare readonly BODY_LIMIT_BYTES: number;
+  /** Whether /openapi.json and /docs are served. */
+  declare readonly DOCS: 'on' | 'off';
   /** How long the sandbox acquirer inside the server takes for each call, in milliseconds. */
   declare readonly SANDBOX_LATENCY_MS: number;
   /** The sandbox acquirer in a process of its own; empty for the one inside the server. */

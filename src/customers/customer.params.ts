@@ -13,6 +13,8 @@ import {
 } from '../wire';
 import type { Address, Shipping } from './customer.entity';
 
+const INVOICE_PREFIX = /^[A-Z0-9]{3,12}$/;
+
 /** `address[line1]=…`; what is left out or empty is null. */
 export class AddressParams {
   @IsText({ unsettable: true })
@@ -47,8 +49,10 @@ export class ShippingParams {
 }
 
 export class InvoiceSettingsParams {
-  /** Id of a payment method that is attached to the customer. */
-  @IsText({ unsettable: true })
+  @IsText({
+    unsettable: true,
+    description: 'Id of a payment method that is attached to the customer.',
+  })
   default_payment_method?: string | null;
 }
 
@@ -66,7 +70,7 @@ export class CustomerParams {
   @ExpandParam('customer')
   expand?: string[];
 
-  @Param(invoicePrefixOf)
+  @Param(invoicePrefixOf, { type: 'string', pattern: INVOICE_PREFIX.source })
   invoice_prefix?: string;
 
   @IsObjectOf(() => InvoiceSettingsParams)
@@ -87,8 +91,9 @@ export class CustomerParams {
   @IsObjectOf(() => ShippingParams, { unsettable: true })
   shipping?: ShippingParams | null;
 
-  /** A token such as `tok_visa`: becomes the payment method that pays by default. */
-  @IsText()
+  @IsText({
+    description: 'A token such as tok_visa: becomes the payment method that pays by default.',
+  })
   source?: string;
 
   @IsOneOf(['none', 'exempt', 'reverse'], { unsettable: true })
@@ -96,14 +101,12 @@ export class CustomerParams {
 }
 
 export class CreateCustomerParams extends CustomerParams {
-  /** A payment method to attach, such as `pm_card_visa`. */
-  @IsText()
+  @IsText({ description: 'A payment method to attach, such as pm_card_visa.' })
   payment_method?: string;
 }
 
 export class UpdateCustomerParams extends CustomerParams {
-  /** Id of a payment method that is attached already. */
-  @IsText({ unsettable: true })
+  @IsText({ unsettable: true, description: 'Id of a payment method that is attached already.' })
   default_source?: string | null;
 }
 
@@ -116,8 +119,7 @@ export class RetrieveCustomerQuery {
 export class DeleteCustomerParams {}
 
 export class ListCustomersQuery extends ListQuery {
-  /** Compared exactly, upper and lower case included. */
-  @IsText({ max: 512 })
+  @IsText({ max: 512, description: 'Compared exactly, upper and lower case included.' })
   email?: string;
 
   @ExpandParam('customer', 'list')
@@ -144,6 +146,6 @@ export function shippingOf(params: ShippingParams): Shipping {
 }
 
 function invoicePrefixOf(raw: unknown): string | Refused {
-  if (typeof raw === 'string' && /^[A-Z0-9]{3,12}$/.test(raw)) return raw;
+  if (typeof raw === 'string' && INVOICE_PREFIX.test(raw)) return raw;
   return new Refused((param) => `Invalid ${param}: it takes 3 to 12 upper-case letters or digits.`);
 }

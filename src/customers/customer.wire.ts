@@ -1,44 +1,74 @@
-import { declareReferences, unixSeconds, type Metadata } from '../wire';
-import type { Address, CustomerEntity, Shipping } from './customer.entity';
+import {
+  arrayOf,
+  declareReferences,
+  flag,
+  integer,
+  listSchema,
+  literal,
+  named,
+  nothing,
+  object,
+  orNull,
+  text,
+  textsByName,
+  type TypeOf,
+  unixSeconds,
+} from '../wire';
+import type { CustomerEntity } from './customer.entity';
+
+const address = {
+  city: orNull(text()),
+  country: orNull(text()),
+  line1: orNull(text()),
+  line2: orNull(text()),
+  postal_code: orNull(text()),
+  state: orNull(text()),
+};
+export const addressSchema = named('Address', object(address, 'Null for every line not known.'));
 
 /** A customer as it goes over the wire (https://docs.stripe.com/api/customers/object). */
-export interface WireCustomer {
-  readonly id: string;
-  readonly object: 'customer';
-  readonly address: Address | null;
-  /** Invoices are not part of this API, so nothing is ever owed or in credit. */
-  readonly balance: 0;
-  readonly created: number;
-  readonly currency: null;
-  readonly default_source: string | null;
-  readonly delinquent: false;
-  readonly description: string | null;
-  readonly discount: null;
-  readonly email: string | null;
-  readonly invoice_prefix: string;
-  readonly invoice_settings: {
-    readonly custom_fields: null;
-    readonly default_payment_method: string | null;
-    readonly footer: null;
-    readonly rendering_options: null;
-  };
-  readonly livemode: boolean;
-  readonly metadata: Metadata;
-  readonly name: string | null;
-  readonly next_invoice_sequence: 1;
-  readonly phone: string | null;
-  readonly preferred_locales: string[];
-  readonly shipping: Shipping | null;
-  readonly tax_exempt: string;
-  readonly test_clock: null;
-}
+export const customerSchema = named(
+  'Customer',
+  object({
+    id: text(),
+    object: literal('customer'),
+    address: orNull(addressSchema),
+    // Invoices are not part of this API, so nothing is ever owed or in credit.
+    balance: literal(0),
+    created: integer('Unix seconds.'),
+    currency: nothing(),
+    default_source: orNull(text('What pays when no payment method is named.')),
+    delinquent: literal(false),
+    description: orNull(text()),
+    discount: nothing(),
+    email: orNull(text()),
+    invoice_prefix: text(),
+    invoice_settings: object({
+      custom_fields: nothing(),
+      default_payment_method: orNull(text()),
+      footer: nothing(),
+      rendering_options: nothing(),
+    }),
+    livemode: flag('False for objects of the sandbox.'),
+    metadata: textsByName(),
+    name: orNull(text()),
+    next_invoice_sequence: literal(1),
+    phone: orNull(text()),
+    preferred_locales: arrayOf(text()),
+    shipping: orNull(object({ address: addressSchema, name: text(), phone: orNull(text()) })),
+    tax_exempt: text('none, exempt or reverse.'),
+    test_clock: nothing(),
+  }),
+);
+export type WireCustomer = TypeOf<typeof customerSchema>;
+export const customerListSchema = listSchema('CustomerList', customerSchema);
 
 /** What is left of a customer that was deleted. */
-export interface WireDeletedCustomer {
-  readonly id: string;
-  readonly object: 'customer';
-  readonly deleted: true;
-}
+export const deletedCustomerSchema = named(
+  'DeletedCustomer',
+  object({ id: text(), object: literal('customer'), deleted: literal(true) }),
+);
+export type WireDeletedCustomer = TypeOf<typeof deletedCustomerSchema>;
 
 declareReferences('customer', {
   default_source: 'payment_method',

@@ -2,6 +2,7 @@ import { Body, Controller, Delete, Get, HttpCode, Param, Post, Query } from '@ne
 import { CurrentTenant } from '../accounts';
 import type { Tenant } from '../database';
 import { Idempotent } from '../idempotency';
+import { either, Operation } from '../wire';
 import {
   CreateCustomerParams,
   DeleteCustomerParams,
@@ -9,6 +10,7 @@ import {
   RetrieveCustomerQuery,
   UpdateCustomerParams,
 } from './customer.params';
+import { customerListSchema, customerSchema, deletedCustomerSchema } from './customer.wire';
 import { CustomersService } from './customers.service';
 
 /** https://docs.stripe.com/api/customers */
@@ -16,6 +18,9 @@ import { CustomersService } from './customers.service';
 export class CustomersController {
   constructor(private readonly customers: CustomersService) {}
 
+  @Operation('Create a customer', customerSchema, {
+    example: { name: 'Ada Lovelace', email: 'ada@example.com', payment_method: 'pm_card_visa' },
+  })
   @Post()
   @HttpCode(200)
   @Idempotent()
@@ -23,11 +28,13 @@ export class CustomersController {
     return this.customers.create(tenant, params);
   }
 
+  @Operation('List customers, newest first', customerListSchema)
   @Get()
   list(@CurrentTenant() tenant: Tenant, @Query() query: ListCustomersQuery) {
     return this.customers.list(tenant, query);
   }
 
+  @Operation('Retrieve a customer', either(customerSchema, deletedCustomerSchema))
   @Get(':id')
   retrieve(
     @CurrentTenant() tenant: Tenant,
@@ -37,6 +44,7 @@ export class CustomersController {
     return this.customers.retrieve(tenant, id, query.expand);
   }
 
+  @Operation('Update a customer', customerSchema)
   @Post(':id')
   @HttpCode(200)
   @Idempotent()
@@ -48,6 +56,7 @@ export class CustomersController {
     return this.customers.update(tenant, id, params);
   }
 
+  @Operation('Delete a customer', deletedCustomerSchema)
   @Delete(':id')
   @Idempotent()
   delete(

@@ -1,6 +1,18 @@
 import { Controller, Get, Res } from '@nestjs/common';
 import { Public } from '../accounts';
-import { HealthOfJobs, type JobFigures, type JobHealth } from './jobs.health';
+import {
+  integer,
+  named,
+  number,
+  object,
+  oneOf,
+  Operation,
+  optional,
+  orNull,
+  text,
+  type TypeOf,
+} from '../wire';
+import { HealthOfJobs, type JobHealth } from './jobs.health';
 
 /** Longer than any answer of a healthy database, shorter than any prober's patience. */
 const DEADLINE_MS = 2_000;
@@ -9,13 +21,28 @@ interface Reply {
   status(code: number): unknown;
 }
 
-export interface Health {
-  readonly status: 'ok' | 'unavailable';
-  /** What is wrong, in words; only where something is. */
-  readonly message?: string;
-  /** How far behind the jobs are; only where the database answers. */
-  readonly jobs?: JobFigures;
-}
+const jobsSchema = object(
+  {
+    unfinished: integer('Unfinished keys, running ones included.'),
+    abandoned: integer('Unfinished keys without an owner.'),
+    recoveryLagSeconds: number(
+      'How long the one that has waited longest past its turn has done so.',
+    ),
+    parked: integer('Keys that recovery has given up.'),
+    purgeLagSeconds: number('How long the oldest expired key has been expired.'),
+    reportedSecondsAgo: orNull(number('Since the last report of any worker; null without one.')),
+  },
+  'How far behind the jobs are; only where the database answers.',
+);
+const healthSchema = named(
+  'Health',
+  object({
+    status: oneOf(['ok', 'unavailable']),
+    message: optional(text('What is wrong, in words; only where something is.')),
+    jobs: optional(jobsSchema),
+  }),
+);
+export type Health = TypeOf<typeof healthSchema>;
 
 /** Whether this process can serve requests now: for load balancers and supervisors. */
 @Public()
@@ -28,6 +55,9 @@ export class HealthController {
   /**
    * 200 if the database answers within two seconds and the jobs keep up, else 503. Needs no API key.
    */
+  @Operation('Tell whether this process can serve requests now', healthSchema, {
+    answers: { 503: healthSchema },
+  })
   @Get()
   async health(@Res({ passthrough: true }) reply: Reply): Promise<Health> {
     // Shared, so that frequent probes of a stuck database do not use up the pool.

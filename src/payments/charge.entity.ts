@@ -5,7 +5,8 @@ import type { CardFace } from './payment-method.entity';
 import type { Shipping } from './shipping';
 
 /** `pending` while the acquirer is being asked for the charge or for its capture. */
-export type ChargeStatus = 'pending' | 'succeeded' | 'failed';
+export const CHARGE_STATUSES = ['pending', 'succeeded', 'failed'] as const;
+export type ChargeStatus = (typeof CHARGE_STATUSES)[number];
 
 /** One attempt to take money from a card. Amounts are in the currency's smallest unit. */
 @Entity('charges')

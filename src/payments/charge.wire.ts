@@ -1,7 +1,29 @@
-import { declareReferences, type Metadata, unixSeconds } from '../wire';
-import type { ChargeEntity, ChargeStatus } from './charge.entity';
-import { cardToWire, NO_BILLING_DETAILS, sourceToWire } from './payment-method.wire';
-import type { Shipping } from './shipping';
+import {
+  declareReferences,
+  flag,
+  integer,
+  listSchema,
+  literal,
+  named,
+  nothing,
+  object,
+  oneOf,
+  orNull,
+  text,
+  textsByName,
+  type TypeOf,
+  unixSeconds,
+} from '../wire';
+import { CHARGE_STATUSES, type ChargeEntity } from './charge.entity';
+import {
+  billingDetailsSchema,
+  cardFields,
+  cardToWire,
+  NO_BILLING_DETAILS,
+  sourceSchema,
+  sourceToWire,
+} from './payment-method.wire';
+import { shippingSchema } from './shipping';
 
 declareReferences('charge', {
   customer: 'customer',
@@ -21,27 +43,80 @@ declareReferences('charge', {
 declareReferences('balance_transaction', { source: 'charge' });
 declareReferences('review', { charge: 'charge', payment_intent: 'payment_intent' });
 
-/** A charge as it goes over the wire. */
-export interface ChargeObject {
-  readonly id: string;
-  readonly object: 'charge';
-  readonly amount: number;
-  readonly amount_captured: number;
-  readonly amount_refunded: number;
-  readonly captured: boolean;
-  readonly created: number;
-  readonly currency: string;
-  readonly customer: string | null;
-  readonly livemode: boolean;
-  readonly metadata: Metadata;
-  readonly paid: boolean;
-  readonly payment_intent: string | null;
-  readonly payment_method: string | null;
-  readonly refunded: boolean;
-  readonly shipping: Shipping | null;
-  readonly status: ChargeStatus;
-  readonly [field: string]: unknown;
-}
+const cardDetailsSchema = object({
+  ...cardFields,
+  amount_authorized: orNull(integer()),
+  authorization_code: nothing(),
+  electronic_commerce_indicator: nothing(),
+  installments: nothing(),
+  mandate: nothing(),
+  network: text(),
+  network_transaction_id: nothing(),
+  three_d_secure: nothing(),
+  transaction_link_id: nothing(),
+});
+
+const outcomeSchema = object({
+  advice_code: nothing(),
+  network_advice_code: nothing(),
+  network_decline_code: nothing(),
+  network_status: oneOf(['approved_by_network', 'declined_by_network', 'reversed_after_approval']),
+  reason: orNull(text()),
+  risk_level: literal('normal'),
+  seller_message: text(),
+  type: oneOf(['authorized', 'issuer_declined']),
+});
+
+/** A charge as it goes over the wire (https://docs.stripe.com/api/charges/object). */
+export const chargeSchema = named(
+  'Charge',
+  object({
+    id: text(),
+    object: literal('charge'),
+    amount: integer("In the currency's smallest unit."),
+    amount_captured: integer(),
+    amount_refunded: integer(),
+    application: nothing(),
+    application_fee: nothing(),
+    application_fee_amount: nothing(),
+    balance_transaction: nothing(),
+    billing_details: billingDetailsSchema,
+    calculated_statement_descriptor: orNull(text()),
+    captured: flag('False while it is only authorised.'),
+    created: integer('Unix seconds.'),
+    currency: text(),
+    customer: orNull(text()),
+    description: orNull(text()),
+    disputed: literal(false),
+    failure_balance_transaction: nothing(),
+    failure_code: orNull(text()),
+    failure_message: orNull(text()),
+    fraud_details: object({}),
+    livemode: flag('False for objects of the sandbox.'),
+    metadata: textsByName(),
+    on_behalf_of: nothing(),
+    outcome: orNull(outcomeSchema),
+    paid: flag(),
+    payment_intent: orNull(text()),
+    payment_method: text(),
+    payment_method_details: object({ card: cardDetailsSchema, type: literal('card') }),
+    receipt_email: orNull(text()),
+    receipt_number: nothing(),
+    receipt_url: nothing(),
+    refunded: flag(),
+    review: nothing(),
+    shipping: orNull(shippingSchema),
+    source: orNull(sourceSchema),
+    source_transfer: nothing(),
+    statement_descriptor: orNull(text()),
+    statement_descriptor_suffix: orNull(text()),
+    status: oneOf(CHARGE_STATUSES),
+    transfer_data: nothing(),
+    transfer_group: nothing(),
+  }),
+);
+export type ChargeObject = TypeOf<typeof chargeSchema>;
+export const chargeListSchema = listSchema('ChargeList', chargeSchema);
 
 export function chargeToWire(charge: ChargeEntity): ChargeObject {
   // What was held and released reads as refunded, though nothing was paid back.
@@ -96,7 +171,7 @@ export function chargeToWire(charge: ChargeEntity): ChargeObject {
   };
 }
 
-function cardDetails(charge: ChargeEntity): object {
+function cardDetails(charge: ChargeEntity): TypeOf<typeof cardDetailsSchema> {
   return {
     ...cardToWire(charge.card),
     amount_authorized: charge.reference === null ? null : charge.amount,
@@ -112,7 +187,7 @@ function cardDetails(charge: ChargeEntity): object {
 }
 
 /** Null until the acquirer has answered. */
-function outcomeToWire(charge: ChargeEntity): object | null {
+function outcomeToWire(charge: ChargeEntity): TypeOf<typeof outcomeSchema> | null {
   const codes = { advice_code: null, network_advice_code: null, network_decline_code: null };
   if (charge.status === 'failed') {
     return {

@@ -2,6 +2,8 @@ import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/com
 import { CurrentTenant } from '../accounts';
 import type { Tenant } from '../database';
 import { Idempotent, Phases } from '../idempotency';
+import { Operation } from '../wire';
+import { chargeListSchema, chargeSchema } from './charge.wire';
 import {
   CaptureCharge,
   CreateCharge,
@@ -16,6 +18,10 @@ import { ChargesService } from './charges.service';
 export class ChargesController {
   constructor(private readonly charges: ChargesService) {}
 
+  @Operation('Create a charge', chargeSchema, {
+    declines: true,
+    example: { amount: 2000, currency: 'usd', source: 'tok_visa' },
+  })
   @Post()
   @HttpCode(200)
   @Idempotent({ required: true, phased: true })
@@ -23,11 +29,13 @@ export class ChargesController {
     return this.charges.create(tenant, request, phases);
   }
 
+  @Operation('List charges, newest first', chargeListSchema)
   @Get()
   list(@CurrentTenant() tenant: Tenant, @Query() query: ListCharges) {
     return this.charges.list(tenant, query);
   }
 
+  @Operation('Retrieve a charge', chargeSchema)
   @Get(':id')
   retrieve(
     @CurrentTenant() tenant: Tenant,
@@ -37,6 +45,7 @@ export class ChargesController {
     return this.charges.retrieve(tenant, id, query);
   }
 
+  @Operation('Update a charge', chargeSchema)
   @Post(':id')
   @HttpCode(200)
   @Idempotent()
@@ -44,6 +53,7 @@ export class ChargesController {
     return this.charges.update(tenant, id, request);
   }
 
+  @Operation('Capture a charge', chargeSchema, { declines: true })
   @Post(':id/capture')
   @HttpCode(200)
   @Idempotent({ required: true, phased: true })

@@ -43,12 +43,14 @@ export class CreateCharge extends ChargeFields {
   @IsCurrency()
   currency: string;
 
-  /** False only authorises. Default true. */
-  @IsFlag()
+  @IsFlag({ description: 'False only authorises. Default true.' })
   capture?: boolean;
 
-  /** A sandbox token such as `tok_visa`, or the id of one of the customer's payment methods. */
-  @IsText({ max: 255 })
+  @IsText({
+    max: 255,
+    description:
+      "A token of the sandbox such as tok_visa, or the id of one of the customer's payment methods.",
+  })
   source?: string;
 
   @IsText({ max: DESCRIPTOR_LENGTH, unsettable: true })
@@ -61,8 +63,10 @@ export class CreateCharge extends ChargeFields {
 export class UpdateCharge extends ChargeFields {}
 
 export class CaptureCharge {
-  /** What is captured of the authorised amount; the rest is released. Default: all of it. */
-  @IsAmount({})
+  @IsAmount({
+    description:
+      'What is captured of the authorised amount; the rest is released. Default: all of it.',
+  })
   amount?: number;
 
   @ExpandParam('charge')

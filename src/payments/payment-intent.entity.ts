@@ -20,7 +20,10 @@ export type NextAction =
       readonly type: 'redirect_to_url';
       readonly redirect_to_url: { readonly return_url: string; readonly url: string | null };
     }
-  | { readonly type: 'use_stripe_sdk'; readonly use_stripe_sdk: object };
+  | {
+      readonly type: 'use_stripe_sdk';
+      readonly use_stripe_sdk: { readonly type: 'three_d_secure_redirect' };
+    };
 
 /** What a buyer is to pay, from the order to the money. Amounts are in the smallest unit. */
 @Entity('payment_intents')

@@ -4,16 +4,19 @@
  */
 import type { KnownOutcome } from '../gateway';
 
-export type PaymentIntentStatus =
-  | 'requires_payment_method'
-  | 'requires_confirmation'
-  | 'requires_action'
-  | 'processing'
-  | 'requires_capture'
-  | 'succeeded'
-  | 'canceled';
+export const PAYMENT_INTENT_STATUSES = [
+  'requires_payment_method',
+  'requires_confirmation',
+  'requires_action',
+  'processing',
+  'requires_capture',
+  'succeeded',
+  'canceled',
+] as const;
+export type PaymentIntentStatus = (typeof PAYMENT_INTENT_STATUSES)[number];
 
-export type CaptureMethod = 'automatic' | 'automatic_async' | 'manual';
+export const CAPTURE_METHODS = ['automatic', 'automatic_async', 'manual'] as const;
+export type CaptureMethod = (typeof CAPTURE_METHODS)[number];
 
 /** What a request may want to do with a payment intent; `change` is who pays what and how. */
 export type PaymentIntentAction = 'confirm' | 'capture' | 'cancel' | 'change';

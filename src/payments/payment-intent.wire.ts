@@ -1,6 +1,26 @@
-import { declareReferences, type Metadata, unixSeconds } from '../wire';
+import {
+  arrayOf,
+  declareReferences,
+  either,
+  flag,
+  integer,
+  listSchema,
+  literal,
+  named,
+  nothing,
+  object,
+  oneOf,
+  optional,
+  orNull,
+  referenceTo,
+  text,
+  textsByName,
+  type TypeOf,
+  unixSeconds,
+} from '../wire';
 import type { PaymentIntentEntity } from './payment-intent.entity';
-import type { PaymentIntentStatus } from './payment-intent.states';
+import { CAPTURE_METHODS, PAYMENT_INTENT_STATUSES } from './payment-intent.states';
+import { shippingSchema } from './shipping';
 
 declareReferences('payment_intent', {
   customer: 'customer',
@@ -15,23 +35,80 @@ declareReferences('payment_intent', {
   'transfer_data.destination': 'account',
 });
 
-/** A payment intent as it goes over the wire. */
-export interface PaymentIntentObject {
-  readonly id: string;
-  readonly object: 'payment_intent';
-  readonly amount: number;
-  readonly amount_capturable: number;
-  readonly amount_received: number;
-  readonly created: number;
-  readonly currency: string;
-  readonly customer: string | null;
-  readonly latest_charge: string | null;
-  readonly livemode: boolean;
-  readonly metadata: Metadata;
-  readonly payment_method: string | null;
-  readonly status: PaymentIntentStatus;
-  readonly [field: string]: unknown;
-}
+const lastPaymentError = object({
+  type: literal('card_error'),
+  code: text(),
+  decline_code: optional(text()),
+  message: text(),
+  charge: text(),
+  payment_method: referenceTo<object>('PaymentMethod'),
+});
+
+const nextAction = either(
+  object({
+    type: literal('redirect_to_url'),
+    redirect_to_url: object({ return_url: text(), url: orNull(text()) }),
+  }),
+  object({
+    type: literal('use_stripe_sdk'),
+    use_stripe_sdk: object({ type: literal('three_d_secure_redirect') }),
+  }),
+);
+
+/** A payment intent as it goes over the wire (https://docs.stripe.com/api/payment_intents/object). */
+export const paymentIntentSchema = named(
+  'PaymentIntent',
+  object({
+    id: text(),
+    object: literal('payment_intent'),
+    allowed_payment_method_types: nothing(),
+    amount: integer("In the currency's smallest unit."),
+    amount_capturable: integer('Authorised and waiting for its capture.'),
+    amount_details: object({ tip: object({}) }),
+    amount_received: integer(),
+    application: nothing(),
+    application_fee_amount: nothing(),
+    automatic_payment_methods: orNull(
+      object({ allow_redirects: optional(text()), enabled: flag() }),
+    ),
+    canceled_at: orNull(integer('Unix seconds.')),
+    cancellation_reason: orNull(text()),
+    capture_method: oneOf(CAPTURE_METHODS),
+    client_secret: text(),
+    confirmation_method: oneOf(['automatic', 'manual']),
+    created: integer('Unix seconds.'),
+    currency: text(),
+    customer: orNull(text()),
+    customer_account: nothing(),
+    description: orNull(text()),
+    excluded_payment_method_types: nothing(),
+    last_payment_error: orNull(lastPaymentError),
+    latest_charge: orNull(text()),
+    livemode: flag('False for objects of the sandbox.'),
+    managed_payments: nothing(),
+    metadata: textsByName(),
+    next_action: orNull(nextAction),
+    on_behalf_of: nothing(),
+    payment_method: orNull(text()),
+    payment_method_configuration_details: nothing(),
+    payment_method_options: object({}),
+    payment_method_types: arrayOf(text()),
+    payment_record: nothing(),
+    processing: nothing(),
+    receipt_email: orNull(text()),
+    review: nothing(),
+    setup_future_usage: orNull(oneOf(['off_session', 'on_session'])),
+    shipping: orNull(shippingSchema),
+    source: nothing(),
+    statement_descriptor: orNull(text()),
+    statement_descriptor_suffix: orNull(text()),
+    status: oneOf(PAYMENT_INTENT_STATUSES),
+    transfer_data: nothing(),
+    transfer_group: nothing(),
+  }),
+);
+export type PaymentIntentObject = TypeOf<typeof paymentIntentSchema>;
+export const paymentIntentListSchema = listSchema('PaymentIntentList', paymentIntentSchema);
 
 export function paymentIntentToWire(intent: PaymentIntentEntity): PaymentIntentObject {
   return {

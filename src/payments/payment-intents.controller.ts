@@ -2,6 +2,8 @@ import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/com
 import { CurrentTenant } from '../accounts';
 import type { Tenant } from '../database';
 import { Idempotent, Phases } from '../idempotency';
+import { Operation } from '../wire';
+import { paymentIntentListSchema, paymentIntentSchema } from './payment-intent.wire';
 import {
   CancelPaymentIntent,
   CapturePaymentIntent,
@@ -18,6 +20,10 @@ import { PaymentIntentsService } from './payment-intents.service';
 export class PaymentIntentsController {
   constructor(private readonly intents: PaymentIntentsService) {}
 
+  @Operation('Create a payment intent', paymentIntentSchema, {
+    declines: true,
+    example: { amount: 2000, currency: 'usd', payment_method: 'pm_card_visa', confirm: true },
+  })
   @Post()
   @HttpCode(200)
   @Idempotent({ required: true, phased: true })
@@ -29,11 +35,13 @@ export class PaymentIntentsController {
     return this.intents.create(tenant, request, phases);
   }
 
+  @Operation('List payment intents, newest first', paymentIntentListSchema)
   @Get()
   list(@CurrentTenant() tenant: Tenant, @Query() query: ListPaymentIntents) {
     return this.intents.list(tenant, query);
   }
 
+  @Operation('Retrieve a payment intent', paymentIntentSchema)
   @Get(':id')
   retrieve(
     @CurrentTenant() tenant: Tenant,
@@ -43,6 +51,7 @@ export class PaymentIntentsController {
     return this.intents.retrieve(tenant, id, query);
   }
 
+  @Operation('Update a payment intent', paymentIntentSchema)
   @Post(':id')
   @HttpCode(200)
   @Idempotent()
@@ -54,6 +63,7 @@ export class PaymentIntentsController {
     return this.intents.update(tenant, id, request);
   }
 
+  @Operation('Confirm a payment intent', paymentIntentSchema, { declines: true })
   @Post(':id/confirm')
   @HttpCode(200)
   @Idempotent({ required: true, phased: true })
@@ -66,6 +76,7 @@ export class PaymentIntentsController {
     return this.intents.confirm(tenant, id, request, phases);
   }
 
+  @Operation('Capture what a payment intent holds', paymentIntentSchema, { declines: true })
   @Post(':id/capture')
   @HttpCode(200)
   @Idempotent({ required: true, phased: true })
@@ -78,6 +89,7 @@ export class PaymentIntentsController {
     return this.intents.capture(tenant, id, request, phases);
   }
 
+  @Operation('Cancel a payment intent', paymentIntentSchema)
   @Post(':id/cancel')
   @HttpCode(200)
   @Idempotent({ required: true, phased: true })

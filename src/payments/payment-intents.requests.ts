@@ -15,12 +15,14 @@ import {
   Param,
   Refused,
 } from '../wire';
-import type { CaptureMethod } from './payment-intent.states';
+import { CAPTURE_METHODS, type CaptureMethod } from './payment-intent.states';
 import { ShippingParam } from './shipping';
 
-const CAPTURE_METHODS = ['automatic', 'automatic_async', 'manual'];
 const USAGES = ['off_session', 'on_session'];
 const DESCRIPTOR_LENGTH = 22;
+const PAYMENT_METHOD = 'Id of a payment method, or a token of the sandbox such as pm_card_visa.';
+const CAPTURED_AMOUNT =
+  'What is captured of the authorised amount; the rest is released. Default: all of it.';
 
 class AutomaticPaymentMethodsParam {
   @IsFlag({ required: true })
@@ -32,11 +34,15 @@ class AutomaticPaymentMethodsParam {
 
 /** `true`, or how the buyer is away (`one_off`, `recurring`), which comes to the same. */
 function IsOffSession(): PropertyDecorator {
-  return Param((raw) => {
-    if (raw === true || raw === 'true' || raw === 'one_off' || raw === 'recurring') return true;
-    if (raw === false || raw === 'false') return false;
-    return new Refused((param) => `Invalid ${param}: send true or false.`);
-  });
+  return Param(
+    (raw) => {
+      if (raw === true || raw === 'true' || raw === 'one_off' || raw === 'recurring') return true;
+      if (raw === false || raw === 'false') return false;
+      return new Refused((param) => `Invalid ${param}: send true or false.`);
+    },
+    { anyOf: [{ type: 'boolean' }, { type: 'string', enum: ['one_off', 'recurring'] }] },
+    { description: 'The buyer is not there to authenticate: a card that asks for it declines.' },
+  );
 }
 
 /** Who pays with what, and what else a payment intent says; shared by create and update. */
@@ -56,7 +62,7 @@ class PaymentIntentFields {
   @MetadataParam()
   metadata?: MetadataChange;
 
-  @IsText({ max: 255 })
+  @IsText({ max: 255, description: PAYMENT_METHOD })
   payment_method?: string;
 
   @IsTextList({ max: 20 })
@@ -88,7 +94,7 @@ export class CreatePaymentIntent extends PaymentIntentFields {
   @IsObjectOf(() => AutomaticPaymentMethodsParam)
   automatic_payment_methods?: AutomaticPaymentMethodsParam;
 
-  @IsFlag()
+  @IsFlag({ description: 'Charges the payment method at once.' })
   confirm?: boolean;
 
   @IsOneOf(['automatic', 'manual'])
@@ -119,7 +125,7 @@ export class ConfirmPaymentIntent {
   @IsOffSession()
   off_session?: boolean;
 
-  @IsText({ max: 255 })
+  @IsText({ max: 255, description: PAYMENT_METHOD })
   payment_method?: string;
 
   @IsTextList({ max: 20 })
@@ -139,8 +145,7 @@ export class ConfirmPaymentIntent {
 }
 
 export class CapturePaymentIntent {
-  /** What is captured of the authorised amount; the rest is released. Default: all of it. */
-  @IsAmount({})
+  @IsAmount({ description: CAPTURED_AMOUNT })
   amount_to_capture?: number;
 
   @ExpandParam('payment_intent')
@@ -168,8 +173,10 @@ export class RetrievePaymentIntent {
   @ExpandParam('payment_intent')
   expand?: string[];
 
-  /** Accepted from clients that send it; the API key says enough. */
-  @IsText({ max: 255 })
+  @IsText({
+    max: 255,
+    description: 'Accepted from clients that send it; the API key says enough.',
+  })
   client_secret?: string;
 }
 

@@ -1,4 +1,19 @@
-import { declareReferences, type Metadata, unixSeconds } from '../wire';
+import {
+  arrayOf,
+  declareReferences,
+  flag,
+  integer,
+  listSchema,
+  literal,
+  named,
+  nothing,
+  object,
+  orNull,
+  text,
+  textsByName,
+  type TypeOf,
+  unixSeconds,
+} from '../wire';
 import type { CardFace, PaymentMethodEntity } from './payment-method.entity';
 
 declareReferences('payment_method', {
@@ -15,21 +30,58 @@ export const NO_BILLING_DETAILS = {
   phone: null,
   tax_id: null,
 } as const;
+export const billingDetailsSchema = object({
+  address: nothing(),
+  email: nothing(),
+  name: nothing(),
+  phone: nothing(),
+  tax_id: nothing(),
+});
 
-/** A payment method as it goes over the wire. */
-export interface PaymentMethodObject {
-  readonly id: string;
-  readonly object: 'payment_method';
-  readonly allow_redisplay: string;
-  readonly billing_details: object;
-  readonly card: object;
-  readonly created: number;
-  readonly customer: string | null;
-  readonly customer_account: null;
-  readonly livemode: boolean;
-  readonly metadata: Metadata;
-  readonly type: 'card';
-}
+/** What every object that shows a card shows of it. */
+export const cardFields = {
+  brand: text('visa, mastercard, amex, …'),
+  checks: object({
+    address_line1_check: nothing(),
+    address_postal_code_check: nothing(),
+    cvc_check: literal('pass'),
+  }),
+  country: text(),
+  exp_month: integer(),
+  exp_year: integer(),
+  fingerprint: text('The same for the same card, however often it is handed in.'),
+  funding: text('credit, debit or prepaid.'),
+  last4: text(),
+  regulated_status: literal('unregulated'),
+  wallet: nothing(),
+};
+const cardFieldsSchema = object(cardFields);
+
+/** A payment method as it goes over the wire (https://docs.stripe.com/api/payment_methods/object). */
+export const paymentMethodSchema = named(
+  'PaymentMethod',
+  object({
+    id: text(),
+    object: literal('payment_method'),
+    allow_redisplay: literal('unspecified'),
+    billing_details: billingDetailsSchema,
+    card: object({
+      ...cardFields,
+      display_brand: text(),
+      generated_from: nothing(),
+      networks: object({ available: arrayOf(text()), preferred: nothing() }),
+      three_d_secure_usage: object({ supported: literal(true) }),
+    }),
+    created: integer('Unix seconds.'),
+    customer: orNull(text()),
+    customer_account: nothing(),
+    livemode: flag('False for objects of the sandbox.'),
+    metadata: textsByName(),
+    type: literal('card'),
+  }),
+);
+export type PaymentMethodObject = TypeOf<typeof paymentMethodSchema>;
+export const paymentMethodListSchema = listSchema('PaymentMethodList', paymentMethodSchema);
 
 export function paymentMethodToWire(method: PaymentMethodEntity): PaymentMethodObject {
   return {
@@ -53,8 +105,8 @@ export function paymentMethodToWire(method: PaymentMethodEntity): PaymentMethodO
   };
 }
 
-/** What every object that shows a card shows of it. */
-export function cardToWire(card: CardFace) {
+/** The face of a card, for every object that shows one. */
+export function cardToWire(card: CardFace): TypeOf<typeof cardFieldsSchema> {
   return {
     brand: card.brand,
     checks: { address_line1_check: null, address_postal_code_check: null, cvc_check: 'pass' },
@@ -66,7 +118,7 @@ export function cardToWire(card: CardFace) {
     last4: card.last4,
     regulated_status: 'unregulated',
     wallet: null,
-  } as const;
+  };
 }
 
 /** Brands as the older card object of `charge.source` spells them. */
@@ -81,7 +133,38 @@ const SOURCE_BRANDS: Readonly<Record<string, string>> = {
 };
 
 /** A payment method as the card object that `source` has on a charge. */
-export function sourceToWire(id: string, card: CardFace, customer: string | null): object {
+export const sourceSchema = object({
+  id: text(),
+  object: literal('card'),
+  address_city: nothing(),
+  address_country: nothing(),
+  address_line1: nothing(),
+  address_line1_check: nothing(),
+  address_line2: nothing(),
+  address_state: nothing(),
+  address_zip: nothing(),
+  address_zip_check: nothing(),
+  brand: text('Visa, MasterCard, American Express, …'),
+  country: text(),
+  customer: orNull(text()),
+  cvc_check: literal('pass'),
+  dynamic_last4: nothing(),
+  exp_month: integer(),
+  exp_year: integer(),
+  fingerprint: text(),
+  funding: text(),
+  last4: text(),
+  metadata: textsByName(),
+  name: nothing(),
+  regulated_status: literal('unregulated'),
+  tokenization_method: nothing(),
+});
+
+export function sourceToWire(
+  id: string,
+  card: CardFace,
+  customer: string | null,
+): TypeOf<typeof sourceSchema> {
   return {
     id,
     object: 'card',

@@ -2,6 +2,8 @@ import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/com
 import { CurrentTenant } from '../accounts';
 import type { Tenant } from '../database';
 import { Idempotent } from '../idempotency';
+import { Operation } from '../wire';
+import { paymentMethodListSchema, paymentMethodSchema } from './payment-method.wire';
 import {
   AttachPaymentMethod,
   ListCustomerPaymentMethods,
@@ -15,11 +17,13 @@ import { PaymentMethodsService } from './payment-methods.service';
 export class PaymentMethodsController {
   constructor(private readonly methods: PaymentMethodsService) {}
 
+  @Operation('List payment methods, newest first', paymentMethodListSchema)
   @Get('payment_methods')
   list(@CurrentTenant() tenant: Tenant, @Query() query: ListPaymentMethods) {
     return this.methods.list(tenant, query);
   }
 
+  @Operation('List the payment methods of a customer', paymentMethodListSchema)
   @Get('customers/:customer/payment_methods')
   listOfCustomer(
     @CurrentTenant() tenant: Tenant,
@@ -29,6 +33,7 @@ export class PaymentMethodsController {
     return this.methods.listOfCustomer(tenant, customer, query);
   }
 
+  @Operation('Retrieve a payment method', paymentMethodSchema)
   @Get('payment_methods/:id')
   retrieve(
     @CurrentTenant() tenant: Tenant,
@@ -38,6 +43,7 @@ export class PaymentMethodsController {
     return this.methods.retrieve(tenant, id, query);
   }
 
+  @Operation('Attach a payment method to a customer', paymentMethodSchema)
   @Post('payment_methods/:id/attach')
   @HttpCode(200)
   @Idempotent()
@@ -49,6 +55,7 @@ export class PaymentMethodsController {
     return this.methods.attachTo(tenant, id, request);
   }
 
+  @Operation('Detach a payment method from its customer', paymentMethodSchema)
   @Post('payment_methods/:id/detach')
   @HttpCode(200)
   @Idempotent()

@@ -1,11 +1,18 @@
-import { shippingOf as customerShippingOf, ShippingParams } from '../customers';
-import { IsText } from '../wire';
+import { addressSchema, shippingOf as customerShippingOf, ShippingParams } from '../customers';
+import { IsText, named, object, orNull, text, type TypeOf } from '../wire';
 
 /** Where an order goes, as it is stored and answered. */
-export interface Shipping extends ReturnType<typeof customerShippingOf> {
-  readonly carrier: string | null;
-  readonly tracking_number: string | null;
-}
+export const shippingSchema = named(
+  'Shipping',
+  object({
+    address: addressSchema,
+    carrier: orNull(text()),
+    name: text(),
+    phone: orNull(text()),
+    tracking_number: orNull(text()),
+  }),
+);
+export type Shipping = TypeOf<typeof shippingSchema>;
 
 /** `shipping` in a request; it replaces what was there as a whole. */
 export class ShippingParam extends ShippingParams {

@@ -5,7 +5,14 @@ import { InvalidRequestError } from '../wire';
  * `pending` while the acquirer is being asked; `requires_action` while somebody has to do something
  * before money moves, which no card of the sandbox asks for.
  */
-export type RefundStatus = 'pending' | 'requires_action' | 'succeeded' | 'failed' | 'canceled';
+export const REFUND_STATUSES = [
+  'pending',
+  'requires_action',
+  'succeeded',
+  'failed',
+  'canceled',
+] as const;
+export type RefundStatus = (typeof REFUND_STATUSES)[number];
 
 /** The only status in which it is certain that no money has moved and none is about to. */
 export const CANCELLABLE: RefundStatus = 'requires_action';

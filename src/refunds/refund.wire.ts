@@ -1,6 +1,21 @@
-import { declareReferences, type Metadata, unixSeconds } from '../wire';
+import {
+  declareReferences,
+  integer,
+  listSchema,
+  literal,
+  named,
+  nothing,
+  object,
+  oneOf,
+  optional,
+  orNull,
+  text,
+  textsByName,
+  type TypeOf,
+  unixSeconds,
+} from '../wire';
 import type { RefundEntity } from './refund.entity';
-import type { RefundStatus } from './refund.states';
+import { REFUND_STATUSES } from './refund.states';
 
 declareReferences('refund', {
   charge: 'charge',
@@ -14,20 +29,41 @@ declareReferences('refund', {
   transfer_reversal: 'transfer_reversal',
 });
 
-/** A refund as it goes over the wire. */
-export interface RefundObject {
-  readonly id: string;
-  readonly object: 'refund';
-  readonly amount: number;
-  readonly charge: string;
-  readonly created: number;
-  readonly currency: string;
-  readonly metadata: Metadata;
-  readonly payment_intent: string | null;
-  readonly reason: string | null;
-  readonly status: RefundStatus;
-  readonly [field: string]: unknown;
-}
+/** A refund as it goes over the wire (https://docs.stripe.com/api/refunds/object). */
+export const refundSchema = named(
+  'Refund',
+  object({
+    id: text(),
+    object: literal('refund'),
+    amount: integer("In the currency's smallest unit."),
+    balance_transaction: nothing(),
+    charge: text(),
+    created: integer('Unix seconds.'),
+    currency: text(),
+    customer: orNull(text()),
+    customer_account: nothing(),
+    destination_details: object({
+      card: object({
+        reference_status: literal('pending'),
+        reference_type: literal('acquirer_reference_number'),
+        type: literal('refund'),
+      }),
+      type: literal('card'),
+    }),
+    failure_reason: optional(text('Only where the refund failed.')),
+    metadata: textsByName(),
+    payment_intent: orNull(text()),
+    payment_method: text(),
+    pending_reason: optional(literal('processing')),
+    reason: orNull(text('duplicate, fraudulent or requested_by_customer.')),
+    receipt_number: nothing(),
+    source_transfer_reversal: nothing(),
+    status: oneOf(REFUND_STATUSES),
+    transfer_reversal: nothing(),
+  }),
+);
+export type RefundObject = TypeOf<typeof refundSchema>;
+export const refundListSchema = listSchema('RefundList', refundSchema);
 
 export function refundToWire(refund: RefundEntity): RefundObject {
   return {

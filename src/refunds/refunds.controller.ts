@@ -2,6 +2,8 @@ import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/com
 import { CurrentTenant } from '../accounts';
 import type { Tenant } from '../database';
 import { Idempotent, Phases } from '../idempotency';
+import { Operation } from '../wire';
+import { refundListSchema, refundSchema } from './refund.wire';
 import { CreateRefund, ExpandRefund, ListRefunds, UpdateRefund } from './refunds.requests';
 import { RefundsService } from './refunds.service';
 
@@ -10,6 +12,7 @@ import { RefundsService } from './refunds.service';
 export class RefundsController {
   constructor(private readonly refunds: RefundsService) {}
 
+  @Operation('Create a refund', refundSchema)
   @Post()
   @HttpCode(200)
   @Idempotent({ required: true, phased: true })
@@ -17,16 +20,19 @@ export class RefundsController {
     return this.refunds.create(tenant, request, phases);
   }
 
+  @Operation('List refunds, newest first', refundListSchema)
   @Get()
   list(@CurrentTenant() tenant: Tenant, @Query() query: ListRefunds) {
     return this.refunds.list(tenant, query);
   }
 
+  @Operation('Retrieve a refund', refundSchema)
   @Get(':id')
   retrieve(@CurrentTenant() tenant: Tenant, @Param('id') id: string, @Query() query: ExpandRefund) {
     return this.refunds.retrieve(tenant, id, query);
   }
 
+  @Operation('Update a refund', refundSchema)
   @Post(':id')
   @HttpCode(200)
   @Idempotent()
@@ -34,6 +40,7 @@ export class RefundsController {
     return this.refunds.update(tenant, id, request);
   }
 
+  @Operation('Cancel a refund', refundSchema)
   @Post(':id/cancel')
   @HttpCode(200)
   @Idempotent({ required: true })

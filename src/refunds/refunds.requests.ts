@@ -10,8 +10,7 @@ import {
 } from '../wire';
 
 export class CreateRefund {
-  /** Default: all that is left. */
-  @IsAmount({})
+  @IsAmount({ description: 'What is paid back. Default: all that is left.' })
   amount?: number;
 
   @IsText({ max: 255 })

@@ -4,24 +4,7 @@
  * do; it never repeats a secret.
  */
 
-export type ApiErrorType =
-  'api_error' | 'card_error' | 'idempotency_error' | 'invalid_request_error' | 'rate_limit_error';
-
-/** What an error may carry beside its message; names in snake_case are those of the wire. */
-export interface ApiErrorDetails {
-  /** Stable and machine-readable, e.g. `resource_missing`. */
-  readonly code?: string;
-  /** The parameter that is to blame, as Stripe writes it: `amount`, `card[exp_month]`. */
-  readonly param?: string;
-  /** Why a card was declined, for `card_declined`. */
-  readonly decline_code?: string;
-  /** Id of the charge that failed. */
-  readonly charge?: string;
-  /** The payment intent in full, in the shape it has on the wire. */
-  readonly payment_intent?: object;
-  /** The payment method in full, in the shape it has on the wire. */
-  readonly payment_method?: object;
-}
+import type { ApiErrorDetails, ApiErrorType, WireError } from './error.wire';
 
 export interface ApiErrorOptions extends ErrorOptions {
   /** Headers of the answer, e.g. `Retry-After`. */
@@ -53,7 +36,7 @@ export class ApiError extends Error {
   }
 
   /** The body of the answer. */
-  toWire(): { error: ApiErrorDetails & { type: ApiErrorType; message: string } } {
+  toWire(): WireError {
     return { error: { ...this.details, message: this.message, type: this.type } };
   }
 }

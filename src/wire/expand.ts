@@ -39,6 +39,11 @@ export function declareReferences(object: string, fields: Readonly<Record<string
   references.set(object, declared);
 }
 
+/** What every object refers to: object → field → the object it names. */
+export function declaredReferences(): ReadonlyMap<string, ReadonlyMap<string, string>> {
+  return references;
+}
+
 /**
  * The `expand` parameter of an operation: a list of paths such as `latest_charge.customer`, up to
  * four levels deep, each checked before anything runs.
@@ -50,7 +55,15 @@ export function ExpandParam(
   object: string,
   shape: 'object' | 'list' = 'object',
 ): PropertyDecorator {
-  return Param((raw) => pathsOf(raw, object, shape));
+  return Param(
+    (raw) => pathsOf(raw, object, shape),
+    { type: 'array', items: { type: 'string' }, maxItems: MAX_PATHS },
+    {
+      description:
+        `References to be replaced by the objects they name: paths of up to ${MAX_LEVELS} fields, ` +
+        `joined by dots${shape === 'list' ? ', of which the first is data' : ''}.`,
+    },
+  );
 }
 
 /** Replaces references by what they name. */

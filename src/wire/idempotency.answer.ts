@@ -4,7 +4,8 @@ import {
   type HttpRequest,
   type IdempotencyError,
 } from '../idempotency';
-import { ApiError, type ApiErrorType } from './api.errors';
+import { ApiError } from './api.errors';
+import type { ApiErrorType } from './error.wire';
 
 /**
  * The status of a reused key: `auto` is 400 for a client that sends Stripe-Version, whose SDK maps

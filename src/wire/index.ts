@@ -1,8 +1,23 @@
 /** Stripe's wire format: what a request may look like, and what an answer does. */
 export * from './api.errors';
-export { declareReferences, Expander, ExpandParam, type Loader, type WireObject } from './expand';
+export { errorSchema, type ApiErrorDetails, type ApiErrorType } from './error.wire';
+export {
+  declaredReferences,
+  declareReferences,
+  Expander,
+  ExpandParam,
+  type Loader,
+  type WireObject,
+} from './expand';
 export { newId, randomBase62 } from './ids';
-export { listOf, ListQuery, unixSeconds, type CreatedRange, type WireList } from './list.query';
+export {
+  listOf,
+  ListQuery,
+  listSchema,
+  unixSeconds,
+  type CreatedRange,
+  type WireList,
+} from './list.query';
 export { mergeMetadata, MetadataParam, type Metadata, type MetadataChange } from './metadata.param';
 export {
   CURRENCIES,
@@ -13,7 +28,9 @@ export {
   MAX_AMOUNT,
   MIN_AMOUNT,
 } from './money.param';
+export { declaredOperations, Operation, type DeclaredOperation } from './operation';
 export {
+  declaredParams,
   IsEmailAddress,
   IsFlag,
   IsInteger,
@@ -24,8 +41,10 @@ export {
   Param,
   Refused,
   type Coercion,
+  type DeclaredParam,
   type ParamOptions,
 } from './params';
+export * from './schema';
 export { API_VERSION } from './api.version';
 export { configureWire, WireModule, wireServerOptions, type WireOptions } from './configure';
 export { WireErrorFilter } from './error.filter';

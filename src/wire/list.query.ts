@@ -1,15 +1,25 @@
 import type { Page, PageQuery, TenantEntity } from '../database';
 import { InvalidRequestError } from './api.errors';
 import { integerOf, IsInteger, isHash, IsText, Param, Refused } from './params';
+import { arrayOf, flag, literal, named, object, type Schema, text, type TypeOf } from './schema';
 
-/** A list as it goes over the wire (https://docs.stripe.com/api/pagination). */
-export interface WireList<T> {
-  readonly object: 'list';
-  readonly data: T[];
-  readonly has_more: boolean;
-  /** The path that was asked, e.g. `/v1/customers`. */
-  readonly url: string;
+/**
+ * A list as it goes over the wire (https://docs.stripe.com/api/pagination).
+ *
+ * @param name of the list in the OpenAPI document
+ */
+export function listSchema<T>(name: string, entry: Schema<T>) {
+  return named(
+    name,
+    object({
+      object: literal('list'),
+      data: arrayOf(entry),
+      has_more: flag('Whether there are more objects behind this page.'),
+      url: text('The path that was asked.'),
+    }),
+  );
 }
+export type WireList<T> = TypeOf<ReturnType<typeof listSchema<T>>>;
 
 /** Bounds on `created`: `from` is included, `before` is not. */
 export interface CreatedRange {
@@ -20,23 +30,40 @@ export interface CreatedRange {
 /** 9999-12-31 in unix seconds: the last day every part of the system can write. */
 const LAST_SECOND = 253_402_300_799;
 
+const SECOND = { type: 'integer', minimum: 0, maximum: LAST_SECOND };
+const CREATED_RANGE = {
+  anyOf: [
+    SECOND,
+    {
+      type: 'object',
+      properties: { gt: SECOND, gte: SECOND, lt: SECOND, lte: SECOND },
+      additionalProperties: false,
+    },
+  ],
+};
+
 /**
  * The parameters every list has. A list's own query extends it with its filters and, for `expand`,
  * a property decorated with `@ExpandParam`.
  */
 export class ListQuery {
-  /** Page length, 1 to 100. */
-  @IsInteger({ min: 1, max: 100 })
+  @IsInteger({ min: 1, max: 100, description: 'Page length. Default 10.' })
   limit = 10;
 
-  @IsText({ max: 255 })
+  @IsText({
+    max: 255,
+    description: 'Id of the object before the page: the last of the page before.',
+  })
   starting_after?: string;
 
-  @IsText({ max: 255 })
+  @IsText({
+    max: 255,
+    description: 'Id of the object after the page: the first of the page after.',
+  })
   ending_before?: string;
 
-  /** `created=T` or `created[gt|gte|lt|lte]=T`, in unix seconds. */
-  @Param(createdRangeOf)
+  /** `created=T` or `created[gt|gte|lt|lte]=T`. */
+  @Param(createdRangeOf, CREATED_RANGE, { description: 'When it was created, in unix seconds.' })
   created?: CreatedRange;
 
   /**

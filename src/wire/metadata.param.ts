@@ -18,7 +18,18 @@ const MAX_VALUE_LENGTH = 500;
  * is `MetadataChange`; `mergeMetadata` applies it.
  */
 export function MetadataParam(): PropertyDecorator {
-  return Param(changeOf, { unsettable: true });
+  const schema = {
+    type: 'object',
+    additionalProperties: { type: 'string', maxLength: MAX_VALUE_LENGTH },
+    propertyNames: { minLength: 1, maxLength: MAX_KEY_LENGTH, pattern: '^[^[\\]]*$' },
+    maxProperties: MAX_ENTRIES,
+  };
+  return Param(changeOf, schema, {
+    unsettable: true,
+    description:
+      `Up to ${MAX_ENTRIES} texts of your own. What is left out stays as it is, an empty text ` +
+      'removes its entry, null removes them all.',
+  });
 }
 
 /**

@@ -36,34 +36,46 @@ export const CURRENCIES: readonly string[] = [...DECIMALS.keys()].toSorted();
  * unless it says otherwise.
  */
 export function IsAmount(options: ParamOptions = { required: true }): PropertyDecorator {
-  return Param((raw) => {
-    const amount = integerOf(raw);
-    if (amount instanceof Refused) return amount;
-    if (amount < MIN_AMOUNT) {
-      return new Refused(
-        (param) => `Amount too small: ${param} must be at least ${MIN_AMOUNT} and is ${amount}.`,
-        'amount_too_small',
-      );
-    }
-    if (amount > MAX_AMOUNT) {
-      return new Refused(
-        (param) => `Amount too large: ${param} must be at most ${MAX_AMOUNT} and is ${amount}.`,
-        'amount_too_large',
-      );
-    }
-    return amount;
-  }, options);
+  const schema = { type: 'integer', minimum: MIN_AMOUNT, maximum: MAX_AMOUNT };
+  const description = "An amount in the currency's smallest unit, e.g. cents.";
+  return Param(
+    (raw) => {
+      const amount = integerOf(raw);
+      if (amount instanceof Refused) return amount;
+      if (amount < MIN_AMOUNT) {
+        return new Refused(
+          (param) => `Amount too small: ${param} must be at least ${MIN_AMOUNT} and is ${amount}.`,
+          'amount_too_small',
+        );
+      }
+      if (amount > MAX_AMOUNT) {
+        return new Refused(
+          (param) => `Amount too large: ${param} must be at most ${MAX_AMOUNT} and is ${amount}.`,
+          'amount_too_large',
+        );
+      }
+      return amount;
+    },
+    schema,
+    { description, ...options },
+  );
 }
 
 /** A three-letter ISO 4217 code in either case; the value is lower case. Required by default. */
 export function IsCurrency(options: ParamOptions = { required: true }): PropertyDecorator {
-  return Param((raw) => {
-    const code = typeof raw === 'string' ? raw.toLowerCase() : '';
-    if (DECIMALS.has(code)) return code;
-    return new Refused(
-      () => `Invalid currency: ${shown(raw)}. These are supported: ${CURRENCIES.join(', ')}`,
-    );
-  }, options);
+  const schema = { type: 'string', pattern: `^(${CURRENCIES.join('|')})$` };
+  const description = 'A three-letter code of ISO 4217, lower case; upper case is accepted too.';
+  return Param(
+    (raw) => {
+      const code = typeof raw === 'string' ? raw.toLowerCase() : '';
+      if (DECIMALS.has(code)) return code;
+      return new Refused(
+        () => `Invalid currency: ${shown(raw)}. These are supported: ${CURRENCIES.join(', ')}`,
+      );
+    },
+    schema,
+    { description, ...options },
+  );
 }
 
 /**

@@ -7,13 +7,20 @@
  *
  * Every parameter is optional unless it says `required`. `key=` in a form and null in JSON mean
  * "unset": a parameter that says `unsettable` becomes null, any other refuses it.
+ *
+ * Each one also says in JSON Schema what it accepts, and the OpenAPI document is made of that. Whatever
+ * the schema lets pass, the parameter accepts; it is more lenient with what forms and SDKs send instead
+ * (numbers as strings, lists as hashes).
  */
 import { ValidateBy } from 'class-validator';
 import { shown } from './api.errors';
+import type { JsonSchema } from './schema';
 
 export interface ParamOptions {
   readonly required?: boolean;
   readonly unsettable?: boolean;
+  /** What it is for, in a sentence for the OpenAPI document. */
+  readonly description?: string;
 }
 
 /** What a refused value becomes on its way from the coercion to the validation pipe. */
@@ -32,19 +39,47 @@ export class Refused {
 /** Turns a raw value, never undefined, null or empty, into the parameter's or refuses it. */
 export type Coercion = (raw: unknown) => unknown;
 
+/** An empty string unsets, so it is no value. */
+const FILLED = { minLength: 1 };
+const MAX_ENTRY_LENGTH = 500;
+
 /** Where a parameter keeps its coercion, and one that is a hash the class of its own parameters. */
 const COERCION = Symbol('paidonce:coercion');
 const NESTED = Symbol('paidonce:nested-params');
 
-/** A parameter with a rule of its own; the decorators below are made with it. */
-export function Param(coerce: Coercion, options: ParamOptions = {}): PropertyDecorator {
+/** What the OpenAPI document says of a parameter. */
+export interface DeclaredParam extends ParamOptions {
+  /** The prototype of its class. */
+  readonly target: object;
+  readonly property: string;
+  readonly schema: JsonSchema;
+  /** The class of a hash's own parameters. */
+  readonly nested?: () => new () => object;
+}
+
+/** Every parameter there is; those of a class before those of one that extends it. */
+export const declaredParams: DeclaredParam[] = [];
+
+/**
+ * A parameter with a rule of its own; the decorators below are made with it.
+ *
+ * @param schema what it accepts, null apart
+ */
+export function Param(
+  coerce: Coercion,
+  schema: JsonSchema,
+  options: ParamOptions = {},
+  nested?: () => new () => object,
+): PropertyDecorator {
   const settle = (raw: unknown): unknown => {
     if (raw === undefined) return undefined;
     if (raw !== null && raw !== '') return coerce(raw);
     return options.unsettable ? null : emptyRefused();
   };
   return (target, property) => {
+    declaredParams.push({ target, property: String(property), schema, nested, ...options });
     Reflect.defineMetadata(COERCION, settle, target, property);
+    if (nested) Reflect.defineMetadata(NESTED, nested, target, property);
     ValidateBy({
       name: 'param',
       validator: {
@@ -61,7 +96,8 @@ export function Param(coerce: Coercion, options: ParamOptions = {}): PropertyDec
  * @param options.max longest length accepted, in UTF-16 units; 5000 by default
  */
 export function IsText(options: ParamOptions & { readonly max?: number } = {}): PropertyDecorator {
-  return Param((raw) => textOf(raw, options.max ?? 5000), options);
+  const max = options.max ?? 5000;
+  return Param((raw) => textOf(raw, max), { type: 'string', ...FILLED, maxLength: max }, options);
 }
 
 /** A whole number, also as the string a form sends. Bounds are included. */
@@ -69,41 +105,59 @@ export function IsInteger(
   options: ParamOptions & { readonly min?: number; readonly max?: number } = {},
 ): PropertyDecorator {
   const { min = Number.MIN_SAFE_INTEGER, max = Number.MAX_SAFE_INTEGER } = options;
-  return Param((raw) => {
-    const value = integerOf(raw);
-    if (value instanceof Refused) return value;
-    if (value < min) return outOfRange('greater', min, value);
-    if (value > max) return outOfRange('less', max, value);
-    return value;
-  }, options);
+  return Param(
+    (raw) => {
+      const value = integerOf(raw);
+      if (value instanceof Refused) return value;
+      if (value < min) return outOfRange('greater', min, value);
+      if (value > max) return outOfRange('less', max, value);
+      return value;
+    },
+    { type: 'integer', minimum: min, maximum: max },
+    options,
+  );
 }
 
 /** True or false, also as the strings a form sends. */
 export function IsFlag(options: ParamOptions = {}): PropertyDecorator {
-  return Param((raw) => {
-    if (raw === true || raw === 'true') return true;
-    if (raw === false || raw === 'false') return false;
-    return new Refused(
-      (param) => `Invalid boolean: ${shown(raw)}. Send ${param} as true or false.`,
-    );
-  }, options);
+  return Param(
+    (raw) => {
+      if (raw === true || raw === 'true') return true;
+      if (raw === false || raw === 'false') return false;
+      return new Refused(
+        (param) => `Invalid boolean: ${shown(raw)}. Send ${param} as true or false.`,
+      );
+    },
+    { type: 'boolean' },
+    options,
+  );
 }
 
 /** One of a few strings. */
 export function IsOneOf(values: readonly string[], options: ParamOptions = {}): PropertyDecorator {
-  return Param((raw) => {
-    if (typeof raw === 'string' && values.includes(raw)) return raw;
-    return notOneOf(values, raw);
-  }, options);
+  return Param(
+    (raw) => {
+      if (typeof raw === 'string' && values.includes(raw)) return raw;
+      return notOneOf(values, raw);
+    },
+    { type: 'string', enum: values },
+    options,
+  );
 }
 
 /** An email address: something, an @ and something, without spaces. */
 export function IsEmailAddress(options: ParamOptions = {}): PropertyDecorator {
-  return Param((raw) => {
-    const text = textOf(raw, 512);
-    if (text instanceof Refused || /^[^\s@]+@[^\s@]+$/.test(text)) return text;
-    return new Refused(() => `Invalid email address: ${shown(raw)}`, 'email_invalid');
-  }, options);
+  const address = /^[^\s@]+@[^\s@]+$/;
+  const max = 512;
+  return Param(
+    (raw) => {
+      const text = textOf(raw, max);
+      if (text instanceof Refused || address.test(text)) return text;
+      return new Refused(() => `Invalid email address: ${shown(raw)}`, 'email_invalid');
+    },
+    { type: 'string', pattern: address.source, maxLength: max },
+    options,
+  );
 }
 
 /**
@@ -115,7 +169,13 @@ export function IsEmailAddress(options: ParamOptions = {}): PropertyDecorator {
 export function IsTextList(
   options: ParamOptions & { readonly max?: number; readonly of?: readonly string[] } = {},
 ): PropertyDecorator {
-  return Param((raw) => textListOf(raw, options.max ?? 100, options.of), options);
+  const { max = 100, of } = options;
+  const entry = of ? { enum: of } : { ...FILLED, maxLength: MAX_ENTRY_LENGTH };
+  return Param(
+    (raw) => textListOf(raw, max, of),
+    { type: 'array', items: { type: 'string', ...entry }, maxItems: max },
+    options,
+  );
 }
 
 /** A hash with parameters of its own, such as `address[line1]`. */
@@ -123,10 +183,7 @@ export function IsObjectOf(
   type: () => new () => object,
   options: ParamOptions = {},
 ): PropertyDecorator {
-  return (target, property) => {
-    Param((raw) => (isHash(raw) ? raw : notAHash()), options)(target, property);
-    Reflect.defineMetadata(NESTED, type, target, property);
-  };
+  return Param((raw) => (isHash(raw) ? raw : notAHash()), {}, options, type);
 }
 
 /** What turns the raw value of a parameter into its own; nothing for one without our decorators. */
@@ -192,7 +249,7 @@ function textListOf(raw: unknown, max: number, of?: readonly string[]): string[]
   }
   const texts: string[] = [];
   for (const [index, entry] of entries.entries()) {
-    const text = entry === '' || entry === null ? emptyRefused() : textOf(entry, 500);
+    const text = entry === '' || entry === null ? emptyRefused() : textOf(entry, MAX_ENTRY_LENGTH);
     if (text instanceof Refused) return new Refused(text.message, text.code, `[${index}]`);
     if (of && !of.includes(text)) {
       return new Refused(notOneOf(of, text).message, undefined, `[${index}]`);

@@ -1,0 +1,236 @@
+/**
+ * The OpenAPI document. Nothing is written down for it twice: paths and parameters come from the
+ * controllers and from the decorators that check the parameters, answers from the schemas their types
+ * are derived from, keys from `@Idempotent()`, and what can be expanded from `declareReferences`.
+ */
+import type { INestApplication } from '@nestjs/common';
+import {
+  ApiProperty,
+  type ApiPropertyOptions,
+  DocumentBuilder,
+  type OpenAPIObject,
+  SwaggerModule,
+} from '@nestjs/swagger';
+import { idempotentOptionsOf } from '../idempotency';
+import {
+  API_VERSION,
+  type DeclaredOperation,
+  declaredOperations,
+  type DeclaredParam,
+  declaredParams,
+  declaredReferences,
+  namedSchemas,
+} from '../wire';
+import { type Answered, HEADERS, responsesOf, type SharedResponses } from './responses';
+
+type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
+type Parameter = Exclude<NonNullable<Operation['parameters']>[number], { $ref: string }>;
+type SchemaObject = Record<string, unknown> & { properties?: Record<string, SchemaObject> };
+type Schemas = Record<string, SchemaObject>;
+
+const DESCRIPTION = `Payments that are never charged twice, in the wire format of Stripe's API v1.
+
+Parameters stand in the query of a GET and in the body of a POST, as a form or as JSON. One that is not
+known is refused. Null in JSON, or an empty value in a form, unsets a parameter that can be unset.
+
+A POST or DELETE with an \`Idempotency-Key\` is carried out once however often it is sent, and answered
+every time with the same bytes. Where money moves a key is required.`;
+
+/** @throws Error where a route is not described, or a description is at odds with another */
+export function documentOf(app: INestApplication): OpenAPIObject {
+  for (const param of declaredParams) show(param);
+  const document = SwaggerModule.createDocument(app, frame(), {
+    operationIdFactory: (controller, handler) => `${controller}.${handler}`,
+    autoTagControllers: false,
+  });
+  const answers: Schemas = structuredClone(Object.fromEntries(namedSchemas));
+  for (const [object, fields] of declaredReferences()) {
+    for (const [field, target] of fields) makeExpandable(answers, object, field, target);
+  }
+  const requests = document.components?.schemas as Schemas;
+  // What is not known is refused. Answers may gain fields.
+  for (const schema of Object.values(requests)) schema.additionalProperties = false;
+  const responses: SharedResponses = {};
+  const operations = new Map(declaredOperations.map((operation) => [idOf(operation), operation]));
+  for (const [path, methods] of Object.entries(document.paths)) {
+    for (const [method, scanned] of Object.entries(methods as Record<string, Operation>)) {
+      const declared = operations.get(scanned.operationId ?? '');
+      if (!declared) throw new Error(`${method} ${path} has no @Operation().`);
+      Object.assign(
+        scanned,
+        completed(scanned, { method, path, declared }, { requests, responses }),
+      );
+    }
+  }
+  const used = Object.entries(requests).filter(([, { properties = {} }]) => hasEntries(properties));
+  const components = {
+    ...document.components,
+    headers: HEADERS,
+    responses: sorted(responses),
+    schemas: sorted({ ...answers, ...Object.fromEntries(used) }),
+  };
+  const { tags: _, info, ...rest } = document;
+  return {
+    ...rest,
+    info: { ...info, contact: undefined },
+    paths: sorted(document.paths),
+    components,
+  };
+}
+
+/** Hands a parameter's schema to @nestjs/swagger. */
+function show(param: DeclaredParam): void {
+  const { target, property, schema, nested, required = false, unsettable, description } = param;
+  // Without a type of ours, that of TypeScript would be shown beside the schema.
+  const type = 'anyOf' in schema ? { type: 'string' } : nested && { type: () => nested() };
+  const options = {
+    ...type,
+    ...schema,
+    required,
+    ...(unsettable ? { nullable: true } : {}),
+    ...(description === undefined ? {} : { description }),
+  };
+  ApiProperty(options as ApiPropertyOptions)(target, property);
+}
+
+function frame() {
+  return new DocumentBuilder()
+    .setOpenAPIVersion('3.1.0')
+    .setTitle('paidonce')
+    .setDescription(DESCRIPTION)
+    .setVersion(API_VERSION)
+    .setLicense('MIT', 'https://opensource.org/license/mit')
+    .addServer('/')
+    .addBearerAuth({ type: 'http', scheme: 'bearer', description: 'An API key: sk_test_…' })
+    .addBasicAuth({ type: 'http', scheme: 'basic', description: 'An API key as the user name.' })
+    .addSecurityRequirements('bearer')
+    .addSecurityRequirements('basic')
+    .build();
+}
+
+function idOf({ target, handler }: DeclaredOperation): string {
+  return `${target.constructor.name}.${handler}`;
+}
+
+/** What the scan of the controllers leaves open. */
+function completed(
+  scanned: Operation,
+  at: { method: string; path: string; declared: DeclaredOperation },
+  { requests, responses }: { requests: Schemas; responses: SharedResponses },
+): Operation {
+  const { method, path, declared } = at;
+  const resource = declared.target.constructor.name.replace(/Controller$/, '');
+  const key = idempotentOptionsOf((declared.target as Record<string, object>)[declared.handler]!);
+  const authenticated = path.startsWith('/v1/');
+  const answered: Answered = { ...declared, authenticated, keyed: key !== undefined, method, path };
+  return {
+    operationId: `${resource.charAt(0).toLowerCase()}${resource.slice(1)}.${declared.handler}`,
+    summary: declared.summary,
+    ...(declared.description === undefined ? {} : { description: declared.description }),
+    tags: [resource.replaceAll(/(?!^)[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)],
+    ...(authenticated ? {} : { security: [] }),
+    parameters: [
+      ...(scanned.parameters as Parameter[]).map(styled),
+      ...(key ? keyParameters(key.required === true) : []),
+    ],
+    requestBody: bodyOf(scanned, requests, declared.example),
+    responses: responsesOf(answered, responses),
+  };
+}
+
+/** Lists and hashes stand in a query as `expand[]=…` and `created[gt]=…`. */
+function styled(parameter: Parameter): Parameter {
+  const { type, anyOf } = parameter.schema as SchemaObject;
+  return type === 'array' || anyOf
+    ? { ...parameter, style: 'deepObject', explode: true }
+    : parameter;
+}
+
+function keyParameters(required: boolean): Parameter[] {
+  return [
+    {
+      name: 'Idempotency-Key',
+      in: 'header',
+      required,
+      description:
+        'Names this operation. Send the same key with every retry, and a new one (a UUID, say) for ' +
+        'each new operation.',
+      schema: { type: 'string', minLength: 1, maxLength: 255, pattern: '^[\\x20-\\x7e]+$' },
+    },
+    {
+      name: 'Prefer',
+      in: 'header',
+      required: false,
+      description:
+        'wait=N: where another request with this key is running, its answer is waited for up to N ' +
+        'seconds.',
+      schema: { type: 'string' },
+    },
+  ];
+}
+
+/** The same parameters as JSON and as a form; nothing where there are none. */
+function bodyOf(
+  { requestBody }: Operation,
+  requests: Schemas,
+  example: DeclaredOperation['example'],
+): Operation['requestBody'] {
+  if (!requestBody || '$ref' in requestBody) return undefined;
+  const schema = requestBody.content['application/json']?.schema;
+  if (!schema || !('$ref' in schema)) return undefined;
+  const { $ref } = schema;
+  const { properties = {}, required } = requests[$ref.split('/').at(-1) ?? ''] ?? {};
+  if (!hasEntries(properties)) return undefined;
+  const inBrackets = Object.entries(properties)
+    .filter(([, property]) => isStructured(property))
+    .map(([name]) => [name, { style: 'deepObject', explode: true }]);
+  const encoding = Object.fromEntries(inBrackets) as Record<string, object>;
+  return {
+    required: required !== undefined,
+    content: {
+      'application/json': { schema: { $ref }, example },
+      'application/x-www-form-urlencoded': { schema: { $ref }, example, encoding },
+    },
+  };
+}
+
+/** Whether a parameter may be a list or a hash. */
+function isStructured({ $ref, anyOf, type }: SchemaObject): boolean {
+  if (anyOf) return (anyOf as SchemaObject[]).some(isStructured);
+  return $ref !== undefined || [type].flat().some((one) => one === 'array' || one === 'object');
+}
+
+function hasEntries(hash: object): boolean {
+  return Object.keys(hash).length > 0;
+}
+
+/** A reference is an id, or with `expand` the object of that id. */
+function makeExpandable(schemas: Schemas, object: string, field: string, target: string): void {
+  const targets = namesOf(schemas, target).map((name) => ({
+    $ref: `#/components/schemas/${name}`,
+  }));
+  const holders = namesOf(schemas, object);
+  // Of the objects that clients ask for, some do not exist here: the reference to one is always null.
+  if (targets.length === 0 || holders.length === 0) return;
+  const path = field.split('.');
+  const last = path.pop() ?? '';
+  const places = holders
+    .map((name) => path.reduce((at, step) => at?.properties?.[step], schemas[name]))
+    .flatMap((holder) => (holder?.properties?.[last] ? [holder.properties] : []));
+  if (places.length === 0) throw new Error(`${object}.${field} is a reference in no schema.`);
+  for (const properties of places) {
+    const { description, ...id } = properties[last] ?? {};
+    properties[last] = { ...(description ? { description } : {}), anyOf: [id, ...targets] };
+  }
+}
+
+/** The schemas of one kind of object: of a customer there are two, one for what a deletion leaves. */
+function namesOf(schemas: Schemas, object: string): string[] {
+  return Object.entries(schemas)
+    .filter(([, { properties }]) => properties?.object?.const === object)
+    .map(([name]) => name);
+}
+
+function sorted<T>(hash: Readonly<Record<string, T>>): Record<string, T> {
+  return Object.fromEntries(Object.entries(hash).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}

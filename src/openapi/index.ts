@@ -1,0 +1,2 @@
+/** The API described: the OpenAPI document and a page to read it on. */
+export { serveDocs } from './docs.routes';

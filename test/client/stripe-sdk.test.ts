@@ -1,0 +1,141 @@
+/** The retrying fetch as the HTTP client of the official SDK, on a network that fails, with real payments. */
+import { Pool } from 'pg';
+import Stripe from 'stripe';
+import { createRetryingFetch, type RetryError, type RetryEvent } from '../../src/client';
+import { type RunningApp, startApp } from '../support/app';
+import { answers, FaultyServer, forwardsTo, losesBeforeTheWork } from './faulty.server';
+
+const payment = { amount: 2000, currency: 'usd', payment_method: 'pm_card_visa', confirm: true };
+
+let shop: RunningApp;
+let slow: RunningApp;
+let sql: Pool;
+let network: FaultyServer;
+let events: RetryEvent[];
+
+beforeAll(async () => {
+  shop = await startApp();
+  slow = await startApp({ databaseUrl: shop.databaseUrl, env: { SANDBOX_LATENCY_MS: '1500' } });
+  sql = new Pool({ connectionString: shop.databaseUrl, max: 1 });
+});
+afterAll(async () => {
+  await sql.end();
+  await slow.close();
+  await shop.close();
+});
+beforeEach(async () => {
+  network = await FaultyServer.start();
+  network.otherwise = forwardsTo(shop.url);
+  events = [];
+});
+afterEach(() => network.close());
+
+type Options = Parameters<typeof createRetryingFetch>[0];
+
+function stripe(options: Options = {}, config: Partial<Stripe.StripeConfig> = {}): Stripe {
+  const retrying = createRetryingFetch({
+    baseDelayMs: 5,
+    onRetry: (event) => events.push(event),
+    ...options,
+  });
+  return shop.stripe({
+    port: new URL(network.url).port,
+    httpClient: Stripe.createFetchHttpClient(retrying),
+    maxNetworkRetries: 0,
+    ...config,
+  });
+}
+
+/** Payments at the API, and charges at the acquirer. */
+async function counts(): Promise<[number, number]> {
+  const { rows } = await sql.query<{ payments: number; charges: number }>(
+    `SELECT (SELECT count(*)::int FROM payment_intents) AS payments,
+            (SELECT count(*)::int FROM acquirer.operations WHERE kind = 'charge') AS charges`,
+  );
+  return [rows[0]?.payments ?? -1, rows[0]?.charges ?? -1];
+}
+
+/** Does something that must make exactly one payment. */
+async function paysOnce<T>(work: () => Promise<T>): Promise<T> {
+  const [payments, charges] = await counts();
+  const result = await work();
+  expect(await counts()).toEqual([payments + 1, charges + 1]);
+  return result;
+}
+
+it.each([
+  ['before the work', losesBeforeTheWork],
+  ['after the work', () => forwardsTo(shop.url, 'answer lost')],
+  ['in the middle of the answer', () => forwardsTo(shop.url, 'answer cut')],
+])('a payment that is lost %s, twice, is made once', async (_when, fault) => {
+  const lost = fault === losesBeforeTheWork ? losesBeforeTheWork : (fault as () => never)();
+  network.plan(lost, lost);
+  const paid = await paysOnce(() => stripe().paymentIntents.create(payment));
+  expect(paid).toMatchObject({ object: 'payment_intent', status: 'succeeded', amount: 2000 });
+  expect(events.map(({ reason }) => reason)).toEqual(['connection-lost', 'connection-lost']);
+  expect(network.keys).toEqual(Array(3).fill(events[0]?.idempotencyKey));
+  expect(paid.lastResponse.idempotencyKey).toBe(events[0]?.idempotencyKey);
+});
+
+it('a payment that takes longer than an attempt is waited for, not made again', async () => {
+  network.otherwise = forwardsTo(slow.url);
+  const patient = stripe({ attemptTimeoutMs: 700 });
+  const paid = await paysOnce(() => patient.paymentIntents.create(payment));
+  expect(paid.status).toBe('succeeded');
+  const reasons = events.map(({ reason }) => reason);
+  expect(reasons[0]).toBe('timeout');
+  expect(reasons).toContain('in-use');
+});
+
+it('a declined card is told at once', async () => {
+  const declined = { ...payment, payment_method: 'pm_card_chargeDeclined' };
+  await expect(stripe().paymentIntents.create(declined)).rejects.toMatchObject({
+    type: 'StripeCardError',
+    code: 'card_declined',
+  });
+  expect(network.seen).toHaveLength(1);
+});
+
+it("a caller's key that is used for another payment is refused before it is sent", async () => {
+  const shopping = stripe();
+  await shopping.paymentIntents.create(payment, { idempotencyKey: 'order-1' });
+  const other = { ...payment, amount: 2001 };
+  const refused = await shopping.paymentIntents
+    .create(other, { idempotencyKey: 'order-1' })
+    .catch((error: unknown) => error as Stripe.errors.StripeConnectionError);
+  expect(refused).toMatchObject({ type: 'StripeConnectionError' });
+  expect((refused as { detail?: RetryError }).detail).toMatchObject({ reason: 'key-reused' });
+  expect(network.seen).toHaveLength(1);
+});
+
+it('a payment that was given up can be asked for with the key in the error', async () => {
+  network.plan(forwardsTo(shop.url, 'answer lost'));
+  const error = await paysOnce(() =>
+    stripe({ maxAttempts: 1 })
+      .paymentIntents.create(payment)
+      .then(
+        () => undefined,
+        (failed: unknown) => (failed as { detail: RetryError }).detail,
+      ),
+  );
+  expect(error).toMatchObject({ name: 'RetryError', mayHaveExecuted: true });
+  const idempotencyKey = error?.idempotencyKey ?? '';
+  const asked = await fetch(`${shop.url}/v1/idempotency_keys/${idempotencyKey}`, {
+    headers: { authorization: `Bearer ${shop.apiKey}` },
+  });
+  expect(await asked.json()).toMatchObject({ object: 'idempotency_key', status: 200 });
+  const [payments] = await counts();
+  const paid = await stripe().paymentIntents.create(payment, { idempotencyKey });
+  // What this SDK calls its headers here is fetch's own.
+  const headers = paid.lastResponse.headers as unknown as Headers;
+  expect(headers.get('idempotent-replayed')).toBe('true');
+  expect((await counts())[0]).toBe(payments);
+});
+
+it('what it gave up with an answer is not begun again by an SDK whose own retries are on', async () => {
+  network.otherwise = answers(503, {}, '{"error":{"type":"api_error","message":"away"}}');
+  const retrying = stripe({ maxAttempts: 3 }, { maxNetworkRetries: 2 });
+  const failed = retrying.paymentIntents.create(payment);
+  await expect(failed).rejects.toMatchObject({ type: 'StripeAPIError', statusCode: 503 });
+  expect(network.seen).toHaveLength(3);
+});
