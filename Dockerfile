@@ -5,7 +5,7 @@ COPY package.json package-lock.json ./
 RUN npm ci --ignore-scripts
 COPY tsconfig.json nest-cli.json .swcrc ./
 COPY src ./src
-RUN npm run build && npm prune --omit=dev --omit=optional --ignore-scripts
+RUN npm run build:server && npm prune --omit=dev --omit=optional --ignore-scripts
 
 FROM node:22-bookworm-slim
 WORKDIR /app
