@@ -34,9 +34,12 @@ export class KeyMemory {
     const { method, url, idempotencyKey, init } = request;
     const { headers, body } = init;
     const owner = [new URL(url).origin, headers.get('authorization')];
-    const key = await sha256(JSON.stringify([...owner, idempotencyKey]));
     const isForm = headers.get('content-type')?.startsWith('multipart/');
-    const sent = `${method} ${url} ${isForm ? 'a form' : await sha256(body ?? '')}`;
+    const [key, content] = await Promise.all([
+      sha256(JSON.stringify([...owner, idempotencyKey])),
+      sha256((isForm ? undefined : body) ?? ''),
+    ]);
+    const sent = `${method} ${url} ${content}`;
     const before = this.#requests.get(key);
     if (before !== undefined && before !== sent) return undefined;
     this.#requests.set(key, sent);

@@ -4,6 +4,7 @@ import type { Tenant } from '../database';
 import {
   Expander,
   InvalidRequestError,
+  LockTimeoutError,
   listOf,
   mergeMetadata,
   newId,
@@ -105,11 +106,7 @@ export class CustomersService implements OnModuleInit {
       const customer = await this.customers.change(tenant, id, changed, metadata);
       if (customer) return this.answer(tenant, customer, params.expand);
     }
-    throw new InvalidRequestError(
-      'This object is being changed by too many requests at once. Send the request again.',
-      { code: 'lock_timeout' },
-      409,
-    );
+    throw new LockTimeoutError();
   }
 
   async delete(tenant: Tenant, id: string): Promise<Answer> {

@@ -94,6 +94,19 @@ export class RateLimitError extends ApiError {
   }
 }
 
+/** 409: others are changing the same object at the same moment; nothing was done. */
+export class LockTimeoutError extends ApiError {
+  /** Never stored under a key (R13): the same request may well succeed. */
+  readonly retryable = true;
+
+  constructor() {
+    const message =
+      'This object is being changed by too many requests at once. Send the request again.';
+    const headers = { 'Retry-After': '1', 'Stripe-Should-Retry': 'true' };
+    super(409, 'invalid_request_error', message, { code: 'lock_timeout' }, { headers });
+  }
+}
+
 /** 503: something this server depends on is away; nothing was done. */
 export class UnavailableError extends ApiError {
   /** @param retryAfter seconds */

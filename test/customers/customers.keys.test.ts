@@ -16,8 +16,9 @@ describe('customers under an idempotency key', () => {
     const answer = await fetch(app.url + path, { method, body, headers });
     const text = await answer.text();
     const replayed = answer.headers.get('idempotent-replayed');
+    const shouldRetry = answer.headers.get('stripe-should-retry');
     const json = JSON.parse(text) as { id?: string; error?: { code?: string; message: string } };
-    return { status: answer.status, text, replayed, json };
+    return { status: answer.status, text, replayed, shouldRetry, json };
   }
 
   it('R6 are created once, and a repeat has the same bytes', async () => {
@@ -49,6 +50,21 @@ describe('customers under an idempotency key', () => {
     expect([wrong.status, wrong.json.error?.code]).toEqual([400, 'email_invalid']);
     const right = await send('corrected', '/v1/customers', 'email=somebody@example.com');
     expect([right.status, right.replayed]).toEqual([200, null]);
+  });
+
+  it('R13 do not store that others were in the way: the same key succeeds later', async () => {
+    const { id } = await app.stripe().customers.create();
+    const sql = app.app.get(DataSource);
+    await sql.query(
+      `CREATE FUNCTION in_the_way() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+       CREATE TRIGGER in_the_way BEFORE UPDATE ON customers FOR EACH ROW EXECUTE FUNCTION in_the_way()`,
+    );
+    const first = await send('busy', `/v1/customers/${id}`, 'name=x');
+    await sql.query('DROP TRIGGER in_the_way ON customers');
+    expect([first.status, first.json.error?.code]).toEqual([409, 'lock_timeout']);
+    expect(first.shouldRetry).toBe('true');
+    const second = await send('busy', `/v1/customers/${id}`, 'name=x');
+    expect([second.status, second.replayed]).toEqual([200, null]);
   });
 
   it('R13 store a refusal of the operation itself', async () => {
