@@ -283,7 +283,8 @@ describe('the life of a key', () => {
     const running = shop.post(path, { amount: 1, hold: 'asked' }, key);
     await held;
     expect(await keys.find(asker, key)).toMatchObject({ state: 'running' });
-    expect(await keys.find({ ...asker, account: 'b' } as typeof asker, key)).toBeUndefined();
+    const stranger = { ...asker, account: 'b' };
+    expect(await keys.find(stranger, key)).toBeUndefined();
     shop.watch.release('asked');
     await running;
     expect(await keys.find(asker, key)).toMatchObject({ state: 'finished', status: 201 });
