@@ -63,6 +63,8 @@ function idempotencyOptions(settings: Settings): IdempotencyOptions {
     parkAfterSeconds: settings.IDEMPOTENCY_PARK_AFTER_SECONDS,
     maxWaitSeconds: settings.IDEMPOTENCY_MAX_WAIT_SECONDS,
     maxWaiters: settings.IDEMPOTENCY_MAX_WAITERS,
+    replayMemoryBytes: settings.IDEMPOTENCY_REPLAY_MEMORY_BYTES,
+    replayRedisUrl: settings.IDEMPOTENCY_REPLAY_REDIS_URL,
     requestId: (request: HttpRequest & { id?: string }) => request.id ?? '',
     formatError: (error, request) =>
       idempotencyErrorAnswer(error, request, settings.IDEMPOTENCY_REUSED_STATUS),

@@ -94,6 +94,8 @@ const specs = {
   IDEMPOTENCY_IDLE_TRANSACTION_TIMEOUT_MS: integer({ default: 10_000, min: 100, max: 300_000 }),
   IDEMPOTENCY_MAX_WAIT_SECONDS: integer({ default: 30, min: 0, max: 60 }),
   IDEMPOTENCY_MAX_WAITERS: integer({ default: 1_000, min: 0, max: 100_000 }),
+  IDEMPOTENCY_REPLAY_MEMORY_BYTES: integer({ default: 67_108_864, min: 0, max: 17_179_869_184 }),
+  IDEMPOTENCY_REPLAY_REDIS_URL: redisUrl({ default: '' }),
   IDEMPOTENCY_REUSED_STATUS: reusedStatus({ default: 'auto' }),
   IDEMPOTENCY_RECOVERY_INTERVAL_MS: integer({ default: 2_000, min: 0, max: 3_600_000 }),
   IDEMPOTENCY_PARK_AFTER_SECONDS: integer({ default: 86_400, min: 1, max: 2_592_000 }),
@@ -162,6 +164,13 @@ export class Settings implements Values {
   declare readonly IDEMPOTENCY_MAX_WAIT_SECONDS: number;
   /** Requests that may wait at once for others' answers in one process (R8). */
   declare readonly IDEMPOTENCY_MAX_WAITERS: number;
+  /** Most bytes of finished answers that one process keeps for replays; 0: none. */
+  declare readonly IDEMPOTENCY_REPLAY_MEMORY_BYTES: number;
+  /**
+   * A Redis that keeps finished answers for all processes: one of its own, bounded, which evicts.
+   * The jobs' Redis must not evict, so it is not that one. Empty: none.
+   */
+  declare readonly IDEMPOTENCY_REPLAY_REDIS_URL: string;
   /** Status of a reused key; `auto` is 400 to clients that send Stripe-Version, 409 to others. */
   declare readonly IDEMPOTENCY_REUSED_STATUS: 'auto' | 400 | 409 | 422;
   /**

@@ -14,7 +14,7 @@ import type {
   IdempotentOptions,
   ResolvedOptions,
 } from './idempotency.options';
-import type { KeyId, KeyRow, StoredRequest } from './key.store';
+import type { FinishedKey, KeyId, StoredRequest } from './key.store';
 import { CommitInDoubt, isWorthRepeating } from './transaction';
 
 /** One request to an idempotent endpoint, as this module sees it. */
@@ -25,7 +25,12 @@ export interface Call {
   readonly http: HttpRequest;
   readonly requestId: string;
   readonly stored: StoredRequest;
+  /** When the life that this request may begin ends at the earliest, by the database's clock. */
+  expiresAt?: Date;
 }
+
+/** What a stored request is compared by. */
+type Compared = Pick<FinishedKey, 'fingerprint' | 'operation' | 'originalRequest'>;
 
 /** What is stored of an answer: its status, its bytes, and the headers that are allowed (R15). */
 export function keptOf({ status, headers, body }: Answer, allowed: readonly string[]): Answer {
@@ -63,9 +68,9 @@ export function keyed(
  *
  * @throws IdempotencyKeyReusedError when it is another (R7)
  */
-export function replayOf(row: KeyRow, call: Call): Answer {
-  if (!isSameRequest(row, call)) throw reusedBy(row, call);
-  const answer = keyed(row.answer as Answer, call, row.originalRequest, false);
+export function replayOf(finished: FinishedKey, call: Call): Answer {
+  if (!isSameRequest(finished, call)) throw reusedBy(finished, call);
+  const answer = keyed(finished.answer, call, finished.originalRequest, false);
   return { ...answer, headers: { ...answer.headers, 'idempotent-replayed': 'true' } };
 }
 
@@ -94,7 +99,7 @@ export function worthRetrying(status: number, error: unknown): boolean {
 }
 
 /** Compares in the version the row has, so that a rolling deployment changes no decision. */
-export function isSameRequest(row: KeyRow, { stored, http, endpoint }: Call): boolean {
+export function isSameRequest(row: Compared, { stored, http, endpoint }: Call): boolean {
   const { version, hash } = row.fingerprint;
   const mine =
     version === stored.fingerprint.version
@@ -106,7 +111,7 @@ export function isSameRequest(row: KeyRow, { stored, http, endpoint }: Call): bo
 }
 
 /** The error that names what differs, never its values (R7). */
-export function reusedBy(row: KeyRow, call: Call): IdempotencyKeyReusedError {
+export function reusedBy(row: Compared, call: Call): IdempotencyKeyReusedError {
   const names = differences(row.fingerprint.parameters, call.stored.fingerprint.parameters);
   return new IdempotencyKeyReusedError(names, row.operation, row.originalRequest);
 }

@@ -44,10 +44,19 @@ import {
   type ResolvedOptions,
 } from './idempotency.options';
 import { idempotentOptionsOf } from './idempotent.decorator';
-import { AnsweredByAnother, Fenced, type KeyId, type KeyRow, KeyStore, scopeOf } from './key.store';
+import {
+  AnsweredByAnother,
+  Fenced,
+  type FinishedKey,
+  type KeyId,
+  type KeyRow,
+  KeyStore,
+  scopeOf,
+} from './key.store';
 import { PhasedAttempt } from './phases';
 import { newFence } from './postgres-key.store';
 import { recordRequest, recoveredClaim } from './recorded-request';
+import { ReplayCache } from './replay.cache';
 import { CommitInDoubt, type Transaction } from './transaction';
 import { WaitingRoom } from './waiting-room';
 
@@ -59,7 +68,7 @@ const SETTLE_PATIENCE_MS = 5_000;
 /** What to do with a call: run it, send what is stored, or leave it to who is running. */
 type Verdict =
   | { readonly attempt: Attempt }
-  | { readonly replay: KeyRow }
+  | { readonly replay: FinishedKey }
   | { readonly inUseBy: string | undefined };
 
 @Injectable()
@@ -70,7 +79,8 @@ export class IdempotencyInterceptor implements NestInterceptor {
     private readonly gate: AnswerGate,
     @Inject(KeyStore) private readonly store: KeyStore,
     @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
-    private readonly waiting: WaitingRoom<KeyRow>,
+    private readonly waiting: WaitingRoom<FinishedKey>,
+    private readonly replays: ReplayCache,
   ) {}
 
   async intercept(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
@@ -124,9 +134,11 @@ export class IdempotencyInterceptor implements NestInterceptor {
   }
 
   /** Run, replay or refuse. A duplicate that prefers to wait comes back until it knows (R8). */
-  private async admit(call: Call): Promise<{ attempt: Attempt } | { replay: KeyRow }> {
+  private async admit(call: Call): Promise<{ attempt: Attempt } | { replay: FinishedKey }> {
     const { id } = call;
     if (!id) return { attempt: new KeylessAttempt(await this.store.begin()) };
+    const kept = await this.replays.find(id);
+    if (kept) return { replay: kept };
     const name = nameOf(id);
     const untilMs = performance.now() + this.waitSeconds(call.http) * 1_000;
     for (let looked = false; ; looked = true) {
@@ -147,7 +159,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
 
   /** One look at the key, in one round trip that also begins the transaction (R4). */
   private async look(id: KeyId, call: Call): Promise<Verdict> {
-    const { transaction, locked, row } = await this.store.open(id);
+    const { transaction, locked, row, now } = await this.store.open(id);
     let decision;
     try {
       decision = decide({
@@ -169,13 +181,20 @@ export class IdempotencyInterceptor implements NestInterceptor {
       await transaction.rollback();
       return { inUseBy: row?.originalRequest };
     }
-    if (decision === 'run') return { attempt: this.begin(id, call, transaction, row) };
+    if (decision === 'run') {
+      call.expiresAt = new Date(now.getTime() + call.stored.ttlSeconds * 1_000);
+      return { attempt: this.begin(id, call, transaction, row) };
+    }
     if (row && decision === 'take over' && call.endpoint.phased) {
       return this.takeOver(id, call, transaction, row);
     }
     void transaction.rollback(); // nothing was written: the answer need not wait for it
     if (row && decision === 'reused') throw reusedBy(row, call);
-    if (row && decision === 'replay') return { replay: row };
+    if (row?.answer && decision === 'replay') {
+      const finished = finishedOf(row, row.answer);
+      this.replays.keep(id, finished);
+      return { replay: finished };
+    }
     return { inUseBy: row?.originalRequest };
   }
 
@@ -193,7 +212,8 @@ export class IdempotencyInterceptor implements NestInterceptor {
   /** Goes on where an owner that lost its lease stopped (R11). */
   private async takeOver(id: KeyId, call: Call, tx: Transaction, row: KeyRow): Promise<Verdict> {
     const { store, options } = this;
-    const { originalRequest } = row;
+    const { originalRequest, expiresAt } = row;
+    call.expiresAt = expiresAt;
     try {
       const leaseMs = PhasedAttempt.leaseMs(options.remoteDeadlineMs);
       const fence = await store.takeOver(tx, id, row, leaseMs);
@@ -277,7 +297,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
     const { id } = call;
     if (id && (failure instanceof AnsweredByAnother || failure instanceof Fenced)) {
       const { row } = await this.store.read(id);
-      if (row?.answer) return replayOf(row, call);
+      if (row?.answer) return replayOf(finishedOf(row, row.answer), call);
       throw new IdempotencyKeyInUseError(row?.originalRequest);
     }
     if (!id || !(failure instanceof CommitInDoubt)) throw failure;
@@ -287,7 +307,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
       this.answered(call, attempt, kept);
       return keyed(outgoing, call, attempt.originalRequest, false);
     }
-    if (row?.answer && !row.expired) return replayOf(row, call);
+    if (row?.answer && !row.expired) return replayOf(finishedOf(row, row.answer), call);
     // Rolled back, and no row of ours: nothing happened. With one, the other side may have acted.
     if (outcome === 'rolled back' && (!row || row.expired)) {
       throw new IdempotencyStoreUnavailableError({ cause: failure });
@@ -298,11 +318,13 @@ export class IdempotencyInterceptor implements NestInterceptor {
 
   /** Duplicates that wait in this process get the answer without asking the database. */
   private answered(call: Call, attempt: Attempt, answer: Answer): void {
-    if (!call.id) return;
-    const { fence, originalRequest } = attempt;
-    const now = { expired: false, leaseExpired: false, phases: {}, ageMs: 0 };
-    const row = { ...call.stored, ...fence, ...now, originalRequest, answer };
-    this.waiting.answered(nameOf(call.id), row);
+    const { id, expiresAt } = call;
+    if (!id || !expiresAt) return;
+    const { operation, fingerprint } = call.stored;
+    const { originalRequest } = attempt;
+    const finished = { operation, fingerprint, originalRequest, answer, expiresAt };
+    this.replays.keep(id, finished);
+    this.waiting.answered(nameOf(id), finished);
   }
 
   private freed(call: Call): void {
@@ -322,6 +344,12 @@ export class IdempotencyInterceptor implements NestInterceptor {
     const wait = /(?:^|[,;])\s*wait\s*=\s*"?(\d{1,6})"?\s*(?:$|[,;])/i.exec(prefer)?.[1];
     return Math.min(Number(wait ?? 0), this.options.maxWaitSeconds);
   }
+}
+
+/** What a replay needs of a row. */
+function finishedOf(row: KeyRow, answer: Answer): FinishedKey {
+  const { operation, fingerprint, originalRequest, expiresAt } = row;
+  return { operation, fingerprint, originalRequest, answer, expiresAt };
 }
 
 /** HTTP method and route template. */

@@ -9,6 +9,7 @@ import {
 } from '@nestjs/common/internal';
 import { APP_INTERCEPTOR, DiscoveryModule, DiscoveryService, MetadataScanner } from '@nestjs/core';
 import { DataSource } from 'typeorm';
+import { DatabaseClock } from './database.clock';
 import { AnswerGate } from './exchange';
 import { IdempotencyInterceptor } from './idempotency.interceptor';
 import { IdempotencyKeys } from './idempotency.keys';
@@ -24,6 +25,8 @@ import { PostgresKeyStore } from './postgres-key.store';
 import { PurgeJob } from './purge.job';
 import { RecoveryJob } from './recovery.job';
 import { RecoveryTimer } from './recovery.timer';
+import { RedisReplays } from './redis.replays';
+import { ReplayCache } from './replay.cache';
 import { joinAmbientTransaction, surviveLostConnections } from './transaction';
 import { WaitingRoom } from './waiting-room';
 
@@ -36,12 +39,24 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } =
     { provide: RESOLVED_OPTIONS, inject: [MODULE_OPTIONS_TOKEN], useFactory: resolveOptions },
     {
       provide: KeyStore,
-      inject: [DataSource, RESOLVED_OPTIONS],
-      useFactory: (dataSource: DataSource, options: ResolvedOptions) => {
+      inject: [DataSource, RESOLVED_OPTIONS, DatabaseClock],
+      useFactory: (dataSource: DataSource, options: ResolvedOptions, clock: DatabaseClock) => {
         joinAmbientTransaction(dataSource);
         surviveLostConnections(dataSource);
-        return new PostgresKeyStore(dataSource, options.idleTransactionTimeoutMs);
+        return new PostgresKeyStore(dataSource, options.idleTransactionTimeoutMs, clock);
       },
+    },
+    DatabaseClock,
+    RedisReplays,
+    {
+      provide: ReplayCache,
+      inject: [DatabaseClock, RESOLVED_OPTIONS, RedisReplays],
+      useFactory: (clock: DatabaseClock, options: ResolvedOptions, redis: RedisReplays) =>
+        new ReplayCache(
+          clock,
+          options.replayMemoryBytes,
+          options.replayRedisUrl ? redis : undefined,
+        ),
     },
     {
       provide: WaitingRoom,

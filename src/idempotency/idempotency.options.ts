@@ -67,6 +67,16 @@ export interface IdempotencyOptions {
   readonly recoveryIntervalMs?: number;
   /** Age at which recovery leaves a request that keeps failing to a person, s, 1 to 2,592,000. Default 86,400. */
   readonly parkAfterSeconds?: number;
+  /**
+   * Most bytes of finished answers that this process keeps in memory, so that a replay needs no
+   * database, 0 (none) to 17,179,869,184. Default 67,108,864.
+   */
+  readonly replayMemoryBytes?: number;
+  /**
+   * URL of a Redis that keeps finished answers for all processes. Its own, with a bound on its memory
+   * and a policy that evicts: what it forgets costs a look at PostgreSQL. Default: none.
+   */
+  readonly replayRedisUrl?: string;
   /** Names a request in `Request-Id` and `Original-Request` (R17). Default: a random UUID. */
   readonly requestId?: (request: HttpRequest) => string;
   /** Turns this module's own errors into bytes. Default: RFC 9457 problem details. */
@@ -144,6 +154,8 @@ export function resolveOptions(options: IdempotencyOptions): ResolvedOptions {
     runAs: options.runAs ?? ((_scope, work) => work()),
     recoveryIntervalMs: options.runAs ? bounded('recoveryIntervalMs', 2_000, 0, 3_600_000) : 0,
     parkAfterSeconds: bounded('parkAfterSeconds', 86_400, 1, 2_592_000),
+    replayMemoryBytes: bounded('replayMemoryBytes', 67_108_864, 0, 17_179_869_184),
+    replayRedisUrl: options.replayRedisUrl ?? '',
     requestId: options.requestId ?? (() => randomUUID()),
     formatError: options.formatError ?? problemDetails,
     storedHeaders: [...STORED_HEADERS, ...storedHeaders],

@@ -52,8 +52,15 @@ export interface KeyRow extends Fence, Omit<StoredRequest, 'ttlSeconds' | 'recor
   readonly phases: Readonly<Record<string, unknown>>;
   /** Since the claim, ms. */
   readonly ageMs: number;
-  readonly createdAt?: Date;
-  readonly expiresAt?: Date;
+  readonly createdAt: Date;
+  readonly expiresAt: Date;
+}
+
+/** What a replay needs of a finished life. It never changes. */
+export interface FinishedKey extends Omit<StoredRequest, 'ttlSeconds' | 'recorded'> {
+  readonly answer: Answer;
+  /** When this life ends, or a moment before, by the database's clock (R18). */
+  readonly expiresAt: Date;
 }
 
 /** What opening a key finds: a transaction that holds its lock, or not, and its row. */
@@ -61,6 +68,8 @@ export interface OpenedKey {
   readonly transaction: Transaction;
   readonly locked: boolean;
   readonly row?: KeyRow;
+  /** When the transaction began, by the database's clock: a life that begins in it is counted from here. */
+  readonly now: Date;
 }
 
 /** An unfinished key whose owner is gone. */

@@ -1,8 +1,9 @@
 /** Keys in PostgreSQL: one statement per verb. Every time is the database's (R5). */
 import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { DatabaseError, QueryConfig } from 'pg';
+import type { DatabaseError, QueryConfig, QueryResult } from 'pg';
 import type { DataSource } from 'typeorm';
+import type { DatabaseClock } from './database.clock';
 import type { Answer } from './idempotency.options';
 import {
   type AbandonedKey,
@@ -36,7 +37,7 @@ const FENCED = 'claim_id = CASE WHEN claim_id = $4 AND attempt = $5 THEN claim_i
 
 const SQL = {
   // set_config rides along: a frozen owner's transaction ends by itself, and frees the key (R9).
-  tryLock: `SELECT pg_try_advisory_xact_lock($1::bigint) AS locked,
+  tryLock: `SELECT pg_try_advisory_xact_lock($1::bigint) AS locked, now() AS now,
     set_config('idle_in_transaction_session_timeout', $2, true)`,
   lock: `SELECT pg_advisory_xact_lock($1::bigint),
     set_config('idle_in_transaction_session_timeout', $2, true)`,
@@ -115,10 +116,14 @@ const named = (name: keyof typeof SQL, values: unknown[]): QueryConfig => ({
 export const newFence = (): Fence => ({ claimId: randomUUID(), attempt: 1 });
 
 export class PostgresKeyStore implements KeyStore {
-  /** @param idleTimeoutMs after which PostgreSQL ends a transaction that does nothing (R9) */
+  /**
+   * @param idleTimeoutMs after which PostgreSQL ends a transaction that does nothing (R9)
+   * @param clock hears what the database's clock says
+   */
   constructor(
     private readonly dataSource: DataSource,
     private readonly idleTimeoutMs: number,
+    private readonly clock: DatabaseClock,
   ) {}
 
   async begin(): Promise<Transaction> {
@@ -126,13 +131,16 @@ export class PostgresKeyStore implements KeyStore {
   }
 
   async open(id: KeyId): Promise<OpenedKey> {
+    const askedMs = performance.now();
     const { transaction, results } = await Transaction.begin(this.dataSource, [
       named('tryLock', [lockOf(id), String(this.idleTimeoutMs)]),
       named('read', keyOf(id)),
     ]);
-    const [lock, read] = results;
-    const row = read?.rows[0] as Row | undefined;
-    return { transaction, locked: lock?.rows[0]?.locked === true, row: row && toKeyRow(row) };
+    const [lock, read] = results as [QueryResult<Lock>, QueryResult<Row>];
+    const [{ locked, now }] = lock.rows as [Lock];
+    const [row] = read.rows;
+    this.clock.heard(now.getTime(), askedMs);
+    return { transaction, locked, row: row && toKeyRow(row), now };
   }
 
   async complete(
@@ -355,6 +363,11 @@ const finished = (id: KeyId, fence: Fence, request: StoredRequest, answer: Answe
   answer.body,
   request.ttlSeconds,
 ];
+
+interface Lock {
+  locked: boolean;
+  now: Date;
+}
 
 interface BacklogRow {
   unfinished: number;

@@ -1,6 +1,7 @@
 /** R19 what recovery and purge cost on a table of a million keys: by what they find, not by the table. */
 import { DataSource } from 'typeorm';
 import { CreateIdempotencyKeys1764000000000 } from '../../src/idempotency';
+import { DatabaseClock } from '../../src/idempotency/database.clock';
 import { PostgresKeyStore } from '../../src/idempotency/postgres-key.store';
 import { connected, insertFinished, insertUnfinished } from '../jobs/keys.fixture';
 import { freshDatabase, type FreshDatabase } from '../support/database';
@@ -56,7 +57,9 @@ async function planOf(ask: (store: PostgresKeyStore) => Promise<unknown>): Promi
       return Promise.resolve([[], 0]);
     },
   };
-  await ask(new PostgresKeyStore(spy as unknown as DataSource, 1_000)).catch(() => undefined);
+  await ask(new PostgresKeyStore(spy as unknown as DataSource, 1_000, new DatabaseClock())).catch(
+    () => undefined,
+  );
   const [text, values] = statement ?? ['', []];
   const [row] = await dataSource.query<{ 'QUERY PLAN': [{ Plan: Plan }] }[]>(
     `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${text}`,

@@ -1,0 +1,39 @@
+/** The tier of kept answers that all processes share, on Redis. */
+import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { Redis } from 'ioredis';
+import { RESOLVED_OPTIONS, type ResolvedOptions } from './idempotency.options';
+import type { SharedReplays } from './replay.cache';
+
+/** Longest wait for an answer of Redis, ms: PostgreSQL would have answered by then. */
+const PATIENCE_MS = 100;
+/** Longest pause before a lost connection is tried again, ms. */
+const LONGEST_PAUSE_MS = 2_000;
+
+@Injectable()
+export class RedisReplays implements SharedReplays, OnApplicationShutdown {
+  readonly #redis?: Redis;
+
+  constructor(@Inject(RESOLVED_OPTIONS) { replayRedisUrl }: ResolvedOptions) {
+    if (!replayRedisUrl) return;
+    this.#redis = new Redis(replayRedisUrl, {
+      // What is asked while Redis is away fails at once instead of waiting in line.
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 0,
+      commandTimeout: PATIENCE_MS,
+      retryStrategy: (times) => Math.min(times * 100, LONGEST_PAUSE_MS),
+    });
+    this.#redis.on('error', () => undefined); // each command fails by itself
+  }
+
+  async get(name: string): Promise<Buffer | null> {
+    return (await this.#redis?.getBuffer(name)) ?? null;
+  }
+
+  async set(name: string, value: string, lifeMs: number): Promise<void> {
+    await this.#redis?.set(name, value, 'PX', lifeMs);
+  }
+
+  onApplicationShutdown(): void {
+    this.#redis?.disconnect();
+  }
+}

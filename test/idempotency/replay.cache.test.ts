@@ -1,0 +1,333 @@
+/** R5, R6, R18 the tiers that replay without PostgreSQL: what they save, and that they decide nothing. */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Body, Controller, Post } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { Idempotent } from '../../src/idempotency';
+import { DatabaseClock } from '../../src/idempotency/database.clock';
+import type { FinishedKey } from '../../src/idempotency/key.store';
+import { ReplayCache, type SharedReplays } from '../../src/idempotency/replay.cache';
+import { hasRedis, Redis } from '../support/redis';
+import { type Adapter, openShop, type OrderBody, type Shop, Watch } from './shop.fixture';
+
+@Controller('answers')
+class AnswersController {
+  constructor(
+    private readonly watch: Watch,
+    private readonly dataSource: DataSource,
+  ) {}
+
+  @Post('large')
+  @Idempotent()
+  large() {
+    return { run: (this.watch.runs += 1), text: 'x'.repeat(100_000) };
+  }
+
+  @Post('short')
+  @Idempotent({ ttl: 60 })
+  short() {
+    return { run: (this.watch.runs += 1) };
+  }
+
+  /** Its commit fails: a constraint that is checked only then. */
+  @Post('doomed')
+  @Idempotent()
+  async doomed(@Body() { amount }: OrderBody) {
+    this.watch.runs += 1;
+    await this.dataSource.query('INSERT INTO only_even (amount) VALUES ($1)', [amount]);
+    return { amount };
+  }
+}
+
+const controllers = [AnswersController];
+const removeRow = (shop: Shop, key: string) =>
+  shop.dataSource.query('DELETE FROM idempotency_keys WHERE key = $1', [key]);
+
+describe.each<Adapter>(['fastify', 'express'])('R6 replays from memory on %s', (adapter) => {
+  let shop: Shop;
+  beforeAll(async () => {
+    shop = await openShop(adapter, { controllers });
+    await shop.dataSource.query(
+      `CREATE TABLE only_even (amount int);
+       CREATE FUNCTION refuse_odd() RETURNS trigger LANGUAGE plpgsql AS
+         $$ BEGIN IF NEW.amount % 2 = 1 THEN RAISE 'odd'; END IF; RETURN NEW; END $$;
+       CREATE CONSTRAINT TRIGGER even AFTER INSERT ON only_even DEFERRABLE INITIALLY DEFERRED
+         FOR EACH ROW EXECUTE FUNCTION refuse_odd()`,
+    );
+  });
+  afterAll(() => shop.close());
+
+  it.each(['/orders', '/orders/pay'])('%s: the same bytes without a row to read', async (path) => {
+    const key = randomUUID();
+    const first = await shop.post(path, { amount: 1 }, key);
+    await removeRow(shop, key);
+    const replay = await shop.post(path, { amount: 1 }, key);
+    expect([replay.status, replay.text]).toEqual([first.status, first.text]);
+    expect(replay.headers.get('idempotent-replayed')).toBe('true');
+    expect(replay.headers.get('original-request')).toBe(first.headers.get('request-id'));
+    expect(replay.headers.get('content-type')).toBe(first.headers.get('content-type'));
+  });
+
+  it('sends nothing to the database', async () => {
+    const key = randomUUID();
+    await shop.post('/orders', { amount: 1 }, key);
+    const queries = jest.spyOn(shop.dataSource, 'createQueryRunner');
+    await shop.post('/orders', { amount: 1 }, key);
+    expect(queries).not.toHaveBeenCalled();
+    queries.mockRestore();
+  });
+
+  it('a stored refusal too', async () => {
+    const key = randomUUID();
+    const first = await shop.post('/orders', { amount: 1, fail: 402 }, key);
+    await removeRow(shop, key);
+    const replay = await shop.post('/orders', { amount: 1, fail: 402 }, key);
+    expect([replay.status, replay.text]).toEqual([402, first.text]);
+  });
+
+  it('R7 another request under the same key is refused, with what differs', async () => {
+    const key = randomUUID();
+    await shop.post('/orders', { amount: 1 }, key);
+    await removeRow(shop, key);
+    const reused = await shop.post('/orders', { amount: 2 }, key);
+    expect([reused.status, reused.json['code']]).toEqual([422, 'idempotency_key_reused']);
+    expect(reused.text).toContain('amount');
+  });
+
+  it('R3 another account finds nothing', async () => {
+    const key = randomUUID();
+    await shop.post('/orders', { amount: 1 }, key);
+    const other = await shop.post('/orders', { amount: 1 }, key, { authorization: 'b' });
+    expect(other.headers.get('idempotent-replayed')).toBeNull();
+  });
+
+  it.each([{ fail: 500 }, { fail: 429 }, { fail: 400, retryable: true }])(
+    'R14 what is not stored is not kept: %p',
+    async (body) => {
+      const key = randomUUID();
+      const { runs } = shop.watch;
+      await shop.post('/orders', { amount: 1, ...body }, key);
+      await shop.post('/orders', { amount: 1, ...body }, key);
+      expect(shop.watch.runs - runs).toBe(2);
+    },
+  );
+
+  it('an answer whose commit failed is not kept', async () => {
+    const key = randomUUID();
+    const { runs } = shop.watch;
+    for (const _ of [1, 2]) {
+      const answer = await shop.post('/answers/doomed', { amount: 1 }, key);
+      expect(answer.status).toBe(500);
+      expect(answer.headers.get('idempotent-replayed')).toBeNull();
+    }
+    expect(shop.watch.runs - runs).toBe(2);
+  });
+});
+
+describe('R5 the life of a kept answer', () => {
+  let shop: Shop;
+  let other: Shop;
+  beforeAll(async () => {
+    shop = await openShop('fastify', { controllers });
+    const databaseUrl = (shop.dataSource.options as { url: string }).url;
+    other = await openShop('fastify', { controllers, databaseUrl });
+  });
+  afterAll(async () => {
+    await other.close();
+    await shop.close();
+  });
+  afterEach(() => jest.restoreAllMocks());
+
+  it('ends when the database says, though nobody asks it', async () => {
+    const key = randomUUID();
+    await shop.post('/answers/short', {}, key);
+    await shop.dataSource.query(
+      `UPDATE idempotency_keys SET expires_at = now() + interval '1 second' WHERE key = $1`,
+      [key],
+    );
+    const replay = await other.post('/answers/short', {}, key); // read, and kept for what is left
+    await removeRow(shop, key);
+    expect((await other.post('/answers/short', {}, key)).text).toBe(replay.text);
+    await pause(1_050);
+    const fresh = await other.post('/answers/short', {}, key);
+    expect(fresh.headers.get('idempotent-replayed')).toBeNull();
+  });
+
+  it.each([-48, -1, 1, 48])('the clock of this process decides nothing: %d h', async (hours) => {
+    const key = randomUUID();
+    const now = Date.now.bind(Date);
+    jest.spyOn(Date, 'now').mockImplementation(() => now() + hours * 3_600_000);
+    await shop.post('/answers/short', {}, key);
+    await removeRow(shop, key);
+    const replay = await shop.post('/answers/short', {}, key);
+    expect(replay.headers.get('idempotent-replayed')).toBe('true');
+  });
+
+  it('asks again after ten seconds: the clock it counts on may have stood still', () => {
+    const clock = new DatabaseClock();
+    expect(clock.latestMs()).toBeUndefined();
+    const asked = performance.now();
+    clock.heard(1_000_000, asked);
+    const later = jest.spyOn(performance, 'now');
+    later.mockReturnValue(asked + 9_999);
+    expect(clock.latestMs()).toBeCloseTo(1_000_000 + 1 + 9_999, 3);
+    later.mockReturnValue(asked + 10_001);
+    expect(clock.latestMs()).toBeUndefined();
+  });
+});
+
+describe('the memory of a process', () => {
+  const finished = (bytes: number): FinishedKey => ({
+    operation: 'POST /orders',
+    originalRequest: 'one',
+    fingerprint: { version: 1, hash: Buffer.alloc(32), parameters: {} },
+    answer: { status: 200, headers: {}, body: Buffer.alloc(bytes) },
+    expiresAt: new Date(2_000_000),
+  });
+  const idOf = (at: number) => ({ account: 'a', mode: '', key: `key-${at}` });
+  const clockAt = (nowMs: number) => {
+    const clock = new DatabaseClock();
+    clock.heard(nowMs, performance.now());
+    return clock;
+  };
+
+  it('is bounded in bytes, and forgets what was used longest ago', () => {
+    const cache = new ReplayCache(clockAt(1_000_000), 1_000_000);
+    for (let at = 0; at < 1_000; at += 1) {
+      cache.keep(idOf(at), finished(10_000));
+      void cache.find(idOf(0)); // stays in use
+    }
+    const kept = Array.from({ length: 1_000 }, (_, at) => cache.find(idOf(at))).filter(Boolean);
+    expect(kept.length).toBeGreaterThan(80);
+    expect(kept.length).toBeLessThan(100);
+    expect(cache.find(idOf(0))).toBeDefined();
+    expect(cache.find(idOf(1))).toBeUndefined();
+    expect(cache.find(idOf(999))).toBeDefined();
+  });
+
+  it('keeps nothing larger than itself, and nothing when it is off', () => {
+    const small = new ReplayCache(clockAt(1_000_000), 10_000);
+    small.keep(idOf(1), finished(20_000));
+    expect(small.find(idOf(1))).toBeUndefined();
+    const off = new ReplayCache(clockAt(1_000_000), 0);
+    off.keep(idOf(1), finished(10));
+    expect(off.find(idOf(1))).toBeUndefined();
+  });
+
+  it('has nothing whose life is over, and nothing while the clock is not known', () => {
+    const clock = clockAt(1_000_000);
+    const cache = new ReplayCache(clock, 1_000_000);
+    cache.keep(idOf(1), finished(10));
+    expect(cache.find(idOf(1))).toBeDefined();
+    clock.heard(2_000_000, performance.now());
+    expect(cache.find(idOf(1))).toBeUndefined();
+    const unasked = new ReplayCache(new DatabaseClock(), 1_000_000);
+    unasked.keep(idOf(1), finished(10));
+    expect(unasked.find(idOf(1))).toBeUndefined();
+  });
+
+  it('what Redis holds in another format is left alone', async () => {
+    const held = ['{"format":2}', '{}', 'no JSON', ''];
+    const shared: SharedReplays = {
+      get: () => Promise.resolve(Buffer.from(held.shift() ?? '')),
+      set: () => Promise.resolve(),
+    };
+    const cache = new ReplayCache(clockAt(1_000_000), 0, shared);
+    for (let at = 0; at < 4; at += 1) expect(await cache.find(idOf(at))).toBeUndefined();
+  });
+
+  it('off: every replay reads the row', async () => {
+    const shop = await openShop('fastify', { controllers, options: { replayMemoryBytes: 0 } });
+    const key = randomUUID();
+    const { runs } = shop.watch;
+    await shop.post('/answers/large', {}, key);
+    await shop.post('/answers/large', {}, key);
+    expect(shop.watch.runs - runs).toBe(1);
+    await removeRow(shop, key);
+    await shop.post('/answers/large', {}, key);
+    expect(shop.watch.runs - runs).toBe(2);
+    await shop.close();
+  });
+
+  it('a wrong bound is refused at start-up', async () => {
+    const options = { replayMemoryBytes: -1 };
+    await expect(openShop('fastify', { options })).rejects.toThrow('replayMemoryBytes');
+  });
+});
+
+(hasRedis ? describe : describe.skip)('R6 replays from Redis', () => {
+  let redis: Redis;
+  let shop: Shop;
+  let other: Shop;
+  beforeAll(async () => {
+    redis = await Redis.start();
+    const options = { replayRedisUrl: redis.url, replayMemoryBytes: 0 };
+    shop = await openShop('fastify', { controllers, options });
+    const databaseUrl = (shop.dataSource.options as { url: string }).url;
+    other = await openShop('fastify', { controllers, options, databaseUrl });
+  });
+  afterAll(async () => {
+    await other.close();
+    await shop.close();
+    await redis.stop();
+  });
+
+  const postAndForgetRow = async () => {
+    const key = randomUUID();
+    const first = await shop.post('/answers/short', {}, key);
+    await pause(20); // the entry is sent behind the answer
+    await removeRow(shop, key);
+    // Another process needs to have heard the database's clock.
+    await other.post('/answers/short', {}, randomUUID());
+    return { key, first };
+  };
+
+  it('another process has the same bytes without a row to read', async () => {
+    const { key, first } = await postAndForgetRow();
+    const replay = await other.post('/answers/short', {}, key);
+    expect([replay.status, replay.text]).toEqual([first.status, first.text]);
+    expect(replay.headers.get('idempotent-replayed')).toBe('true');
+    const reused = await other.post('/answers/short', { amount: 1 }, key);
+    expect(reused.json['code']).toBe('idempotency_key_reused');
+  });
+
+  it('entries have a life', async () => {
+    const { key } = await postAndForgetRow();
+    expect(key).toBeDefined();
+    const client = await import('ioredis').then(({ Redis: Client }) => new Client(redis.url));
+    const names = await client.keys('paidonce:replay:*');
+    const lives = await Promise.all(names.map((name) => client.pttl(name)));
+    client.disconnect();
+    expect(names.length).toBeGreaterThan(0);
+    for (const life of lives) {
+      expect(life).toBeGreaterThan(0);
+      expect(life).toBeLessThanOrEqual(60_000);
+    }
+  });
+
+  it.each(['flushed', 'killed', 'frozen'] as const)('%s: slower, never wrong', async (what) => {
+    const key = randomUUID();
+    const { runs } = shop.watch;
+    const first = await shop.post('/answers/short', {}, key);
+    if (what === 'flushed') await redis.command('FLUSHALL');
+    if (what === 'killed') await redis.kill9();
+    if (what === 'frozen') redis.freeze();
+    try {
+      const started = performance.now();
+      for (let times = 0; times < 20; times += 1) {
+        expect((await shop.post('/answers/short', {}, key)).text).toBe(first.text);
+        expect((await shop.post('/answers/short', {}, randomUUID())).status).toBe(201);
+      }
+      // Three that wait 100 ms each, and from then on nobody waits but one in a second.
+      expect(performance.now() - started).toBeLessThan(4_000);
+      expect(shop.watch.runs - runs).toBe(21);
+    } finally {
+      if (what === 'killed') await redis.startAgain();
+      if (what === 'frozen') redis.thaw();
+    }
+    // And it is used again.
+    await pause(3_500);
+    const { key: later, first: again } = await postAndForgetRow();
+    expect((await other.post('/answers/short', {}, later)).text).toBe(again.text);
+  });
+});
