@@ -1,0 +1,67 @@
+/**
+ * The benchmark: `npm run bench -- [--quick] [--only NAME[,NAME]] [--write]`. It starts its own
+ * database, application and load, on 127.0.0.1, and measures everything in turns.
+ */
+import { parseArgs } from 'node:util';
+import { measureContention } from './contention';
+import { measureEndurance } from './endurance';
+import { type Extent, type Row } from './figures';
+import { measurePairs } from './pairs';
+import { measurePayments } from './payments';
+import { measurePurge } from './purging';
+import { cells, writeReport } from './report';
+import { measureScale } from './scale';
+import { Stage } from './stage';
+import { measureStartup } from './startup';
+
+const MEASUREMENTS: Readonly<Record<string, (stage: Stage, extent: Extent) => Promise<Row[]>>> = {
+  pairs: measurePairs,
+  payments: measurePayments,
+  contention: measureContention,
+  purge: measurePurge,
+  scale: measureScale,
+  memory: measureEndurance,
+  start: measureStartup,
+};
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      only: { type: 'string' },
+      quick: { type: 'boolean', default: false },
+      write: { type: 'boolean', default: false },
+    },
+  });
+  const names = values.only?.split(',') ?? Object.keys(MEASUREMENTS);
+  const unknown = names.find((name) => !(name in MEASUREMENTS));
+  if (unknown)
+    throw new Error(`There is no ${unknown}, but ${Object.keys(MEASUREMENTS).join(', ')}.`);
+  const say = (what: string) => void process.stdout.write(`  ${what}\n`);
+  const extent = values.quick
+    ? { quick: true, rounds: 1, seconds: 1, say }
+    : { quick: false, rounds: 5, seconds: 4, say };
+  const started = performance.now();
+  const rows: Row[] = [];
+  for (const name of names) {
+    process.stdout.write(`${name}\n`);
+    const stage = await Stage.open();
+    try {
+      rows.push(...((await MEASUREMENTS[name]?.(stage, extent)) ?? []));
+    } finally {
+      await stage.close();
+    }
+  }
+  for (const row of rows) process.stdout.write(`${cells(row).join(' · ')}\n`);
+  const seconds = Math.round((performance.now() - started) / 1_000);
+  process.stdout.write(`${seconds} s\n`);
+  if (values.write)
+    writeReport(rows, ['npm run bench', ...process.argv.slice(2)].join(' '), seconds);
+}
+
+main().then(
+  () => process.exit(0),
+  (error: Error) => {
+    process.stderr.write(`${error.stack ?? error.message}\n`);
+    process.exit(1);
+  },
+);

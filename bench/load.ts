@@ -1,0 +1,80 @@
+/** The load: a process of its own, told over IPC what to send. */
+import { randomBytes } from 'node:crypto';
+import autocannon from 'autocannon';
+
+/** One stretch of load. */
+export interface Stretch {
+  readonly url: string;
+  readonly body: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** A new key with each request, this one with all, or none. */
+  readonly key?: 'new' | { readonly one: string };
+  readonly connections: number;
+  /** How long, seconds; or how many requests. */
+  readonly seconds?: number;
+  readonly amount?: number;
+}
+
+/** What came of it. */
+export interface Measured {
+  /** Answers per second, over the whole stretch. */
+  readonly rate: number;
+  /** Latency, ms. */
+  readonly p50: number;
+  readonly p99: number;
+  /** Answers by status class; connections that failed. */
+  readonly ok: number;
+  readonly refused: number;
+  readonly failed: number;
+}
+
+async function run(stretch: Stretch): Promise<Measured> {
+  const { url, body, key, connections, seconds, amount } = stretch;
+  const headers: Record<string, string> = {
+    'content-type': 'application/json',
+    ...stretch.headers,
+  };
+  if (typeof key === 'object') headers['idempotency-key'] = key.one;
+  const prefix = randomBytes(9).toString('hex');
+  let made = 0;
+  const result = await autocannon({
+    url,
+    connections,
+    ...(amount === undefined ? { duration: seconds } : { amount }),
+    method: 'POST',
+    body,
+    headers,
+    ...(key === 'new' && {
+      requests: [
+        {
+          setupRequest: (request) => {
+            request.headers = { ...headers, 'idempotency-key': `${prefix}-${(made += 1)}` };
+            return request;
+          },
+        },
+      ],
+    }),
+  });
+  const { latency, errors, timeouts } = result;
+  const ok = result['2xx'];
+  return {
+    rate: ok / result.duration,
+    p50: latency.p50,
+    p99: latency.p99,
+    ok,
+    refused: result.non2xx,
+    failed: errors + timeouts,
+  };
+}
+
+if (process.send) {
+  process.on('message', (stretch) => {
+    run(stretch as Stretch).then(
+      (measured) => process.send?.(measured),
+      (error: Error) => {
+        process.stderr.write(`${error.stack ?? error.message}\n`);
+        process.exit(1);
+      },
+    );
+  });
+}

@@ -1,0 +1,84 @@
+/** The table, for the terminal and for docs/PERFORMANCE.md, and the plot of the ratios. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpus, release, totalmem } from 'node:os';
+import { join } from 'node:path';
+import type { Row } from './figures';
+
+const DOCS = join(__dirname, '..', 'docs');
+const PAGE = join(DOCS, 'PERFORMANCE.md');
+/** The page between its beginning, which people write, and its end is this program's. */
+const MARK = '<!-- What follows is written by npm run bench -- --write -->';
+
+export function cells({ ratio, ...row }: Row): string[] {
+  const spread = ratio
+    ? `${ratio.median.toFixed(2)} (${ratio.low.toFixed(2)} to ${ratio.high.toFixed(2)})`
+    : '';
+  return [
+    row.case,
+    row.ours,
+    row.against,
+    row.theirs,
+    spread,
+    row.goal,
+    row.reached ? 'yes' : 'no',
+  ];
+}
+
+const HEAD = ['case', 'ours', 'compared with', 'theirs', 'ratio (spread)', 'goal', 'reached'];
+
+/** Puts the figures in place of the last ones. */
+export function writeReport(rows: readonly Row[], command: string, seconds: number): void {
+  const line = (parts: readonly string[]) => `| ${parts.join(' | ')} |`;
+  const date = new Date().toISOString().slice(0, 10);
+  const gigabytes = Math.round(totalmem() / 2 ** 30);
+  const machine = `${cpus().length} cores, ${gigabytes} GB, Linux ${release()}, Node ${process.version}`;
+  const text = [
+    MARK,
+    '',
+    `${date}, \`${command}\`, ${seconds} s on ${machine}.`,
+    '',
+    line(HEAD),
+    line(HEAD.map(() => '---')),
+    ...rows.map((row) => line(cells(row))),
+    '',
+    '![The ratios, and what they should reach](performance.svg)',
+    '',
+  ].join('\n');
+  const [beginning = ''] = (existsSync(PAGE) ? readFileSync(PAGE, 'utf8') : '').split(MARK);
+  writeFileSync(PAGE, `${beginning}${text}`);
+  writeFileSync(join(DOCS, 'performance.svg'), plot(rows));
+}
+
+const ROW_HEIGHT = 34;
+const LEFT = 330;
+const WIDTH = 860;
+
+/** One bar for each ratio, a whisker for its spread, a mark for its goal. */
+function plot(rows: readonly Row[]): string {
+  const shown = rows.filter(({ ratio }) => ratio !== undefined);
+  const most = Math.max(1.2, ...shown.map(({ ratio }) => ratio?.high ?? 0));
+  const x = (value: number) => LEFT + (value / most) * (WIDTH - LEFT - 40);
+  const height = shown.length * ROW_HEIGHT + 50;
+  const bars = shown.map(({ case: name, ratio, goal, reached }, at) => {
+    const { median = 0, low = 0, high = 0 } = ratio ?? {};
+    const y = 16 + at * ROW_HEIGHT;
+    const mark = x(Number(/[\d.]+/.exec(goal)?.[0] ?? 0));
+    return [
+      `<text x="${LEFT - 10}" y="${y + 15}" text-anchor="end">${escaped(name)}</text>`,
+      `<rect x="${LEFT}" y="${y + 2}" width="${x(median) - LEFT}" height="18" class="${reached ? 'reached' : 'short'}"/>`,
+      `<path d="M${x(low)} ${y + 11}H${x(high)}" class="spread"/>`,
+      `<path d="M${mark} ${y - 2}V${y + 24}" class="goal"/>`,
+      `<text x="${x(Math.max(median, high)) + 6}" y="${y + 15}">${median.toFixed(2)}</text>`,
+    ].join('');
+  });
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="Ratios">
+<title>Ratios of npm run bench; the dashed line is the goal, the thin line the spread of the rounds</title>
+<style>text{font:12px sans-serif;fill:#555}.reached{fill:#2a7f62}.short{fill:#b5523b}.spread{stroke:#111;stroke-width:1.5}.goal{stroke:#555;stroke-dasharray:3 2;stroke-width:1.5}@media(prefers-color-scheme:dark){text{fill:#bbb}.spread{stroke:#eee}.goal{stroke:#bbb}}</style>
+${bars.join('\n')}
+<text x="${LEFT}" y="${height - 14}">0</text><text x="${x(1)}" y="${height - 14}" text-anchor="middle">1</text>
+<path d="M${x(1)} 10V${height - 30}" stroke="#999" stroke-width="0.5"/>
+</svg>
+`;
+}
+
+const escaped = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');

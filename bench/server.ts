@@ -1,0 +1,203 @@
+/**
+ * The application that is measured: for each case a handler under `@Idempotent()` and the same
+ * without. Started by stage.ts with DATABASE_URL and, for the tier on Redis, REDIS_URL.
+ */
+import 'reflect-metadata';
+import { randomUUID } from 'node:crypto';
+import {
+  Body,
+  type CallHandler,
+  Controller,
+  type ExecutionContext,
+  Inject,
+  Module,
+  type NestInterceptor,
+  Post,
+  UseInterceptors,
+} from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { Redis } from 'ioredis';
+import { Column, DataSource, Entity, PrimaryColumn, type QueryRunner } from 'typeorm';
+import {
+  CreateIdempotencyKeys1764000000000,
+  Idempotent,
+  IdempotencyModule,
+} from '../src/idempotency';
+
+const {
+  DATABASE_URL = '',
+  REDIS_URL,
+  POOL = '8',
+  REPLAY_MEMORY_BYTES = '67108864',
+  REPLAY_REDIS,
+} = process.env;
+
+/** About 600 bytes as JSON: what an answer of a payments API is at least. */
+const ANSWER = {
+  id: 'ord_0123456789abcdefghijklmn',
+  object: 'order',
+  amount: 2000,
+  description: 'x'.repeat(500),
+};
+
+@Entity('orders')
+class Order {
+  @PrimaryColumn('uuid') id: string;
+  @Column('integer') amount: number;
+  @Column('text') description: string;
+}
+
+/** What an interceptor costs that does nothing. */
+class PassThrough implements NestInterceptor {
+  intercept(_context: ExecutionContext, next: CallHandler) {
+    return next.handle();
+  }
+}
+
+interface OrderBody {
+  readonly amount: number;
+}
+
+@Controller()
+class Cases {
+  readonly #redis = REDIS_URL ? new Redis(REDIS_URL) : undefined;
+
+  constructor(@Inject(DataSource) private readonly dataSource: DataSource) {}
+
+  @Post('plain/insert')
+  async plainInsert(@Body() { amount }: OrderBody) {
+    await this.insert(amount);
+    return ANSWER;
+  }
+
+  @Post('ours/insert')
+  @Idempotent({ required: true })
+  async insertOnce(@Body() { amount }: OrderBody) {
+    await this.insert(amount);
+    return ANSWER;
+  }
+
+  @Post('plain/named')
+  async plainNamed(@Body() { amount }: OrderBody) {
+    await this.insertNamed(amount);
+    return ANSWER;
+  }
+
+  @Post('ours/named')
+  @Idempotent({ required: true })
+  async namedOnce(@Body() { amount }: OrderBody) {
+    await this.insertNamed(amount);
+    return ANSWER;
+  }
+
+  @Post('plain/four')
+  async plainFour(@Body() { amount }: OrderBody) {
+    await this.dataSource.transaction(async ({ queryRunner }) => {
+      for (let at = 0; at < 4; at += 1) await this.insert(amount, queryRunner);
+    });
+    return ANSWER;
+  }
+
+  @Post('ours/four')
+  @Idempotent({ required: true })
+  async fourOnce(@Body() { amount }: OrderBody) {
+    for (let at = 0; at < 4; at += 1) await this.insert(amount);
+    return ANSWER;
+  }
+
+  @Post('plain/nothing')
+  @UseInterceptors(PassThrough)
+  nothing() {
+    return ANSWER;
+  }
+
+  @Post('plain/redis')
+  @UseInterceptors(PassThrough)
+  async get() {
+    await this.#redis?.get('bench');
+    return ANSWER;
+  }
+
+  @Post('plain/select')
+  @UseInterceptors(PassThrough)
+  async select() {
+    const runner = this.dataSource.createQueryRunner();
+    try {
+      const client = (await runner.connect()) as { query(statement: object): Promise<unknown> };
+      await client.query({
+        name: 'select_key',
+        text: `SELECT status, headers, body FROM idempotency_keys
+          WHERE account = $1 AND mode = $2 AND key = $3`,
+        values: ['bench', '', 'selected'],
+      });
+    } finally {
+      await runner.release();
+    }
+    return ANSWER;
+  }
+
+  /** As a repository does it: TypeORM builds the statement. */
+  private async insert(amount: number, runner?: QueryRunner) {
+    const orders = (runner?.manager ?? this.dataSource.manager).getRepository(Order);
+    await orders.insert({ id: randomUUID(), amount, description: ANSWER.description });
+  }
+
+  /** The least that one INSERT can cost. */
+  private async insertNamed(amount: number) {
+    const ambient = this.dataSource.manager.queryRunner;
+    const runner = ambient ?? this.dataSource.createQueryRunner();
+    try {
+      const client = (await runner.connect()) as { query(statement: object): Promise<unknown> };
+      await client.query({
+        name: 'insert_order',
+        text: 'INSERT INTO orders (id, amount, description) VALUES ($1, $2, $3)',
+        values: [randomUUID(), amount, ANSWER.description],
+      });
+    } finally {
+      if (!ambient) await runner.release();
+    }
+  }
+}
+
+@Module({
+  imports: [
+    TypeOrmModule.forRoot({
+      type: 'postgres',
+      url: DATABASE_URL,
+      entities: [Order],
+      migrations: [CreateIdempotencyKeys1764000000000],
+      migrationsRun: true,
+      extra: { max: Number(POOL), pipeline: true },
+    }),
+    IdempotencyModule.forRoot({
+      scope: () => 'bench',
+      replayMemoryBytes: Number(REPLAY_MEMORY_BYTES),
+      replayRedisUrl: REPLAY_REDIS && REDIS_URL,
+    }),
+  ],
+  controllers: [Cases],
+})
+class BenchModule {}
+
+async function main(): Promise<void> {
+  const app = await NestFactory.create<NestFastifyApplication>(BenchModule, new FastifyAdapter(), {
+    logger: ['error'],
+  });
+  await app
+    .get(DataSource)
+    .query(
+      'CREATE TABLE IF NOT EXISTS orders (id uuid PRIMARY KEY, amount integer, description text)',
+    );
+  await app.listen(0, '127.0.0.1');
+  process.stdout.write(`listens on ${await app.getUrl()}\n`);
+  process.on('message', (question) => {
+    if (question === 'memory') process.send?.(process.memoryUsage());
+  });
+}
+
+main().catch((error: Error) => {
+  process.stderr.write(`${error.stack ?? error.message}\n`);
+  process.exit(1);
+});
