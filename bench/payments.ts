@@ -135,7 +135,7 @@ function literal(value: unknown, text: string): string {
   if (value === null || value === undefined) return 'NULL';
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
   if (Buffer.isBuffer(value)) return `'\\x${value.toString('hex')}'::bytea`;
-  const words = String(value as string);
+  const words = value as string; // pg is handed JSON as text
   if (/advisory/.test(text) && /^-?\d{10,}$/.test(words)) return ':n';
   if (UUID.test(words)) return `md5(:n::text)::uuid`;
   const own = OURS.exec(words);

@@ -44,7 +44,7 @@ export async function measurePurge(stage: Stage, extent: Extent): Promise<Row[]>
   await foreground();
   for (let round = 0; round < extent.rounds; round += 1) {
     p99.without.push((await foreground()).p99);
-    await fill(stage, keys * 5);
+    await fill(stage, keys * 2);
     const stop = new AbortController();
     const purge = job.runOnce(stop.signal);
     await pause(100);

@@ -67,14 +67,16 @@ export class Stage {
 
   /** Sends one stretch of load, and waits until it is over. */
   async send(stretch: Stretch): Promise<Measured> {
-    this.#load ??= this.startLoad();
-    this.#load.send(stretch);
+    const load = (this.#load ??= this.startLoad());
+    const listening = new AbortController();
+    const { signal } = listening;
+    load.send(stretch);
     const [measured] = (await Promise.race([
-      once(this.#load, 'message'),
-      once(this.#load, 'exit').then(() => {
+      once(load, 'message', { signal }),
+      once(load, 'exit', { signal }).then(() => {
         throw new Error('The load has ended.');
       }),
-    ])) as [Measured];
+    ]).finally(() => listening.abort())) as [Measured];
     if (measured.refused + measured.failed > 0) {
       throw new Error(
         `${stretch.url}: ${measured.refused} answers were no success, ${measured.failed} requests failed.`,

@@ -93,6 +93,13 @@ export interface Backlog {
   readonly purgeLagSeconds: number;
 }
 
+/** One batch of a purge. */
+export interface PurgedBatch {
+  readonly removed: number;
+  /** Other sessions on the database that were in the middle of something. */
+  readonly busy: number;
+}
+
 /** How a commit in doubt ended (R21). */
 export interface Settlement {
   readonly outcome: 'committed' | 'rolled back' | 'undecided';
@@ -168,8 +175,8 @@ export interface KeyStore {
   ): Promise<'postponed' | 'parked' | undefined>;
   /** How far behind recovery and purge are. */
   backlog(): Promise<Backlog>;
-  /** Removes up to `limit` finished, expired rows; how many went (R18). */
-  purge(limit: number): Promise<number>;
+  /** Removes up to `limit` finished, expired rows (R18). */
+  purge(limit: number): Promise<PurgedBatch>;
 }
 /** Injection token; the interface shares its name. */
 export const KeyStore = Symbol('KeyStore');

@@ -15,6 +15,7 @@ import {
   type KeyRow,
   type KeyStore,
   type OpenedKey,
+  type PurgedBatch,
   type Settlement,
   type StoredRequest,
 } from './key.store';
@@ -87,10 +88,15 @@ const SQL = {
       (SELECT coalesce(extract(epoch FROM now() - min(expires_at)), 0)::float8
         FROM idempotency_keys WHERE expires_at <= now() AND status IS NOT NULL) AS purge_lag
     FROM idempotency_keys WHERE lease_until IS NOT NULL`,
-  purge: `DELETE FROM idempotency_keys WHERE (account, mode, key) IN (
-      SELECT account, mode, key FROM idempotency_keys
+  busy: `SELECT count(*)::int AS busy FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_type = 'client backend' AND state <> 'idle'
+      AND pid <> pg_backend_pid()`,
+  // By ctid: the rows are locked, so they stay where they are. It costs half of finding them again by
+  // their key.
+  purge: `DELETE FROM idempotency_keys WHERE ctid = ANY(ARRAY(
+      SELECT ctid FROM idempotency_keys
       WHERE expires_at <= now() AND status IS NOT NULL
-      ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)`,
+      ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED))`,
 };
 // An expired, finished row is replaced. Times pass through excluded.*: some sharded PostgreSQLs
 // refuse now() in ON CONFLICT.
@@ -301,9 +307,16 @@ export class PostgresKeyStore implements KeyStore {
     return { unfinished, abandoned, parked, recoveryLagSeconds, purgeLagSeconds: purge_lag };
   }
 
-  async purge(limit: number): Promise<number> {
-    const [, removed] = await this.dataSource.query<[unknown, number]>(SQL.purge, [limit]);
-    return removed;
+  async purge(limit: number): Promise<PurgedBatch> {
+    // Nobody waits for it to be on disk: after a crash it is done again.
+    const { transaction, results } = await Transaction.begin(this.dataSource, [
+      { text: 'SET LOCAL synchronous_commit = off' },
+      named('busy', []),
+      named('purge', [limit]),
+    ]);
+    await transaction.commit();
+    const [, others, purged] = results as [unknown, QueryResult<{ busy: number }>, QueryResult];
+    return { removed: purged.rowCount ?? 0, busy: others.rows[0]?.busy ?? 0 };
   }
 
   /** Updates and commits, unless the row is no longer this attempt's (R11). */

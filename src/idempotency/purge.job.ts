@@ -5,8 +5,13 @@ import { KeyStore } from './key.store';
 
 /** Rows of one batch: one short transaction. */
 const BATCH = 1_000;
-/** Between two batches, ms: others get their turn. */
-const PAUSE_MS = 20;
+/**
+ * The pause after a batch, in times of what it took: so long on an idle server, and once more for each
+ * session that was in the middle of something. Others get their turn, and a longer one the more there are.
+ */
+const IDLE_SHARE = 0.25;
+/** Longest pause between two batches, ms. */
+const LONGEST_PAUSE_MS = 1_000;
 
 /** What one run did. */
 export interface PurgeReport {
@@ -29,10 +34,12 @@ export class PurgeJob {
     const { purgeLagSeconds: lagSeconds } = await this.store.backlog();
     let removed = 0;
     for (let batches = 1; ; batches += 1) {
+      const started = performance.now();
       const batch = await this.store.purge(BATCH);
-      removed += batch;
-      if (batch < BATCH || signal?.aborted) return { removed, batches, lagSeconds };
-      await pause(PAUSE_MS);
+      const tookMs = performance.now() - started;
+      removed += batch.removed;
+      if (batch.removed < BATCH || signal?.aborted) return { removed, batches, lagSeconds };
+      await pause(Math.min(LONGEST_PAUSE_MS, tookMs * (IDLE_SHARE + batch.busy)));
     }
   }
 }
