@@ -58,7 +58,7 @@ async function disturb(world: World, { bug, chance, long, say }: Run): Promise<T
   world.clients.onSent = (sent) => watch.see(sent);
   // With a bug planted, clients that would wait for ever give up soon after the bound.
   const patienceMs = bug ? requestBound(world) + 500 : 30_000;
-  const patience = { requestMs: patienceMs, allMs: bug ? patienceMs : 60_000 };
+  const patience = { requestMs: patienceMs, allMs: bug ? patienceMs : 2 * LONG_OUTAGE_MS };
   const load = new Load(world.clients, chance.fork(), { clients: 8, ...patience });
   const late: Finding[] = [];
   let faults = 0;
