@@ -10,7 +10,7 @@ const BATCH = 100_000;
 
 export async function measureScale(stage: Stage, extent: Extent): Promise<Row[]> {
   const large = extent.quick ? 20_000 : 10_000_000;
-  const served = await stage.start();
+  const served = await stage.start({ REPLAY_MEMORY_BYTES: '0' });
   await load(stage, extent, 0, SMALL);
   const sizes = { small: await bytesPerKey(stage), large: 0 };
   const small = await rates(stage, served, extent);
@@ -56,6 +56,7 @@ async function rates(stage: Stage, { url }: Served, { rounds, seconds }: Extent)
   const atomic: number[] = [];
   const replay: number[] = [];
   await stage.send({ ...stretch, key: 'new' });
+  await stage.send({ ...stretch, key: { one: 'scale' }, connections: 1, amount: 1 });
   for (let round = 0; round < rounds; round += 1) {
     atomic.push((await stage.send({ ...stretch, key: 'new' })).rate);
     replay.push((await stage.send({ ...stretch, key: { one: 'scale' } })).rate);
