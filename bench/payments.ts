@@ -73,7 +73,7 @@ export async function measurePayments(stage: Stage, extent: Extent): Promise<Row
 
 interface Statement {
   readonly text: string;
-  readonly values: readonly unknown[];
+  readonly values?: readonly unknown[];
 }
 
 /** Listens to what the product sends while it makes one payment. */
@@ -94,9 +94,9 @@ async function statementsOfOnePayment(databaseUrl: string): Promise<Statement[]>
   const query = Client.prototype.query;
   Client.prototype.query = function (this: Client, ...args: unknown[]) {
     const [first, second] = args;
-    const text = typeof first === 'string' ? first : (first as Statement).text;
-    const values = Array.isArray(second) ? second : ((first as Statement).values ?? []);
-    statements.push({ text, values: values as unknown[] });
+    const sent = typeof first === 'string' ? { text: first, values: second } : first;
+    const { statements: batch } = sent as { statements?: Statement[] };
+    statements.push(...(batch ?? [sent as Statement]));
     return (query as (...given: unknown[]) => unknown).apply(this, args);
   } as typeof query;
   try {
@@ -113,7 +113,7 @@ const OURS = /^(pi_|pm_|ch_|acq_)|^pgbench-captured$|^[0-9a-f]{40}$/;
 const UUID = /^[0-9a-f]{8}-[0-9a-f-]{27}$/;
 
 function scriptOf(statements: readonly Statement[]): string {
-  const lines = statements.map(({ text, values }) => {
+  const lines = statements.map(({ text, values = [] }) => {
     const sql = text
       .replace(/\s+/g, ' ')
       .replace(/\$(\d+)/g, (_match, at: string) => literal(values[Number(at) - 1], text));

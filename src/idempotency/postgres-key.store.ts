@@ -1,8 +1,9 @@
 /** Keys in PostgreSQL: one statement per verb. Every time is the database's (R5). */
 import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { DatabaseError, QueryConfig, QueryResult } from 'pg';
+import type { DatabaseError, QueryConfig } from 'pg';
 import type { DataSource } from 'typeorm';
+import type { Answered } from './batch';
 import type { DatabaseClock } from './database.clock';
 import type { Answer } from './idempotency.options';
 import {
@@ -88,6 +89,7 @@ const SQL = {
       (SELECT coalesce(extract(epoch FROM now() - min(expires_at)), 0)::float8
         FROM idempotency_keys WHERE expires_at <= now() AND status IS NOT NULL) AS purge_lag
     FROM idempotency_keys WHERE lease_until IS NOT NULL`,
+  leaveDisk: 'SET LOCAL synchronous_commit = off',
   busy: `SELECT count(*)::int AS busy FROM pg_stat_activity
     WHERE datname = current_database() AND backend_type = 'client backend' AND state <> 'idle'
       AND pid <> pg_backend_pid()`,
@@ -142,9 +144,9 @@ export class PostgresKeyStore implements KeyStore {
       named('tryLock', [lockOf(id), String(this.idleTimeoutMs)]),
       named('read', keyOf(id)),
     ]);
-    const [lock, read] = results as [QueryResult<Lock>, QueryResult<Row>];
-    const [{ locked, now }] = lock.rows as [Lock];
-    const [row] = read.rows;
+    const [{ rows: lock }, { rows: read }] = results as [Answered, Answered];
+    const [{ locked, now }] = lock as [Lock];
+    const [row] = read as [Row?];
     this.clock.heard(now.getTime(), askedMs);
     return { transaction, locked, row: row && toKeyRow(row), now };
   }
@@ -203,10 +205,14 @@ export class PostgresKeyStore implements KeyStore {
   }
 
   async resume(id: KeyId, fence: Fence): Promise<Transaction> {
-    const { transaction, results } = await Transaction.begin(this.dataSource, [
-      named('lock', [lockOf(id), String(this.idleTimeoutMs)]),
-      named('hold', fencedKeyOf(id, fence)),
-    ]);
+    const { transaction, results } = await Transaction.begin(
+      this.dataSource,
+      [
+        named('lock', [lockOf(id), String(this.idleTimeoutMs)]),
+        named('hold', fencedKeyOf(id, fence)),
+      ],
+      true,
+    );
     if (results[1]?.rowCount === 1) return transaction;
     await transaction.rollback();
     throw new Fenced();
@@ -309,14 +315,15 @@ export class PostgresKeyStore implements KeyStore {
 
   async purge(limit: number): Promise<PurgedBatch> {
     // Nobody waits for it to be on disk: after a crash it is done again.
-    const { transaction, results } = await Transaction.begin(this.dataSource, [
-      { text: 'SET LOCAL synchronous_commit = off' },
-      named('busy', []),
-      named('purge', [limit]),
-    ]);
+    const { transaction, results } = await Transaction.begin(
+      this.dataSource,
+      [named('leaveDisk', []), named('busy', []), named('purge', [limit])],
+      true,
+    );
     await transaction.commit();
-    const [, others, purged] = results as [unknown, QueryResult<{ busy: number }>, QueryResult];
-    return { removed: purged.rowCount ?? 0, busy: others.rows[0]?.busy ?? 0 };
+    const [, others, purged] = results as [Answered, Answered, Answered];
+    const [{ busy }] = others.rows as [{ busy: number }];
+    return { removed: purged.rowCount ?? 0, busy };
   }
 
   /** Updates and commits, unless the row is no longer this attempt's (R11). */

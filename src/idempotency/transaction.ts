@@ -7,8 +7,9 @@
  * runner of the transaction around it (docs/decisions/0003-ambient-transaction.md).
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Client, Pool, PoolClient, QueryConfig, QueryResult } from 'pg';
+import type { Client, Pool, PoolClient, QueryConfig } from 'pg';
 import type { DataSource, QueryRunner } from 'typeorm';
+import { type Answered, rememberPrepared, sendBatch } from './batch';
 
 /** What database access means here: in this transaction, or refused with these words. */
 type Ambient = { readonly runner: QueryRunner } | { readonly refusal: string };
@@ -67,8 +68,12 @@ export class CommitInDoubt extends Error {}
 
 /** How long this module waits for the answer to a statement, where the pool sets no `query_timeout`. */
 const STATEMENT_PATIENCE_MS = 10_000;
-/** And for the answer to BEGIN, which waits for no lock: then the connection leads nowhere. */
+/** And for what waits for no lock, such as BEGIN: past this the connection leads nowhere. */
 const BEGIN_PATIENCE_MS = 2_000;
+
+const BEGIN: QueryConfig = { name: 'paidonce_begin', text: 'BEGIN' };
+const COMMIT: QueryConfig = { name: 'paidonce_commit', text: 'COMMIT' };
+const ROLLBACK: QueryConfig = { name: 'paidonce_rollback', text: 'ROLLBACK' };
 
 /** One transaction on one connection of the application's pool. */
 export class Transaction {
@@ -82,22 +87,20 @@ export class Transaction {
   /**
    * Takes a connection and begins, with `statements` in the same round trip.
    *
+   * @param waiting whether one of them may wait for a lock
    * @returns the transaction and the statements' results
    * @throws the first error of a statement; the connection is back in the pool then
    */
   static async begin(
     dataSource: DataSource,
     statements: QueryConfig[],
-  ): Promise<{ transaction: Transaction; results: QueryResult[] }> {
+    waiting = false,
+  ): Promise<{ transaction: Transaction; results: Answered[] }> {
     const runner = dataSource.createQueryRunner();
     const client = (await runner.connect()) as PoolClient;
     const transaction = new Transaction(runner, client);
     try {
-      const begin = {
-        text: 'BEGIN',
-        query_timeout: Math.min(BEGIN_PATIENCE_MS, patienceOf(client)),
-      };
-      const [, ...results] = await send(client, [begin, ...statements]);
+      const [, ...results] = await send(client, [BEGIN, ...statements], waiting);
       // TypeORM must know that a transaction is open: else `save()` begins and commits its own.
       Object.assign(runner, { isTransactionActive: true, transactionDepth: 1 });
       return { transaction, results };
@@ -120,14 +123,14 @@ export class Transaction {
    * @throws CommitInDoubt when the answer to COMMIT was lost
    * @throws CommitFailed when PostgreSQL rolled back instead; its `cause` is the reason
    */
-  async commit(statements: QueryConfig[] = []): Promise<QueryResult[]> {
+  async commit(statements: QueryConfig[] = []): Promise<Answered[]> {
     if (this.#over || this.runner.isReleased) {
       // The connection broke while the handler ran, or PostgreSQL ended it for being idle.
       throw new CommitFailed('The transaction had ended before it could be committed.');
     }
     this.#over = true;
     try {
-      const results = await send(this.client, [...statements, { text: 'COMMIT' }]);
+      const results = await send(this.client, [...statements, COMMIT]);
       // pg does not throw when an aborted transaction answers COMMIT with ROLLBACK.
       if (results.at(-1)?.command !== 'COMMIT') throw new CommitFailed('PostgreSQL rolled back.');
       await this.release();
@@ -153,7 +156,7 @@ export class Transaction {
   private async end(): Promise<void> {
     if (this.runner.isReleased) return;
     try {
-      await this.client.query('ROLLBACK');
+      await send(this.client, [ROLLBACK]);
       await this.release();
     } catch (error) {
       await this.release(error);
@@ -171,27 +174,38 @@ export class Transaction {
 }
 
 /**
- * Sends statements one behind the other, in one round trip where the client can (`pipeline: true`).
+ * Sends statements in one round trip. The first time on a connection each is sent by itself, one
+ * behind the other where the client can (`pipeline: true`): so pg prepares it.
  *
+ * @param waiting whether one of them may wait for a lock
  * @throws the first error, after every statement has been answered
  */
-async function send(client: PoolClient, unbounded: QueryConfig[]): Promise<QueryResult[]> {
-  const statements = unbounded.map((statement) => bounded(client, statement));
+async function send(
+  client: PoolClient,
+  statements: QueryConfig[],
+  waiting = true,
+): Promise<Answered[]> {
+  // A server that takes a statement and never answers is gone, however healthy the connection looks.
+  const patienceMs = waiting ? patienceOf(client) : Math.min(BEGIN_PATIENCE_MS, patienceOf(client));
+  const batch = sendBatch(client, statements, patienceMs);
+  if (batch) return batch;
+  const ask = async (statement: QueryConfig) => {
+    const bounded = Object.assign({ query_timeout: patienceMs }, statement);
+    const result = await client.query(bounded);
+    rememberPrepared(client, statement, result);
+    return result;
+  };
   if (!(client as PoolClient & { pipeline?: boolean }).pipeline) {
-    const results: QueryResult[] = [];
-    for (const statement of statements) results.push(await client.query(statement));
+    const results: Answered[] = [];
+    for (const statement of statements) results.push(await ask(statement));
     return results;
   }
-  const answers = await Promise.allSettled(statements.map((statement) => client.query(statement)));
+  const answers = await Promise.allSettled(statements.map(ask));
   return answers.map((answer) => {
     if (answer.status === 'rejected') throw answer.reason;
     return answer.value;
   });
 }
-
-/** A server that takes a statement and never answers is gone, however healthy the connection looks. */
-const bounded = (client: PoolClient, statement: QueryConfig): QueryConfig =>
-  Object.assign({ query_timeout: patienceOf(client) }, statement);
 
 function patienceOf(client: PoolClient): number {
   const { connectionParameters } = client as PoolClient & {

@@ -448,12 +448,18 @@ describe('the life of a key', () => {
     const seen = new Set<string>();
     const spy = jest.spyOn(Client.prototype, 'query');
     await work();
-    for (const [first] of spy.mock.calls as unknown[][]) {
-      const text = typeof first === 'string' ? first : (first as { text?: string }).text;
+    for (const text of spy.mock.calls.flatMap(([sent]) => textsOf(sent))) {
       const ours = text && ofKeys(text) && !text.includes('created_at = created_at -');
       if (ours && /\bWHERE\b/.test(text) && !text.startsWith('INSERT')) seen.add(text);
     }
     return [...seen];
+  }
+
+  /** A statement as pg is handed it: alone, or one of a batch. */
+  function textsOf(sent: unknown): (string | undefined)[] {
+    if (typeof sent === 'string') return [sent];
+    const { text, statements } = sent as { text?: string; statements?: { text?: string }[] };
+    return statements ? statements.map((statement) => statement.text) : [text];
   }
 
   /** The generic plan, which the server uses for a named statement once it has run a few times. */

@@ -54,7 +54,7 @@ async function planOf(ask: (store: PostgresKeyStore) => Promise<unknown>): Promi
   const client = {
     query: ({ text, values = [] }: { text: string; values?: unknown[] }) => {
       statements.push([text, values]);
-      return Promise.resolve({ rows: [{ busy: 0 }], rowCount: 0, command: text });
+      return Promise.resolve({ rows: [{ busy: 0 }], rowCount: 0, command: text, fields: [] });
     },
   };
   const spy = {

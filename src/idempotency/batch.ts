@@ -1,0 +1,126 @@
+/**
+ * Several prepared statements and one Sync: one packet there and one back, where pg's own pipeline
+ * sends each statement in a packet of its own and is answered as often. What follows a failed
+ * statement PostgreSQL skips, COMMIT included (PostgreSQL manual, 54.2.4 "Pipelining").
+ */
+import { type Connection, type PoolClient, Query, type QueryConfig, type QueryResult } from 'pg';
+
+/** What is read of a statement's result. */
+export type Answered = Pick<QueryResult, 'command' | 'rowCount' | 'rows'>;
+
+/** A column of a result: its name, and how its text is read. */
+interface Column {
+  readonly name: string;
+  readonly read: (text: string) => unknown;
+}
+type Prepared = Map<string | undefined, readonly Column[]>;
+
+/** The statements that each connection has prepared, by their names. */
+const preparedOn = new WeakMap<PoolClient, Prepared>();
+
+/** Remembers that pg has prepared a statement on this connection, and what its rows look like. */
+export function rememberPrepared(
+  client: PoolClient,
+  { name }: QueryConfig,
+  { fields }: QueryResult,
+): void {
+  if (name === undefined) return;
+  const prepared: Prepared = preparedOn.get(client) ?? new Map();
+  const columns = fields.map((field) => ({
+    name: field.name,
+    read: client.getTypeParser(field.dataTypeID, 'text') as Column['read'],
+  }));
+  preparedOn.set(client, prepared.set(name, columns));
+}
+
+/**
+ * Sends `statements` as one batch, or nothing if one of them is not prepared on this connection yet.
+ *
+ * @param patienceMs longest wait for the answer; then pg breaks the connection
+ * @returns their results in order; rejects with the first error
+ */
+export function sendBatch(
+  client: PoolClient,
+  statements: readonly QueryConfig[],
+  patienceMs: number,
+): Promise<Answered[]> | undefined {
+  const prepared = preparedOn.get(client);
+  if (!prepared || !statements.every(({ name }) => prepared.has(name))) return undefined;
+  return new Promise((resolve, reject) => {
+    client.query(
+      new Batch(statements, prepared, patienceMs, (error, results) =>
+        error ? reject(error) : resolve(results ?? []),
+      ),
+    );
+  });
+}
+
+type Callback = (error?: Error | null, results?: Answered[]) => void;
+
+/** A query of pg's to pg's client, which calls these methods by name. */
+class Batch extends Query {
+  readonly #results: Answered[] = [];
+  #rows: unknown[] = [];
+  #unreadable?: Error;
+
+  constructor(
+    /** For who listens to what is sent. */
+    readonly statements: readonly QueryConfig[],
+    private readonly prepared: Prepared,
+    readonly query_timeout: number,
+    public callback: Callback,
+  ) {
+    super('');
+  }
+
+  send(connection: Connection): void {
+    connection.stream.cork(); // all of it in one packet
+    try {
+      for (const { name, values } of this.statements) {
+        const bind = { statement: name, values, valueMapper: asText };
+        connection.bind(bind, false);
+        connection.execute(null, false);
+      }
+      connection.sync();
+    } finally {
+      connection.stream.uncork();
+    }
+  }
+
+  handleDataRow({ fields }: { fields: (string | null)[] }): void {
+    const columns = this.prepared.get(this.statements[this.#results.length]?.name) ?? [];
+    try {
+      const row: Record<string, unknown> = {};
+      columns.forEach(({ name, read }, at) => {
+        const text = fields[at];
+        row[name] = text === null || text === undefined ? null : read(text);
+      });
+      this.#rows.push(row);
+    } catch (error) {
+      this.#unreadable = error as Error;
+    }
+  }
+
+  /** @param text such as `INSERT 0 1` or `COMMIT` */
+  handleCommandComplete({ text }: { text: string }): void {
+    const words = text.split(' ');
+    const rowCount = words.length > 1 ? Number(words.at(-1)) : null;
+    this.#results.push({ command: words[0] ?? '', rowCount, rows: this.#rows });
+    this.#rows = [];
+  }
+
+  handleError(error: Error): void {
+    this.callback(error);
+  }
+
+  handleReadyForQuery(): void {
+    this.callback(this.#unreadable, this.#results);
+  }
+}
+// pg types `submit` as a property, which a method may not override; it is one of its prototype.
+Batch.prototype.submit = function (this: Batch, connection: Connection) {
+  this.send(connection);
+};
+
+/** pg writes strings and buffers. */
+const asText = (value: unknown): unknown => (typeof value === 'number' ? String(value) : value);
