@@ -7,7 +7,8 @@ import {
   IdempotencyStoreUnavailableError,
 } from './idempotency.errors';
 import { writeKey } from './idempotency-key';
-import { differences, fingerprintOf } from './fingerprint';
+import { differences, digestsOf, type Fingerprint, fingerprintOf } from './fingerprint';
+import type { OutgoingAnswer } from './exchange';
 import type {
   Answer,
   HttpRequest,
@@ -24,43 +25,43 @@ export interface Call {
   readonly endpoint: IdempotentOptions;
   readonly http: HttpRequest;
   readonly requestId: string;
-  readonly stored: StoredRequest;
-  /** When the life that this request may begin ends at the earliest, by the database's clock. */
-  expiresAt?: Date;
+  readonly operation: string;
+  readonly fingerprint: Fingerprint;
+  /** What is kept of the request, once it is to run. */
+  stored?: StoredRequest;
+  /** When the life that it begins ends at the earliest, by the database's clock, ms since 1970. */
+  expiresAtMs?: number;
 }
 
 /** What a stored request is compared by. */
-type Compared = Pick<FinishedKey, 'fingerprint' | 'operation' | 'originalRequest'>;
+type Compared = Pick<FinishedKey, 'fingerprint' | 'parameters' | 'operation' | 'originalRequest'>;
 
 /** What is stored of an answer: its status, its bytes, and the headers that are allowed (R15). */
-export function keptOf({ status, headers, body }: Answer, allowed: readonly string[]): Answer {
+export function keptOf(
+  { status, headers, body }: OutgoingAnswer,
+  allowed: readonly string[],
+): Answer {
   const kept: Record<string, string> = {};
   for (const name of allowed) {
     const value = headers[name];
-    if (value !== undefined) kept[name] = value;
+    if (value !== undefined) kept[name] = String(value);
   }
   return { status, headers: kept, body };
 }
 
-/**
- * The headers of every keyed answer (R17). The same `body` object stays in it: the exchange sees by
- * that whether other bytes are sent.
- */
+/** The headers of every keyed answer (R17). */
 export function keyed(
-  answer: Answer,
-  call: Call,
+  { id, requestId }: Call,
   originalRequest: string,
   shouldRetry: boolean,
-): Answer {
-  if (!call.id) return answer;
-  const headers = {
-    ...answer.headers,
-    'idempotency-key': writeKey(call.id.key),
-    'request-id': call.requestId,
+): Record<string, string> {
+  if (!id) return {};
+  return {
+    'idempotency-key': writeKey(id.key),
+    'request-id': requestId,
     'original-request': originalRequest,
     'stripe-should-retry': String(shouldRetry),
   };
-  return { status: answer.status, headers, body: answer.body };
 }
 
 /**
@@ -70,8 +71,10 @@ export function keyed(
  */
 export function replayOf(finished: FinishedKey, call: Call): Answer {
   if (!isSameRequest(finished, call)) throw reusedBy(finished, call);
-  const answer = keyed(finished.answer, call, finished.originalRequest, false);
-  return { ...answer, headers: { ...answer.headers, 'idempotent-replayed': 'true' } };
+  const { status, headers, body } = finished.answer;
+  const replayed = keyed(call, finished.originalRequest, false);
+  replayed['idempotent-replayed'] = 'true';
+  return { status, headers: Object.assign(replayed, headers), body };
 }
 
 /** One of this module's own errors, as bytes. */
@@ -99,20 +102,20 @@ export function worthRetrying(status: number, error: unknown): boolean {
 }
 
 /** Compares in the version the row has, so that a rolling deployment changes no decision. */
-export function isSameRequest(row: Compared, { stored, http, endpoint }: Call): boolean {
+export function isSameRequest(row: Compared, { fingerprint, http, endpoint }: Call): boolean {
   const { version, hash } = row.fingerprint;
   const mine =
-    version === stored.fingerprint.version
-      ? stored.fingerprint
-      : fingerprintOf(http, endpoint.headers, version);
+    version === fingerprint.version ? fingerprint : fingerprintOf(http, endpoint.headers, version);
   // A row that a newer version of this module stored: this process cannot tell, another can.
   if (!mine) throw new IdempotencyStoreUnavailableError();
-  return mine.hash.equals(hash);
+  return mine.hash === hash;
 }
 
 /** The error that names what differs, never its values (R7). */
 export function reusedBy(row: Compared, call: Call): IdempotencyKeyReusedError {
-  const names = differences(row.fingerprint.parameters, call.stored.fingerprint.parameters);
+  // After the handler the body may be another: then they were made before it.
+  const sent = call.stored?.parameters ?? digestsOf(call.http, call.endpoint.headers);
+  const names = differences(row.parameters, sent);
   return new IdempotencyKeyReusedError(names, row.operation, row.originalRequest);
 }
 

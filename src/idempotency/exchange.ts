@@ -15,12 +15,18 @@ import type { Answer, HttpRequest } from './idempotency.options';
 import type { Phases } from './phases';
 
 /** What is about to be sent; `unstorable` says why it cannot be kept (R16). */
-export interface OutgoingAnswer extends Answer {
+export interface OutgoingAnswer extends Omit<Answer, 'headers'> {
+  /** By names in lower case. */
+  readonly headers: Readonly<Record<string, number | string | string[] | undefined>>;
   readonly unstorable?: string;
 }
 
-/** Decides what is sent in place of `outgoing`; the same object sends it as it is. */
-export type Seal = (outgoing: OutgoingAnswer) => Promise<Answer>;
+/** What becomes of an answer: it is sent with more headers, or another in its place. */
+export type Sealed =
+  { readonly with: Readonly<Record<string, string>> } | { readonly instead: Answer };
+
+/** Has the last word on an answer. */
+export type Seal = (outgoing: OutgoingAnswer) => Promise<Sealed>;
 
 /** A request between its key and its answer. */
 export class Exchange {
@@ -30,7 +36,11 @@ export class Exchange {
   #ended = false;
   #left = false;
   #seal: Seal = passing;
+  #instead?: Answer;
   #giveUp: () => Promise<void> = () => Promise.resolve();
+  #heard = false;
+
+  constructor(private readonly response: ServerResponse) {}
 
   /** Whether the handler itself was reached: what pipes refuse is not stored (R14). */
   get entered(): boolean {
@@ -56,11 +66,13 @@ export class Exchange {
   sealWith(seal: Seal, giveUp: () => Promise<void>): void {
     this.#seal = seal;
     this.#giveUp = giveUp;
+    if (!this.#heard) this.response.once('close', () => this.clientLeft());
+    this.#heard = true;
   }
 
   /** This goes out, whatever the rest of the pipeline makes. */
   answerWith(answer: Answer): void {
-    this.#seal = () => Promise.resolve(answer);
+    this.#instead = answer;
   }
 
   /** What waits for the answer ends without it: whatever goes out now goes out as it is. */
@@ -68,40 +80,53 @@ export class Exchange {
     const giveUp = this.#giveUp;
     this.#giveUp = () => Promise.resolve();
     this.#seal = passing;
+    this.#instead = undefined;
     this.#entered = false;
     this.#ended = false;
     return giveUp();
   }
 
-  /** NestJS may send nothing to a client that left after the handler's observable had ended. */
-  clientLeft(): void {
-    if (this.#ended && !this.#left) void this.giveUp();
-  }
-
-  /** Gives the answer to the seal, once: an error page sent after a failed send passes as it is. */
-  leave(outgoing: OutgoingAnswer): Promise<Answer> {
+  /**
+   * Gives the answer to the seal, once: an error page sent after a failed send passes as it is.
+   *
+   * @returns at once where nothing is left to be decided
+   */
+  leave(outgoing: () => OutgoingAnswer): Sealed | Promise<Sealed> {
     const seal = this.#seal;
+    const instead = this.#instead;
     this.#seal = passing;
+    this.#instead = undefined;
     this.#left = true;
-    return seal(outgoing);
+    return instead ? { instead } : seal(outgoing());
   }
 
   /** Runs the handler's part of the pipeline so that the handler finds its exchange. */
   run<T>(work: () => T): T {
     return running.run(this, work);
   }
+
+  /** NestJS may send nothing to a client that left after the handler's observable had ended. */
+  private clientLeft(): void {
+    if (this.#ended && !this.#left) void this.giveUp();
+  }
 }
 
-const passing: Seal = (outgoing) => Promise.resolve(outgoing);
+const passing: Seal = () => Promise.resolve({ with: {} });
 
 const running = new AsyncLocalStorage<Exchange>();
-const exchanges = new WeakMap<object, Exchange>();
 
 /** The exchange whose handler is running. */
 export const currentExchange = (): Exchange | undefined => running.getStore();
 
 /** The exchange of a request, when its endpoint is idempotent and it went through the interceptor. */
-export const exchangeOf = (request: object): Exchange | undefined => exchanges.get(request);
+export const exchangeOf = (request: object): Exchange | undefined =>
+  (request as WithExchange)[EXCHANGE];
+
+/** Kept on the request: every collection of garbage would have to look through a WeakMap. */
+const EXCHANGE = Symbol('paidonce:exchange');
+interface WithExchange {
+  [EXCHANGE]?: Exchange;
+}
 
 /** RFC 9110, 8.6: these have no body, and say no length. */
 const WITHOUT_BODY = new Set([204, 304]);
@@ -121,8 +146,10 @@ export class AnswerGate implements OnModuleInit {
       .addHook('onSend', (request, reply, payload, done) => {
         const exchange = exchangeOf(request);
         if (!exchange) return done(null, payload);
-        leaveFastify(exchange, reply, payload).then(
-          (sent) => done(null, sent),
+        const sealed = exchange.leave(() => outgoingOf(reply, payload));
+        if (!(sealed instanceof Promise)) return done(null, sendFastify(reply, payload, sealed));
+        sealed.then(
+          (decided) => done(null, sendFastify(reply, payload, decided)),
           (error: Error) => done(error),
         );
       });
@@ -132,39 +159,39 @@ export class AnswerGate implements OnModuleInit {
    * Opens the exchange of this request: from here on its answer passes through it. An interceptor
    * outside of ours that tries again comes here again: what its first try left open is given up.
    */
-  async open(request: HttpRequest, response: object): Promise<Exchange> {
-    const earlier = exchanges.get(request);
-    if (earlier) {
-      await earlier.giveUp();
-      return earlier;
-    }
-    const exchange = new Exchange();
-    exchanges.set(request, exchange);
+  open(request: HttpRequest, response: object): Exchange | Promise<Exchange> {
+    const earlier = exchangeOf(request);
+    if (earlier) return earlier.giveUp().then(() => earlier);
     const raw = (response as { raw?: ServerResponse }).raw ?? (response as ServerResponse);
-    raw.once('close', () => exchange.clientLeft());
+    const exchange = new Exchange(raw);
+    (request as WithExchange)[EXCHANGE] = exchange;
     if (this.host.httpAdapter.getType() !== 'fastify') holdNodeResponse(exchange, raw);
     return exchange;
   }
 }
 
 /** Fastify: the `onSend` hook sees the serialised payload, before compression plugins do. */
-async function leaveFastify(exchange: Exchange, reply: FastifyReply, payload: unknown) {
-  const text = typeof payload === 'string' || Buffer.isBuffer(payload);
-  const outgoing: OutgoingAnswer = {
-    status: reply.statusCode,
-    headers: flat(reply.getHeaders()),
-    body: text ? Buffer.from(payload as string) : Buffer.alloc(0),
-    unstorable: text || payload === undefined || payload === null ? undefined : 'a stream',
-  };
-  const answer = await exchange.leave(outgoing);
-  if (answer.body !== outgoing.body) {
-    for (const name of Object.keys(outgoing.headers)) {
-      if (OF_THE_BODY.test(name)) reply.removeHeader(name);
-    }
+function outgoingOf(reply: FastifyReply, payload: unknown): OutgoingAnswer {
+  const { statusCode: status } = reply;
+  const headers = reply.getHeaders();
+  if (typeof payload === 'string') return { status, headers, body: payload };
+  if (Buffer.isBuffer(payload)) return { status, headers, body: Buffer.from(payload) };
+  const empty = payload === undefined || payload === null;
+  return { status, headers, body: '', unstorable: empty ? undefined : 'a stream' };
+}
+
+/** @returns the payload to send */
+function sendFastify(reply: FastifyReply, payload: unknown, sealed: Sealed): unknown {
+  if ('with' in sealed) {
+    reply.headers(sealed.with);
+    return payload;
   }
-  reply.code(answer.status);
-  for (const [name, value] of changed(answer, outgoing)) reply.header(name, value);
-  return answer.body === outgoing.body ? payload : answer.body;
+  for (const name of Object.keys(reply.getHeaders())) {
+    if (OF_THE_BODY.test(name)) reply.removeHeader(name);
+  }
+  const { status, headers, body } = sealed.instead;
+  reply.code(status).headers(headers);
+  return body;
 }
 
 /** Express: `res.end` is the last call of every way to answer; what was written before is kept. */
@@ -187,65 +214,46 @@ function holdNodeResponse(exchange: Exchange, response: ServerResponse): void {
   response.end = ((chunk?: unknown, encoding?: unknown) => {
     keep(chunk, encoding);
     Object.assign(response, { write, end });
+    const body = Buffer.concat(chunks);
     const outgoing: OutgoingAnswer = {
       status: response.statusCode,
-      headers: flat(response.getHeaders()),
-      body: Buffer.concat(chunks),
+      headers: response.getHeaders(),
+      body,
       unstorable: response.headersSent ? 'a stream' : undefined,
     };
-    void exchange.leave(outgoing).then(
-      (answer) => {
-        if (response.headersSent) return response.end(outgoing.body);
-        if (answer.body !== outgoing.body) {
-          for (const name of Object.keys(outgoing.headers)) {
-            if (OF_THE_BODY.test(name)) response.removeHeader(name);
-          }
-        }
-        response.statusCode = answer.status;
-        for (const [name, value] of changed(answer, outgoing)) response.setHeader(name, value);
-        if (!WITHOUT_BODY.has(answer.status)) {
-          response.setHeader('content-length', answer.body.length);
-        }
-        return response.end(answer.body);
-      },
+    void Promise.resolve(exchange.leave(() => outgoing)).then(
+      (sealed) => sendNode(response, body, sealed),
       (error: Error) => response.destroy(error),
     );
     return response;
   }) as typeof response.end;
 }
 
-/**
- * The headers to set. One that stands there already is left alone: cookies are several, and would
- * be sent twice or run into one.
- */
-function changed(answer: Answer, outgoing: OutgoingAnswer): [string, string][] {
-  const same = answer.body === outgoing.body;
-  return Object.entries(answer.headers).filter(
-    ([name, value]) => !same || outgoing.headers[name] !== value,
-  );
-}
-
-function flat(headers: object): Record<string, string> {
-  const result: Record<string, string> = {};
-  for (const [name, value] of Object.entries(headers)) {
-    if (value !== undefined) result[name.toLowerCase()] = String(value);
+function sendNode(response: ServerResponse, payload: Buffer, sealed: Sealed): void {
+  if (response.headersSent) return void response.end(payload);
+  if ('instead' in sealed) {
+    for (const name of response.getHeaderNames()) {
+      if (OF_THE_BODY.test(name)) response.removeHeader(name);
+    }
+    response.statusCode = sealed.instead.status;
   }
-  return result;
-}
-
-/** @throws IdempotencyAnswerUnstorableError for what cannot be kept; hands back anything else (R16) */
-export function refuseStreams<T>(value: T): T {
-  if (typeof value === 'object' && value !== null && isStream(value)) {
-    throw new IdempotencyAnswerUnstorableError('a stream');
+  const { headers, body } =
+    'instead' in sealed ? sealed.instead : { headers: sealed.with, body: payload };
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  if (!WITHOUT_BODY.has(response.statusCode)) {
+    response.setHeader('content-length', Buffer.byteLength(body));
   }
-  return value;
+  response.end(body);
 }
 
-/** Everything that NestJS sends piece by piece. */
-function isStream(value: object): boolean {
+/** Whether NestJS would send this piece by piece, so that it cannot be kept (R16). */
+export function isStream(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
   const { pipe, getStream, getReader } = value as Record<string, unknown>;
   return (
-    [pipe, getStream, getReader].some((method) => typeof method === 'function') ||
+    typeof pipe === 'function' ||
+    typeof getStream === 'function' ||
+    typeof getReader === 'function' ||
     Symbol.asyncIterator in value ||
     value instanceof Response
   );

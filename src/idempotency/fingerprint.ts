@@ -2,7 +2,7 @@
  * What makes two requests the same (R7): a versioned canonical form of method, actual path, sorted
  * query and parsed body, hashed with SHA-256. Headers take no part, save those an endpoint names.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { HttpRequest } from './idempotency.options';
 import { IdempotencyKeyInvalidError } from './idempotency.errors';
 
@@ -17,10 +17,8 @@ const MAX_DEPTH = 100;
 /** A request in comparable form. */
 export interface Fingerprint {
   readonly version: number;
-  /** SHA-256 of the canonical form. */
-  readonly hash: Buffer;
-  /** Four bytes in hex for each top-level parameter, and for `(path)`: to name what differs (R7). */
-  readonly parameters: Readonly<Record<string, string>>;
+  /** SHA-256 of the canonical form, in hex. */
+  readonly hash: string;
 }
 
 type CanonicalForm = (request: HttpRequest, headers: readonly string[]) => string;
@@ -47,18 +45,17 @@ export function fingerprintOf(
 ): Fingerprint | undefined {
   const canonical = CANONICAL_FORMS[version];
   if (!canonical) return undefined;
-  return {
-    version,
-    hash: createHash('sha256').update(canonical(request, headers)).digest(),
-    parameters: digests(request, headers),
-  };
+  return { version, hash: hash('sha256', canonical(request, headers)) };
 }
 
-/** What differs between a stored request and this one, as names for a person; never empty. */
-export function differences(
-  stored: Readonly<Record<string, string>>,
-  sent: Readonly<Record<string, string>>,
-): string[] {
+/**
+ * What differs between two requests, as names for a person; never empty.
+ *
+ * @param storedDigests of the one that is stored, as `digestsOf` gave them
+ */
+export function differences(storedDigests: string, sentDigests: string): string[] {
+  const stored = JSON.parse(storedDigests) as Record<string, string>;
+  const sent = JSON.parse(sentDigests) as Record<string, string>;
   const names = new Set([...Object.keys(stored), ...Object.keys(sent)]);
   const differing = [...names].filter((name) => stored[name] !== sent[name]).toSorted();
   return differing.length > 0 ? differing : ['the form of the body'];
@@ -98,7 +95,11 @@ function canonicalJson(value: unknown, depth: number): string {
   return `{${members.join(',')}}`;
 }
 
-function digests(request: HttpRequest, headers: readonly string[]): Record<string, string> {
+/**
+ * Four bytes in hex for each top-level parameter and for `(path)`, to name what differs (R7). As JSON,
+ * which is how they are kept. Only for a request that is to be stored, or refused.
+ */
+export function digestsOf(request: HttpRequest, headers: readonly string[] = []): string {
   const { path, query } = target(request);
   const { body } = request;
   const parts: [string, string][] = [['(path)', `${request.method} ${path}`]];
@@ -120,11 +121,10 @@ function digests(request: HttpRequest, headers: readonly string[]): Record<strin
     parts.push(['(body)', canonicalJson(body, 0)]);
   }
   // fromEntries: a parameter may be called `__proto__`
-  return Object.fromEntries(
-    parts.map(([name, text]) => [
-      name,
-      createHash('sha256').update(`${name}\n${text}`).digest().toString('hex', 0, 4),
-    ]),
+  return JSON.stringify(
+    Object.fromEntries(
+      parts.map(([name, text]) => [name, hash('sha256', `${name}\n${text}`).slice(0, 8)]),
+    ),
   );
 }
 

@@ -54,7 +54,9 @@ export function writeKey(key: string): string {
 function timesSent(request: HttpRequest): number {
   const raw = request.raw?.rawHeaders ?? request.rawHeaders ?? [];
   let times = 0;
-  for (let i = 0; i < raw.length; i += 2) if (raw[i]?.toLowerCase() === HEADER) times += 1;
+  for (let i = 0; i < raw.length; i += 2) {
+    if (raw[i]?.length === HEADER.length && raw[i]?.toLowerCase() === HEADER) times += 1;
+  }
   return times;
 }
 

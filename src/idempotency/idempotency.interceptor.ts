@@ -11,7 +11,7 @@ import {
   Logger,
   type NestInterceptor,
 } from '@nestjs/common';
-import { EMPTY, finalize, map, Observable, of, tap, throwIfEmpty } from 'rxjs';
+import { EMPTY, Observable, of } from 'rxjs';
 import {
   asIdempotencyError,
   type Call,
@@ -25,8 +25,8 @@ import {
 } from './answers';
 import { type Attempt, AtomicAttempt, KeylessAttempt } from './attempt';
 import { decide } from './decision';
-import { AnswerGate, type Exchange, type OutgoingAnswer, refuseStreams } from './exchange';
-import { fingerprintOf } from './fingerprint';
+import { AnswerGate, type Exchange, type OutgoingAnswer, isStream, type Sealed } from './exchange';
+import { digestsOf, fingerprintOf } from './fingerprint';
 import { readKey } from './idempotency-key';
 import {
   IdempotencyAnswerUnstorableError,
@@ -51,7 +51,9 @@ import {
   type KeyId,
   type KeyRow,
   KeyStore,
+  nameOf,
   scopeOf,
+  type StoredRequest,
 } from './key.store';
 import { PhasedAttempt } from './phases';
 import { newFence } from './postgres-key.store';
@@ -89,7 +91,8 @@ export class IdempotencyInterceptor implements NestInterceptor {
     if (!endpoint || WITHOUT_EFFECT.has(http.method)) return next.handle();
 
     const requestId = this.options.requestId(http);
-    const exchange = await this.gate.open(http, context.switchToHttp().getResponse<object>());
+    const opened = this.gate.open(http, context.switchToHttp().getResponse<object>());
+    const exchange = opened instanceof Promise ? await opened : opened;
     let call: Call | undefined;
     try {
       call = this.read(http, endpoint, requestId);
@@ -111,25 +114,19 @@ export class IdempotencyInterceptor implements NestInterceptor {
   /** Key, scope and fingerprint, before the handler can touch the body (R1 to R3). */
   private read(http: HttpRequest, endpoint: IdempotentOptions, requestId: string): Call {
     const sent = readKey(http);
-    const { keyRequired, ttlSeconds } = this.options;
+    const { keyRequired } = this.options;
     const required = keyRequired === 'by-endpoint' ? endpoint.required : keyRequired === 'always';
     if (sent === undefined && required) throw new IdempotencyKeyMissingError();
     const scope = scopeOf(http, this.options);
     // A phased operation without a key gets one, so that a crash is recovered all the same.
     const key = sent ?? (endpoint.phased ? `server-made-${randomUUID()}` : undefined);
-    const stored = {
-      operation: operationOf(http),
-      fingerprint: fingerprintOf(http, endpoint.headers),
-      originalRequest: requestId,
-      ttlSeconds: endpoint.ttl ?? ttlSeconds,
-      recorded: endpoint.phased ? recordRequest(http, endpoint.headers) : undefined,
-    };
     return {
-      id: key === undefined ? undefined : { ...scope, key },
+      id: key === undefined ? undefined : { account: scope.account, mode: scope.mode, key },
       endpoint,
       http,
       requestId,
-      stored,
+      operation: operationOf(http),
+      fingerprint: fingerprintOf(http, endpoint.headers),
     };
   }
 
@@ -137,7 +134,8 @@ export class IdempotencyInterceptor implements NestInterceptor {
   private async admit(call: Call): Promise<{ attempt: Attempt } | { replay: FinishedKey }> {
     const { id } = call;
     if (!id) return { attempt: new KeylessAttempt(await this.store.begin()) };
-    const kept = await this.replays.find(id);
+    const found = this.replays.find(id);
+    const kept = found instanceof Promise ? await found : found;
     if (kept) return { replay: kept };
     const name = nameOf(id);
     const untilMs = performance.now() + this.waitSeconds(call.http) * 1_000;
@@ -159,7 +157,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
 
   /** One look at the key, in one round trip that also begins the transaction (R4). */
   private async look(id: KeyId, call: Call): Promise<Verdict> {
-    const { transaction, locked, row, now } = await this.store.open(id);
+    const { transaction, locked, row, nowMs } = await this.store.open(id);
     let decision;
     try {
       decision = decide({
@@ -182,8 +180,9 @@ export class IdempotencyInterceptor implements NestInterceptor {
       return { inUseBy: row?.originalRequest };
     }
     if (decision === 'run') {
-      call.expiresAt = new Date(now.getTime() + call.stored.ttlSeconds * 1_000);
-      return { attempt: this.begin(id, call, transaction, row) };
+      const stored = (call.stored = this.storedOf(call, call.requestId));
+      call.expiresAtMs = nowMs + stored.ttlSeconds * 1_000;
+      return { attempt: this.begin(id, call, stored, transaction, row) };
     }
     if (row && decision === 'take over' && call.endpoint.phased) {
       return this.takeOver(id, call, transaction, row);
@@ -198,26 +197,43 @@ export class IdempotencyInterceptor implements NestInterceptor {
     return { inUseBy: row?.originalRequest };
   }
 
+  /** What is kept of a request that is to run: made before the handler can touch the body. */
+  private storedOf(call: Call, originalRequest: string): StoredRequest {
+    const { http, endpoint, operation, fingerprint } = call;
+    return {
+      operation,
+      fingerprint,
+      parameters: digestsOf(http, endpoint.headers),
+      originalRequest,
+      ttlSeconds: endpoint.ttl ?? this.options.ttlSeconds,
+      recorded: endpoint.phased ? recordRequest(http, endpoint.headers) : undefined,
+    };
+  }
+
   /** A free key, or one whose last life is over (R5). */
-  private begin(id: KeyId, call: Call, opening: Transaction, replaces?: KeyRow): Attempt {
+  private begin(
+    id: KeyId,
+    { endpoint }: Call,
+    stored: StoredRequest,
+    opening: Transaction,
+    replaces?: KeyRow,
+  ): Attempt {
     const { store, options } = this;
     const fence = newFence();
-    if (!call.endpoint.phased) {
-      return new AtomicAttempt(store, opening, id, fence, call.stored, replaces);
-    }
+    if (!endpoint.phased) return new AtomicAttempt(store, opening, id, fence, stored, replaces);
     const beginning = { opening, replaces };
-    return new PhasedAttempt(store, id, fence, call.stored, options.remoteDeadlineMs, beginning);
+    return new PhasedAttempt(store, id, fence, stored, options.remoteDeadlineMs, beginning);
   }
 
   /** Goes on where an owner that lost its lease stopped (R11). */
   private async takeOver(id: KeyId, call: Call, tx: Transaction, row: KeyRow): Promise<Verdict> {
     const { store, options } = this;
     const { originalRequest, expiresAt } = row;
-    call.expiresAt = expiresAt;
+    const stored = (call.stored = this.storedOf(call, originalRequest));
+    call.expiresAtMs = expiresAt.getTime();
     try {
       const leaseMs = PhasedAttempt.leaseMs(options.remoteDeadlineMs);
       const fence = await store.takeOver(tx, id, row, leaseMs);
-      const stored = { ...call.stored, originalRequest };
       return {
         attempt: new PhasedAttempt(store, id, fence, stored, options.remoteDeadlineMs, row),
       };
@@ -247,19 +263,37 @@ export class IdempotencyInterceptor implements NestInterceptor {
       thrown = error;
       exchange.end();
     };
-    const giveUp = () => {
-      // NestJS sends nothing to a client that is gone, so nothing would be sealed.
-      if (!ended) void exchange.giveUp();
-    };
     const within = <T>(work: () => T): T => exchange.run(() => attempt.run(work));
     const handled = within(() => next.handle());
-    // Subscribed to within as well: only then does an observable that the handler returns work there.
-    return new Observable((subscriber) => within(() => handled.subscribe(subscriber))).pipe(
-      throwIfEmpty(() => new IdempotencyAnswerUnstorableError('an empty observable')),
-      map(refuseStreams),
-      tap({ error: end, complete: end }),
-      finalize(giveUp),
-    );
+    return new Observable((subscriber) => {
+      let empty = true;
+      const fail = (error: unknown) => {
+        end(error);
+        subscriber.error(error);
+      };
+      // Within as well: only then does an observable that the handler returns work there.
+      within(() => {
+        const source = handled.subscribe({
+          next: (value) => {
+            empty = false;
+            if (subscriber.closed) return;
+            if (isStream(value)) fail(new IdempotencyAnswerUnstorableError('a stream'));
+            else subscriber.next(value);
+          },
+          error: fail,
+          complete: () => {
+            if (empty) return fail(new IdempotencyAnswerUnstorableError('an empty observable'));
+            end();
+            subscriber.complete();
+          },
+        });
+        subscriber.add(source);
+      });
+      // NestJS sends nothing to a client that is gone, so nothing would be sealed.
+      return () => {
+        if (!ended) void exchange.giveUp();
+      };
+    });
   }
 
   /** The last word on an answer: commit and send it, or send what must be sent instead. */
@@ -268,20 +302,20 @@ export class IdempotencyInterceptor implements NestInterceptor {
     attempt: Attempt,
     outgoing: OutgoingAnswer,
     end: { entered: boolean; error: unknown },
-  ): Promise<Answer> {
+  ): Promise<Sealed> {
     const kept = keptOf(outgoing, this.options.storedHeaders);
     try {
       const stored = await attempt.seal(outgoing, end, kept);
       if (stored) this.answered(call, attempt, kept);
       else this.freed(call);
       const shouldRetry = !stored && worthRetrying(outgoing.status, end.error);
-      return keyed(outgoing, call, attempt.originalRequest, shouldRetry);
+      return { with: keyed(call, attempt.originalRequest, shouldRetry) };
     } catch (failure) {
       try {
-        return await this.unsealed(call, attempt, outgoing, kept, failure);
+        return await this.unsealed(call, attempt, kept, failure);
       } catch (refusal) {
         this.freed(call);
-        return this.refuse(refusal, call);
+        return { instead: this.refuse(refusal, call) };
       }
     }
   }
@@ -290,14 +324,13 @@ export class IdempotencyInterceptor implements NestInterceptor {
   private async unsealed(
     call: Call,
     attempt: Attempt,
-    outgoing: Answer,
     kept: Answer,
     failure: unknown,
-  ): Promise<Answer> {
+  ): Promise<Sealed> {
     const { id } = call;
     if (id && (failure instanceof AnsweredByAnother || failure instanceof Fenced)) {
       const { row } = await this.store.read(id);
-      if (row?.answer) return replayOf(finishedOf(row, row.answer), call);
+      if (row?.answer) return { instead: replayOf(finishedOf(row, row.answer), call) };
       throw new IdempotencyKeyInUseError(row?.originalRequest);
     }
     if (!id || !(failure instanceof CommitInDoubt)) throw failure;
@@ -305,9 +338,11 @@ export class IdempotencyInterceptor implements NestInterceptor {
     const { outcome, row } = await this.store.settle(id, attempt.fence, SETTLE_PATIENCE_MS);
     if (outcome === 'committed') {
       this.answered(call, attempt, kept);
-      return keyed(outgoing, call, attempt.originalRequest, false);
+      return { with: keyed(call, attempt.originalRequest, false) };
     }
-    if (row?.answer && !row.expired) return replayOf(finishedOf(row, row.answer), call);
+    if (row?.answer && !row.expired) {
+      return { instead: replayOf(finishedOf(row, row.answer), call) };
+    }
     // Rolled back, and no row of ours: nothing happened. With one, the other side may have acted.
     if (outcome === 'rolled back' && (!row || row.expired)) {
       throw new IdempotencyStoreUnavailableError({ cause: failure });
@@ -318,11 +353,11 @@ export class IdempotencyInterceptor implements NestInterceptor {
 
   /** Duplicates that wait in this process get the answer without asking the database. */
   private answered(call: Call, attempt: Attempt, answer: Answer): void {
-    const { id, expiresAt } = call;
-    if (!id || !expiresAt) return;
-    const { operation, fingerprint } = call.stored;
+    const { id, stored, expiresAtMs } = call;
+    if (!id || !stored || expiresAtMs === undefined) return;
+    const { operation, fingerprint, parameters } = stored;
     const { originalRequest } = attempt;
-    const finished = { operation, fingerprint, originalRequest, answer, expiresAt };
+    const finished = { operation, fingerprint, parameters, originalRequest, answer, expiresAtMs };
     this.replays.keep(id, finished);
     this.waiting.answered(nameOf(id), finished);
   }
@@ -348,8 +383,9 @@ export class IdempotencyInterceptor implements NestInterceptor {
 
 /** What a replay needs of a row. */
 function finishedOf(row: KeyRow, answer: Answer): FinishedKey {
-  const { operation, fingerprint, originalRequest, expiresAt } = row;
-  return { operation, fingerprint, originalRequest, answer, expiresAt };
+  const { operation, fingerprint, parameters, originalRequest, expiresAt } = row;
+  const expiresAtMs = expiresAt.getTime();
+  return { operation, fingerprint, parameters, originalRequest, answer, expiresAtMs };
 }
 
 /** HTTP method and route template. */
@@ -357,8 +393,6 @@ function operationOf(http: HttpRequest): string {
   const template = http.routeOptions?.url ?? `${http.baseUrl ?? ''}${http.route?.path ?? ''}`;
   return `${http.method} ${template || (http.url.split('?', 1)[0] ?? '')}`;
 }
-
-const nameOf = (id: KeyId): string => JSON.stringify([id.account, id.mode, id.key]);
 
 function withCauses(error: IdempotencyError): string {
   const causes: string[] = [];

@@ -32,7 +32,8 @@ export interface HttpRequest {
 export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: Buffer;
+  /** A string stands for its bytes in UTF-8. */
+  readonly body: Buffer | string;
 }
 
 /** Options of `IdempotencyModule.forRoot()`. Durations state their unit in the name. */

@@ -10,6 +10,10 @@ export interface KeyId extends Required<Scope> {
   readonly key: string;
 }
 
+/** A key in its scope as one string. */
+export const nameOf = ({ account, mode, key }: KeyId): string =>
+  JSON.stringify([account, mode, key]);
+
 /**
  * Who sent a request (R3).
  *
@@ -32,6 +36,8 @@ export interface Fence {
 export interface StoredRequest {
   readonly operation: string;
   readonly fingerprint: Fingerprint;
+  /** Digests by which a reuse names what differs, as JSON (R7). */
+  readonly parameters: string;
   /** Id of the request that ran first (R17). */
   readonly originalRequest: string;
   /** Life of the key, in seconds from the claim (R18). */
@@ -59,8 +65,8 @@ export interface KeyRow extends Fence, Omit<StoredRequest, 'ttlSeconds' | 'recor
 /** What a replay needs of a finished life. It never changes. */
 export interface FinishedKey extends Omit<StoredRequest, 'ttlSeconds' | 'recorded'> {
   readonly answer: Answer;
-  /** When this life ends, or a moment before, by the database's clock (R18). */
-  readonly expiresAt: Date;
+  /** When this life ends, or a moment before, by the database's clock, ms since 1970 (R18). */
+  readonly expiresAtMs: number;
 }
 
 /** What opening a key finds: a transaction that holds its lock, or not, and its row. */
@@ -68,8 +74,11 @@ export interface OpenedKey {
   readonly transaction: Transaction;
   readonly locked: boolean;
   readonly row?: KeyRow;
-  /** When the transaction began, by the database's clock: a life that begins in it is counted from here. */
-  readonly now: Date;
+  /**
+   * When the transaction began, by the database's clock, ms since 1970: a life that begins in it is
+   * counted from here.
+   */
+  readonly nowMs: number;
 }
 
 /** An unfinished key whose owner is gone. */

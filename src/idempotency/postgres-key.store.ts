@@ -1,5 +1,5 @@
 /** Keys in PostgreSQL: one statement per verb. Every time is the database's (R5). */
-import { createHash, randomUUID } from 'node:crypto';
+import { hash, randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { DatabaseError, QueryConfig } from 'pg';
 import type { DataSource } from 'typeorm';
@@ -15,6 +15,7 @@ import {
   type KeyId,
   type KeyRow,
   type KeyStore,
+  nameOf,
   type OpenedKey,
   type PurgedBatch,
   type Settlement,
@@ -23,8 +24,8 @@ import {
 import type { RecordedRequest } from './recorded-request';
 import { CommitFailed, isConnectionLost, outsideTransaction, Transaction } from './transaction';
 
-const COLUMNS = `claim_id, attempt, operation, fingerprint, fingerprint_version, parameters,
-  original_request, phases, status, headers, body, created_at, expires_at,
+const COLUMNS = `claim_id, attempt, operation, fingerprint, fingerprint_version,
+  parameters::text AS parameters, original_request, phases, status, headers, body, created_at, expires_at,
   status IS NOT NULL AND expires_at <= now() AS expired,
   status IS NULL AND lease_until <= now() AS lease_expired,
   (extract(epoch FROM now() - created_at) * 1000)::float8 AS age_ms`;
@@ -39,7 +40,8 @@ const FENCED = 'claim_id = CASE WHEN claim_id = $4 AND attempt = $5 THEN claim_i
 
 const SQL = {
   // set_config rides along: a frozen owner's transaction ends by itself, and frees the key (R9).
-  tryLock: `SELECT pg_try_advisory_xact_lock($1::bigint) AS locked, now() AS now,
+  tryLock: `SELECT pg_try_advisory_xact_lock($1::bigint) AS locked,
+    (extract(epoch FROM now()) * 1000)::float8 AS now_ms,
     set_config('idle_in_transaction_session_timeout', $2, true)`,
   lock: `SELECT pg_advisory_xact_lock($1::bigint),
     set_config('idle_in_transaction_session_timeout', $2, true)`,
@@ -145,10 +147,10 @@ export class PostgresKeyStore implements KeyStore {
       named('read', keyOf(id)),
     ]);
     const [{ rows: lock }, { rows: read }] = results as [Answered, Answered];
-    const [{ locked, now }] = lock as [Lock];
+    const [{ locked, now_ms: nowMs }] = lock as [Lock];
     const [row] = read as [Row?];
-    this.clock.heard(now.getTime(), askedMs);
-    return { transaction, locked, row: row && toKeyRow(row), now };
+    this.clock.heard(nowMs, askedMs);
+    return { transaction, locked, row: row && toKeyRow(row), nowMs };
   }
 
   async complete(
@@ -237,7 +239,7 @@ export class PostgresKeyStore implements KeyStore {
     ttlSeconds: number,
   ): Promise<void> {
     const { status, headers, body } = answer;
-    const stored = [status, JSON.stringify(headers), body, ttlSeconds];
+    const stored = [status, JSON.stringify(headers), bytesOf(body), ttlSeconds];
     await this.commitFenced(tx, named('finish', [...fencedKeyOf(id, fence), ...stored]));
   }
 
@@ -360,9 +362,12 @@ export class PostgresKeyStore implements KeyStore {
 
 /** The advisory lock of a key: the first eight bytes of SHA-256(scope, key) (R4). */
 function lockOf(id: KeyId): string {
-  const name = JSON.stringify([id.account, id.mode, id.key]);
-  return createHash('sha256').update(name).digest().readBigInt64BE(0).toString();
+  const digest = hash('sha256', nameOf(id));
+  return BigInt.asIntN(64, BigInt(`0x${digest.slice(0, 16)}`)).toString();
 }
+
+const bytesOf = (body: Answer['body']): Buffer =>
+  typeof body === 'string' ? Buffer.from(body) : body;
 
 const keyOf = (id: KeyId) => [id.account, id.mode, id.key];
 const fencedKeyOf = (id: KeyId, fence: Fence) => [...keyOf(id), fence.claimId, fence.attempt];
@@ -370,9 +375,9 @@ const fencedKeyOf = (id: KeyId, fence: Fence) => [...keyOf(id), fence.claimId, f
 const requested = (id: KeyId, fence: Fence, request: StoredRequest) => [
   ...fencedKeyOf(id, fence),
   request.operation,
-  request.fingerprint.hash,
+  Buffer.from(request.fingerprint.hash, 'hex'),
   request.fingerprint.version,
-  JSON.stringify(request.fingerprint.parameters),
+  request.parameters,
   request.originalRequest,
 ];
 
@@ -380,13 +385,13 @@ const finished = (id: KeyId, fence: Fence, request: StoredRequest, answer: Answe
   ...requested(id, fence, request),
   answer.status,
   JSON.stringify(answer.headers),
-  answer.body,
+  bytesOf(answer.body),
   request.ttlSeconds,
 ];
 
 interface Lock {
   locked: boolean;
-  now: Date;
+  now_ms: number;
 }
 
 interface BacklogRow {
@@ -403,7 +408,7 @@ interface Row {
   operation: string;
   fingerprint: Buffer;
   fingerprint_version: number;
-  parameters: Record<string, string>;
+  parameters: string;
   original_request: string;
   phases: Record<string, unknown> | null;
   status: number | null;
@@ -424,9 +429,9 @@ function toKeyRow(row: Row): KeyRow {
     operation: row.operation,
     fingerprint: {
       version: row.fingerprint_version,
-      hash: row.fingerprint,
-      parameters: row.parameters,
+      hash: row.fingerprint.toString('hex'),
     },
+    parameters: row.parameters,
     originalRequest: row.original_request,
     answer: status === null || !headers || !body ? undefined : { status, headers, body },
     expired: row.expired,

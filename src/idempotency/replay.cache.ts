@@ -4,18 +4,17 @@
  * never decide who may run. They are filled once COMMIT was acknowledged, and an entry is used only
  * within the life that the database gave it (R5, R18).
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { circuitBreaker, ConsecutiveBreaker, handleAll } from 'cockatiel';
 import { LRUCache } from 'lru-cache';
 import type { DatabaseClock } from './database.clock';
-import type { Fingerprint } from './fingerprint';
 import type { Answer } from './idempotency.options';
-import type { FinishedKey, KeyId } from './key.store';
+import { type FinishedKey, type KeyId, nameOf } from './key.store';
 
 /** Where the tier of all processes keeps its bytes; `redis.replays.ts` is the one adapter. */
 export interface SharedReplays {
   /** Fails, or answers in bounded time. */
-  get(name: string): Promise<Buffer | null>;
+  get(name: string): Promise<string | null>;
   /** @param lifeMs after which the entry may go */
   set(name: string, value: string, lifeMs: number): Promise<unknown>;
 }
@@ -62,7 +61,7 @@ export class ReplayCache {
     const { shared } = this;
     const nowMs = this.clock.latestMs();
     if (!shared || nowMs === undefined) return;
-    const lifeMs = Math.floor(finished.expiresAt.getTime() - nowMs);
+    const lifeMs = Math.floor(finished.expiresAtMs - nowMs);
     if (lifeMs <= 0) return;
     const value = packed(finished);
     // Nobody waits for it, and without it a replay asks PostgreSQL.
@@ -83,54 +82,47 @@ export class ReplayCache {
     }
   }
 
-  private lives({ expiresAt }: FinishedKey): boolean {
+  private lives({ expiresAtMs }: FinishedKey): boolean {
     const nowMs = this.clock.latestMs();
-    return nowMs !== undefined && nowMs < expiresAt.getTime();
+    return nowMs !== undefined && nowMs < expiresAtMs;
   }
 }
 
-const nameOf = (id: KeyId): string => JSON.stringify([id.account, id.mode, id.key]);
-
 /** Fixed in length, and says nothing of whose key it is. */
-const sharedName = (name: string): string =>
-  `paidonce:replay:${createHash('sha256').update(name).digest('base64url')}`;
+const sharedName = (name: string): string => `paidonce:replay:${hash('sha256', name, 'base64url')}`;
 
-function sizeOf({ answer, fingerprint, operation }: FinishedKey, name: string): number {
-  const parameters = Object.keys(fingerprint.parameters).join().length;
-  return OVERHEAD_BYTES + name.length + operation.length + parameters + answer.body.length;
+function sizeOf({ answer, operation, parameters }: FinishedKey, name: string): number {
+  const { body } = answer;
+  // V8 keeps a string in two bytes for each character, unless all of them fit in one.
+  const wide = typeof body === 'string' && Buffer.byteLength(body) > body.length;
+  const bytes = wide ? 2 * body.length : body.length;
+  return OVERHEAD_BYTES + name.length + operation.length + parameters.length + bytes;
 }
 
 /** How an entry looks in Redis. Another format has another number, and is left alone. */
-const FORMAT = 1;
+const FORMAT = 2;
 
-function packed({ operation, originalRequest, fingerprint, answer, expiresAt }: FinishedKey) {
-  return JSON.stringify({
-    format: FORMAT,
-    operation,
-    originalRequest,
-    fingerprint: { ...fingerprint, hash: fingerprint.hash.toString('base64') },
-    answer: { ...answer, body: answer.body.toString('base64') },
-    expiresAt: expiresAt.getTime(),
-  });
-}
-
-interface Packed extends Omit<FinishedKey, 'fingerprint' | 'answer' | 'expiresAt'> {
+/** What stands before the body, as JSON on a line of its own. */
+interface Head extends Omit<FinishedKey, 'answer'> {
   readonly format: number;
-  readonly fingerprint: Omit<Fingerprint, 'hash'> & { readonly hash: string };
-  readonly answer: Omit<Answer, 'body'> & { readonly body: string };
-  readonly expiresAt: number;
+  readonly answer: Omit<Answer, 'body'>;
+  /** How the body is written. */
+  readonly body: 'text' | 'base64';
 }
 
-function unpacked(value: Buffer): FinishedKey | undefined {
-  const { format, operation, originalRequest, fingerprint, answer, expiresAt } = JSON.parse(
-    value.toString(),
-  ) as Packed;
+function packed({ answer: { body, ...answer }, ...finished }: FinishedKey): string {
+  const text = typeof body === 'string';
+  const head: Head = { format: FORMAT, ...finished, answer, body: text ? 'text' : 'base64' };
+  return `${JSON.stringify(head)}\n${text ? body : body.toString('base64')}`;
+}
+
+function unpacked(value: string): FinishedKey | undefined {
+  const end = value.indexOf('\n');
+  const { format, answer, body: written, ...finished } = JSON.parse(value.slice(0, end)) as Head;
   if (format !== FORMAT) return undefined;
+  const body = value.slice(end + 1);
   return {
-    operation,
-    originalRequest,
-    fingerprint: { ...fingerprint, hash: Buffer.from(fingerprint.hash, 'base64') },
-    answer: { ...answer, body: Buffer.from(answer.body, 'base64') },
-    expiresAt: new Date(expiresAt),
+    ...finished,
+    answer: { ...answer, body: written === 'text' ? body : Buffer.from(body, 'base64') },
   };
 }

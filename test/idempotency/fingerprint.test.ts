@@ -1,7 +1,12 @@
 /** What makes two requests the same: properties of the canonical form, and what a person is told. */
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
-import { differences, FINGERPRINT_VERSION, fingerprintOf } from '../../src/idempotency/fingerprint';
+import {
+  differences,
+  digestsOf,
+  FINGERPRINT_VERSION,
+  fingerprintOf,
+} from '../../src/idempotency/fingerprint';
 import { IdempotencyKeyInvalidError, type HttpRequest } from '../../src/idempotency';
 import { openShop } from './shop.fixture';
 
@@ -15,7 +20,7 @@ const request = (body: unknown, more: Partial<HttpRequest> = {}): HttpRequest =>
   ...more,
 });
 const hash = (body: unknown, more?: Partial<HttpRequest>) =>
-  fingerprintOf(request(body, more)).hash.toString('hex');
+  fingerprintOf(request(body, more)).hash;
 
 /** As it comes off the wire: what the parser makes of the text. */
 const parsed = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
@@ -137,8 +142,8 @@ describe('R7 two requests are the same', () => {
       hash(JSON.parse(text)),
     );
     expect(new Set([one, two, none]).size).toBe(3);
-    const sent = fingerprintOf(request(JSON.parse('{"__proto__":1}'))).parameters;
-    expect(differences(fingerprintOf(request({})).parameters, sent)).toEqual(['__proto__']);
+    const sent = digestsOf(request(JSON.parse('{"__proto__":1}')));
+    expect(differences(digestsOf(request({})), sent)).toEqual(['__proto__']);
     expect(differences(sent, sent)).toEqual(['the form of the body']);
   });
 
@@ -185,7 +190,7 @@ describe('R7 two requests are the same', () => {
 
   it('by the headers that the endpoint names, however it writes them', () => {
     const of = (value: string | undefined, names: string[]) =>
-      fingerprintOf(request({}, { headers: { 'x-version': value } }), names).hash.toString('hex');
+      fingerprintOf(request({}, { headers: { 'x-version': value } }), names).hash;
     expect(of('1', ['X-Version'])).toBe(of('1', ['x-version']));
     expect(of('1', ['x-version'])).not.toBe(of('2', ['x-version']));
     expect(of('1', [])).toBe(of('2', []));
@@ -225,24 +230,20 @@ describe('R7 a fingerprint', () => {
   it('names what differs, and never a value', () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string(), fc.integer(), { maxKeys: 6 }), (body) => {
-        const stored = fingerprintOf(request(parsed(body))).parameters;
-        const sent = fingerprintOf(
-          request(parsed({ ...body, card: 'not hexadecimal' })),
-        ).parameters;
+        const stored = digestsOf(request(parsed(body)));
+        const sent = digestsOf(request(parsed({ ...body, card: 'not hexadecimal' })));
         expect(differences(stored, sent)).toEqual(['card']);
-        expect(JSON.stringify(sent)).not.toContain('not hexadecimal');
-        for (const digest of Object.values(sent)) expect(digest).toMatch(/^[0-9a-f]{8}$/);
+        expect(sent).not.toContain('not hexadecimal');
+        for (const digest of Object.values(JSON.parse(sent) as object)) {
+          expect(digest).toMatch(/^[0-9a-f]{8}$/);
+        }
       }),
       { numRuns: 300 },
     );
     const [a, b] = [request({ x: 1 }), request({ x: 1 }, { url: '/v1/refunds?y=1' })];
-    expect(differences(fingerprintOf(a).parameters, fingerprintOf(b).parameters)).toEqual([
-      '(query)',
-    ]);
+    expect(differences(digestsOf(a), digestsOf(b))).toEqual(['(query)']);
     const moved = request({ x: 1 }, { url: '/v1/charges' });
-    expect(differences(fingerprintOf(a).parameters, fingerprintOf(moved).parameters)).toEqual([
-      '(path)',
-    ]);
+    expect(differences(digestsOf(a), digestsOf(moved))).toEqual(['(path)']);
   });
 
   it('keeps a bounded number of digests, however many parameters there are', () => {
@@ -250,11 +251,9 @@ describe('R7 a fingerprint', () => {
       Object.fromEntries(
         Array.from({ length: 5_000 }, (_, i) => [`p${i}`, i === changed ? 'x' : i]),
       );
-    const [stored, sent] = [many(-1), many(4_000)].map(
-      (body) => fingerprintOf(request(body)).parameters,
-    );
-    expect(Object.keys(stored ?? {}).length).toBeLessThan(70);
-    expect(differences(stored ?? {}, sent ?? {})).toEqual(['other parameters']);
+    const [stored, sent] = [many(-1), many(4_000)].map((body) => digestsOf(request(body)));
+    expect(Object.keys(JSON.parse(stored ?? '') as object).length).toBeLessThan(70);
+    expect(differences(stored ?? '', sent ?? '')).toEqual(['other parameters']);
   });
 
   it('can be stored whatever the parameters are called', async () => {

@@ -180,9 +180,10 @@ describe('the memory of a process', () => {
   const finished = (bytes: number): FinishedKey => ({
     operation: 'POST /orders',
     originalRequest: 'one',
-    fingerprint: { version: 1, hash: Buffer.alloc(32), parameters: {} },
+    fingerprint: { version: 1, hash: '00'.repeat(32) },
+    parameters: '{}',
     answer: { status: 200, headers: {}, body: Buffer.alloc(bytes) },
-    expiresAt: new Date(2_000_000),
+    expiresAtMs: 2_000_000,
   });
   const idOf = (at: number) => ({ account: 'a', mode: '', key: `key-${at}` });
   const clockAt = (nowMs: number) => {
@@ -227,13 +228,13 @@ describe('the memory of a process', () => {
   });
 
   it('what Redis holds in another format is left alone', async () => {
-    const held = ['{"format":2}', '{}', 'no JSON', ''];
+    const held = ['{"format":1}\n', '{"format":2}', '{}', 'no JSON', ''];
     const shared: SharedReplays = {
-      get: () => Promise.resolve(Buffer.from(held.shift() ?? '')),
+      get: () => Promise.resolve(held.shift() ?? ''),
       set: () => Promise.resolve(),
     };
     const cache = new ReplayCache(clockAt(1_000_000), 0, shared);
-    for (let at = 0; at < 4; at += 1) expect(await cache.find(idOf(at))).toBeUndefined();
+    for (let at = 0; at < 5; at += 1) expect(await cache.find(idOf(at))).toBeUndefined();
   });
 
   it('off: every replay reads the row', async () => {
