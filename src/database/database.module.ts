@@ -3,6 +3,7 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import { Client, type Pool, type PoolClient } from 'pg';
 import { DataSource, type DataSourceOptions, type MigrationInterface } from 'typeorm';
 import { Settings } from '../settings';
+import { PreparingClient } from './preparing.client';
 
 /** Two processes that start together migrate one after the other. */
 const MIGRATIONS_LOCK = 0x6d69_6772;
@@ -46,6 +47,8 @@ function dataSourceOptions(settings: Settings) {
     extra: {
       // Several statements travel in one round trip: BEGIN with the claim, the answer with COMMIT.
       pipeline: true,
+      // And what TypeORM sends is planned once for each connection.
+      Client: PreparingClient,
       max: settings.DATABASE_POOL_SIZE,
       // Also bounds the wait for a free connection: a handler that takes a second one errs, not
       // deadlocks.

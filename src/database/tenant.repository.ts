@@ -42,7 +42,12 @@ export class UnknownCursorError extends Error {
  * this one and adds the statements only it needs.
  */
 export abstract class TenantRepository<E extends TenantEntity> {
-  constructor(protected readonly rows: Repository<E>) {}
+  /** By name and not `*`: a prepared statement fails once its result has other columns. */
+  readonly #columns: string[];
+
+  constructor(protected readonly rows: Repository<E>) {
+    this.#columns = rows.metadata.columns.map(({ propertyName }) => propertyName);
+  }
 
   /** Stores a new row and returns it with the columns the database filled in. */
   async insert(
@@ -50,7 +55,7 @@ export abstract class TenantRepository<E extends TenantEntity> {
     row: Omit<DeepPartial<E>, 'account' | 'livemode' | 'created'>,
   ): Promise<E> {
     const values = { ...row, ...this.owned(tenant) } as unknown as QueryDeepPartialEntity<E>;
-    const insert = this.rows.createQueryBuilder().insert().values(values).returning('*');
+    const insert = this.rows.createQueryBuilder().insert().values(values).returning(this.#columns);
     const { raw } = await insert.updateEntity(false).execute();
     return this.hydrate((raw as [Record<string, unknown>])[0]);
   }
@@ -91,7 +96,7 @@ export abstract class TenantRepository<E extends TenantEntity> {
     );
     if (Object.keys(set).length === 0) return this.rows.findOneBy(criteria);
     const { raw } = await this.rows.update(criteria, set as QueryDeepPartialEntity<E>, {
-      returning: '*',
+      returning: this.#columns,
     });
     const [row] = raw as Record<string, unknown>[];
     return row ? this.hydrate(row) : null;

@@ -13,6 +13,9 @@ import type { KnownOutcome } from './gateway';
 /** Any constant will do; it must only be the same in every process that creates the schema. */
 const SCHEMA_LOCK = 7_261_004;
 
+/** It is not the bottleneck of who calls it. */
+const CONNECTIONS = 4;
+
 /** The key guards `(merchant, remote_key)`: one effect for one of them, for as long as the row stays. */
 const SCHEMA = `
   CREATE SCHEMA IF NOT EXISTS acquirer;
@@ -49,7 +52,11 @@ export class AcquirerStore implements Books {
   private readonly pool: Pool;
 
   constructor(url: string) {
-    this.pool = new Pool({ connectionString: url, max: 2, application_name: 'sandbox-acquirer' });
+    this.pool = new Pool({
+      connectionString: url,
+      max: CONNECTIONS,
+      application_name: 'sandbox-acquirer',
+    });
     // A connection that breaks is replaced by the next call; unheard, it would end the process.
     this.pool.on('error', () => undefined);
     this.pool.on('connect', (client) => client.on('error', () => undefined));
@@ -63,18 +70,20 @@ export class AcquirerStore implements Books {
     });
   }
 
-  /** Of duplicates, the primary key lets one in; a payment changes under its row lock. */
+  /**
+   * Of duplicates, the primary key lets one in. A payment changes under its row lock; a new one is
+   * written in one statement, which is a transaction of its own.
+   */
   async once(merchant: string, remoteKey: string, order: Order): Promise<KnownOutcome> {
-    return this.transaction(async (client) => {
-      const held =
-        order.kind === 'charge' ? undefined : await hold(client, merchant, order.payment);
+    const enter = async (client: Pool | PoolClient, held?: HeldPayment) => {
       const decision = decide(order, held);
-      if (!(await record(client, merchant, remoteKey, order, decision))) {
-        return remembered(client, merchant, remoteKey, order);
-      }
-      if (decision.held) await write(client, merchant, decision.payment, decision.held);
-      return decision.answer;
-    });
+      const entered = await record(client, merchant, remoteKey, order, decision);
+      return entered ? decision.answer : remembered(client, merchant, remoteKey, order);
+    };
+    if (order.kind === 'charge') return enter(this.pool);
+    return this.transaction(async (client) =>
+      enter(client, await hold(client, merchant, order.payment)),
+    );
   }
 
   async answerTo(merchant: string, remoteKey: string): Promise<KnownOutcome | undefined> {
@@ -149,44 +158,55 @@ async function hold(
   }))[0];
 }
 
+/** What an order does to a payment, unless its remote key was there before. */
+const RECORD = `
+  WITH recorded AS (
+    INSERT INTO acquirer.operations
+      (merchant, remote_key, kind, payment, amount, currency, card, capture, answer)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING merchant
+  ), written AS (
+    INSERT INTO acquirer.payments
+      (merchant, reference, currency, authorized, captured, refunded, open)
+    SELECT merchant, $10, $11, $12, $13, $14, $15 FROM recorded WHERE $10::text IS NOT NULL
+    ON CONFLICT (merchant, reference) DO UPDATE
+      SET captured = excluded.captured, refunded = excluded.refunded, open = excluded.open
+  )
+  SELECT merchant FROM recorded`;
+
 /** False where the remote key was there before. A duplicate waits here until the first has committed. */
 async function record(
-  client: PoolClient,
+  client: Pool | PoolClient,
   merchant: string,
   remoteKey: string,
   order: Order,
-  { payment, answer }: Decision,
+  { payment, answer, held }: Decision,
 ): Promise<boolean> {
   const { kind, amount } = order;
   const { currency, card, capture } =
     order.kind === 'charge' ? order : { currency: null, card: null, capture: null };
-  const { rowCount } = await client.query(
-    `INSERT INTO acquirer.operations
-       (merchant, remote_key, kind, payment, amount, currency, card, capture, answer)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING`,
-    [merchant, remoteKey, kind, payment, amount, currency, card, capture, JSON.stringify(answer)],
-  );
+  const { rowCount } = await client.query({
+    name: 'acquirer_record',
+    text: RECORD,
+    values: [
+      merchant,
+      remoteKey,
+      kind,
+      payment,
+      amount,
+      currency,
+      card,
+      capture,
+      JSON.stringify(answer),
+      ...(held
+        ? [payment, held.currency, held.authorized, held.captured, held.refunded, held.open]
+        : [null, null, null, null, null, null]),
+    ],
+  });
   return rowCount === 1;
 }
 
-async function write(
-  client: PoolClient,
-  merchant: string,
-  payment: string,
-  { currency, authorized, captured, refunded, open }: HeldPayment,
-): Promise<void> {
-  await client.query(
-    `INSERT INTO acquirer.payments
-       (merchant, reference, currency, authorized, captured, refunded, open)
-     VALUES ($1, $2, $3, $4, $5, $6, $7)
-     ON CONFLICT (merchant, reference) DO UPDATE
-       SET captured = excluded.captured, refunded = excluded.refunded, open = excluded.open`,
-    [merchant, payment, currency, authorized, captured, refunded, open],
-  );
-}
-
 async function remembered(
-  client: PoolClient,
+  client: Pool | PoolClient,
   merchant: string,
   remoteKey: string,
   asked: Order,

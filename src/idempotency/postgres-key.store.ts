@@ -22,13 +22,20 @@ import {
   type StoredRequest,
 } from './key.store';
 import type { RecordedRequest } from './recorded-request';
-import { CommitFailed, isConnectionLost, outsideTransaction, Transaction } from './transaction';
+import {
+  ask,
+  CommitFailed,
+  isConnectionLost,
+  outsideTransaction,
+  Transaction,
+} from './transaction';
 
 const COLUMNS = `claim_id, attempt, operation, fingerprint, fingerprint_version,
   parameters::text AS parameters, original_request, phases, status, headers, body, created_at, expires_at,
   status IS NOT NULL AND expires_at <= now() AS expired,
   status IS NULL AND lease_until <= now() AS lease_expired,
   (extract(epoch FROM now() - created_at) * 1000)::float8 AS age_ms`;
+const NOW_MS = '(extract(epoch FROM now()) * 1000)::float8 AS now_ms';
 const THIS_KEY = 'account = $1 AND mode = $2 AND key = $3';
 // From now, not from the transaction's start: a long local phase must not eat its own lease.
 const LEASE = (ms: string) => `clock_timestamp() + ${ms}::int * interval '1 millisecond'`;
@@ -40,8 +47,7 @@ const FENCED = 'claim_id = CASE WHEN claim_id = $4 AND attempt = $5 THEN claim_i
 
 const SQL = {
   // set_config rides along: a frozen owner's transaction ends by itself, and frees the key (R9).
-  tryLock: `SELECT pg_try_advisory_xact_lock($1::bigint) AS locked,
-    (extract(epoch FROM now()) * 1000)::float8 AS now_ms,
+  tryLock: `SELECT pg_try_advisory_xact_lock($1::bigint) AS locked, ${NOW_MS},
     set_config('idle_in_transaction_session_timeout', $2, true)`,
   lock: `SELECT pg_advisory_xact_lock($1::bigint),
     set_config('idle_in_transaction_session_timeout', $2, true)`,
@@ -49,6 +55,8 @@ const SQL = {
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
       AND classid = (($1::bigint >> 32) & 4294967295)::oid
       AND objid = ($1::bigint & 4294967295)::oid) AS running`,
+  find: `SELECT ${COLUMNS}, ${NOW_MS} FROM idempotency_keys
+    WHERE ${THIS_KEY} AND status IS NOT NULL AND expires_at > now()`,
   read: `SELECT ${COLUMNS} FROM idempotency_keys WHERE ${THIS_KEY}`,
   hold: `SELECT 1 FROM idempotency_keys
     WHERE ${THIS_KEY} AND claim_id = $4 AND attempt = $5 AND status IS NULL FOR UPDATE`,
@@ -138,6 +146,14 @@ export class PostgresKeyStore implements KeyStore {
 
   async begin(): Promise<Transaction> {
     return (await Transaction.begin(this.dataSource, [])).transaction;
+  }
+
+  async findFinished(id: KeyId): Promise<KeyRow | undefined> {
+    const askedMs = performance.now();
+    const { rows } = await ask(this.dataSource, named('find', keyOf(id)));
+    const [row] = rows as [(Row & { now_ms: number })?];
+    if (row) this.clock.heard(row.now_ms, askedMs);
+    return row && toKeyRow(row);
   }
 
   async open(id: KeyId): Promise<OpenedKey> {

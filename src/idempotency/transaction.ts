@@ -165,12 +165,27 @@ export class Transaction {
 
   private async release(error?: unknown): Promise<void> {
     Object.assign(this.runner, { isTransactionActive: false, transactionDepth: 0 });
-    // With an error the pool closes the connection instead of lending it again.
-    const runner = this.runner as QueryRunner & {
-      releasePostgresConnection(error?: unknown): Promise<void>;
-    };
-    await runner.releasePostgresConnection(error);
+    await (this.runner as ReleasableRunner).releasePostgresConnection(error);
   }
+}
+
+/** One statement on a connection of the pool, outside of any transaction. */
+export async function ask(dataSource: DataSource, statement: QueryConfig): Promise<Answered> {
+  const runner = dataSource.createQueryRunner() as ReleasableRunner;
+  const client = (await runner.connect()) as PoolClient;
+  try {
+    const [answered] = (await send(client, [statement], false)) as [Answered];
+    await runner.releasePostgresConnection();
+    return answered;
+  } catch (error) {
+    await runner.releasePostgresConnection(isConnectionLost(error) ? error : undefined);
+    throw error;
+  }
+}
+
+/** With an error the pool closes the connection instead of lending it again. */
+interface ReleasableRunner extends QueryRunner {
+  releasePostgresConnection(error?: unknown): Promise<void>;
 }
 
 /**
@@ -189,7 +204,7 @@ async function send(
   const patienceMs = waiting ? patienceOf(client) : Math.min(BEGIN_PATIENCE_MS, patienceOf(client));
   const batch = sendBatch(client, statements, patienceMs);
   if (batch) return batch;
-  const ask = async (statement: QueryConfig) => {
+  const prepare = async (statement: QueryConfig) => {
     const bounded = Object.assign({ query_timeout: patienceMs }, statement);
     const result = await client.query(bounded);
     rememberPrepared(client, statement, result);
@@ -197,10 +212,10 @@ async function send(
   };
   if (!(client as PoolClient & { pipeline?: boolean }).pipeline) {
     const results: Answered[] = [];
-    for (const statement of statements) results.push(await ask(statement));
+    for (const statement of statements) results.push(await prepare(statement));
     return results;
   }
-  const answers = await Promise.allSettled(statements.map(ask));
+  const answers = await Promise.allSettled(statements.map(prepare));
   return answers.map((answer) => {
     if (answer.status === 'rejected') throw answer.reason;
     return answer.value;

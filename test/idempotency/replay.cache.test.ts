@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Body, Controller, Post } from '@nestjs/common';
+import { Client } from 'pg';
 import { DataSource } from 'typeorm';
 import { Idempotent } from '../../src/idempotency';
 import { DatabaseClock } from '../../src/idempotency/database.clock';
@@ -247,6 +248,35 @@ describe('the memory of a process', () => {
     await removeRow(shop, key);
     await shop.post('/answers/large', {}, key);
     expect(shop.watch.runs - runs).toBe(2);
+    await shop.close();
+  });
+
+  it('off, where most requests are replays: a plain read comes first, and decides no more than that', async () => {
+    const shop = await openShop('fastify', { controllers, options: { replayMemoryBytes: 0 } });
+    const key = randomUUID();
+    const [{ runs }, first] = [{ ...shop.watch }, await shop.post('/orders', { amount: 1 }, key)];
+    for (let times = 0; times < 30; times += 1) await shop.post('/orders', { amount: 1 }, key);
+    const sent = jest.spyOn(Client.prototype, 'query');
+    const replay = await shop.post('/orders', { amount: 1 }, key);
+    expect(replay.text).toBe(first.text);
+    const statements = sent.mock.calls.map(
+      ([query]) => (query as { statements?: { name: string }[] }).statements,
+    );
+    sent.mockRestore();
+    expect(statements.flat().map((statement) => statement?.name)).toEqual(['paidonce_find']);
+    const reused = await shop.post('/orders', { amount: 2 }, key);
+    expect(reused.json['code']).toBe('idempotency_key_reused');
+    expect((await shop.post('/orders', { amount: 1 }, randomUUID())).status).toBe(201);
+    // An expired answer is no answer, and a running request none yet.
+    await shop.dataSource.query(
+      `UPDATE idempotency_keys SET expires_at = now() - interval '1 s' WHERE key = $1`,
+      [key],
+    );
+    const copies = await Promise.all(
+      [1, 2, 3].map(() => shop.post('/orders', { amount: 1 }, key, { prefer: 'wait=5' })),
+    );
+    expect(copies.filter(({ headers }) => !headers.get('idempotent-replayed'))).toHaveLength(1);
+    expect(shop.watch.runs - runs).toBe(3);
     await shop.close();
   });
 
