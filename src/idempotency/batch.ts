@@ -36,7 +36,8 @@ export function rememberPrepared(
 /**
  * Sends `statements` as one batch, or nothing if one of them is not prepared on this connection yet.
  *
- * @param patienceMs longest wait for the answer; then pg breaks the connection
+ * @param patienceMs longest wait for the answer; then pg breaks a connection with `pipeline: true`, and
+ * who sent this must break any other
  * @returns their results in order; rejects with the first error
  */
 export function sendBatch(
@@ -47,8 +48,13 @@ export function sendBatch(
   const prepared = preparedOn.get(client);
   if (!prepared || !statements.every(({ name }) => prepared.has(name))) return undefined;
   return new Promise((resolve, reject) => {
+    // Before anything is sent: half of a batch would be answered to whoever comes next.
+    const writable = statements.map((statement) => ({
+      ...statement,
+      values: statement.values?.map(asText),
+    }));
     client.query(
-      new Batch(statements, prepared, patienceMs, (error, results) =>
+      new Batch(writable, prepared, patienceMs, (error, results) =>
         error ? reject(error) : resolve(results ?? []),
       ),
     );
@@ -77,8 +83,7 @@ class Batch extends Query {
     connection.stream.cork(); // all of it in one packet
     try {
       for (const { name, values } of this.statements) {
-        const bind = { statement: name, values, valueMapper: asText };
-        connection.bind(bind, false);
+        connection.bind({ statement: name, values }, false);
         connection.execute(null, false);
       }
       connection.sync();
@@ -103,9 +108,9 @@ class Batch extends Query {
 
   /** @param text such as `INSERT 0 1` or `COMMIT` */
   handleCommandComplete({ text }: { text: string }): void {
-    const words = text.split(' ');
-    const rowCount = words.length > 1 ? Number(words.at(-1)) : null;
-    this.#results.push({ command: words[0] ?? '', rowCount, rows: this.#rows });
+    const [command = '', ...words] = text.split(' ');
+    const count = /^\d+$/.exec(words.at(-1) ?? '');
+    this.#results.push({ command, rowCount: count && Number(count[0]), rows: this.#rows });
     this.#rows = [];
   }
 
@@ -122,5 +127,10 @@ Batch.prototype.submit = function (this: Batch, connection: Connection) {
   this.send(connection);
 };
 
-/** pg writes strings and buffers. */
-const asText = (value: unknown): unknown => (typeof value === 'number' ? String(value) : value);
+/** @throws TypeError for what cannot be written as it is: only text, numbers, bytes and null can */
+function asText(value: unknown): unknown {
+  if (typeof value === 'number') return String(value);
+  const written = typeof value === 'string' || Buffer.isBuffer(value);
+  if (written || value === null || value === undefined) return value;
+  throw new TypeError(`A batch cannot write ${typeof value} values.`);
+}
