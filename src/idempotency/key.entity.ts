@@ -62,9 +62,13 @@ export class IdempotencyKeyEntity {
   @Column({ type: 'json', nullable: true })
   headers: Record<string, string> | null;
 
-  /** Body of the stored answer, exactly as it went over the wire. */
+  /** Body of the stored answer, exactly as it went over the wire, or those bytes deflated. */
   @Column({ type: 'bytea', nullable: true })
   body: Buffer | null;
+
+  /** Whether `body` is deflated (RFC 1951). */
+  @Column({ type: 'boolean', default: false })
+  deflated: boolean;
 
   /** When the key was claimed; the database's clock, as every time here (R5). */
   @Column({ name: 'created_at', type: 'timestamptz' })

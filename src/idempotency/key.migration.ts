@@ -23,6 +23,7 @@ export class CreateIdempotencyKeys1764000000000 implements MigrationInterface {
         status              smallint,
         headers             json,
         body                bytea,
+        deflated            boolean NOT NULL DEFAULT false,
         created_at          timestamptz NOT NULL,
         expires_at          timestamptz NOT NULL,
         lease_until         timestamptz,

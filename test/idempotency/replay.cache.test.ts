@@ -1,5 +1,5 @@
 /** R5, R6, R18 the tiers that replay without PostgreSQL: what they save, and that they decide nothing. */
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Body, Controller, Post } from '@nestjs/common';
 import { Client } from 'pg';
@@ -22,6 +22,16 @@ class AnswersController {
   @Idempotent()
   large() {
     return { run: (this.watch.runs += 1), text: 'x'.repeat(100_000) };
+  }
+
+  @Post('text')
+  @Idempotent()
+  text(@Body() { length, random }: { length: number; random: boolean }) {
+    const noise = Array.from(randomBytes(length), (byte) =>
+      String.fromCharCode(0x23 + (byte % 0x5a)),
+    );
+    const text = random ? noise.join('') : 'ünïcode '.repeat(length / 8);
+    return { run: (this.watch.runs += 1), text };
   }
 
   @Post('short')
@@ -251,6 +261,31 @@ describe('the memory of a process', () => {
     await shop.close();
   });
 
+  it.each([
+    [100, false, false],
+    [1_500, false, true],
+    [50_000, false, true],
+    [70_000, false, false],
+    [1_500, true, false],
+  ])(
+    'a text of %i, random: %p, is kept deflated: %p, and replayed the same',
+    async (length, random, deflated) => {
+      const shop = await openShop('fastify', { controllers, options: { replayMemoryBytes: 0 } });
+      const key = randomUUID();
+      const first = await shop.post('/answers/text', { length, random }, key);
+      const [row] = await shop.dataSource.query<{ deflated: boolean; size: number }[]>(
+        'SELECT deflated, octet_length(body) AS size FROM idempotency_keys WHERE key = $1',
+        [key],
+      );
+      expect(row?.deflated).toBe(deflated);
+      if (deflated) expect(row?.size).toBeLessThan(length / 2);
+      const replay = await shop.post('/answers/text', { length, random }, key);
+      expect(replay.headers.get('idempotent-replayed')).toBe('true');
+      expect(replay.text).toBe(first.text);
+      await shop.close();
+    },
+  );
+
   it('off, where most requests are replays: a plain read comes first, and decides no more than that', async () => {
     const shop = await openShop('fastify', { controllers, options: { replayMemoryBytes: 0 } });
     const key = randomUUID();
@@ -326,7 +361,9 @@ describe('the memory of a process', () => {
   it('entries have a life', async () => {
     const { key } = await postAndForgetRow();
     expect(key).toBeDefined();
-    const client = await import('ioredis').then(({ Redis: Connection }) => new Connection(redis.url));
+    const client = await import('ioredis').then(
+      ({ Redis: Connection }) => new Connection(redis.url),
+    );
     const names = await client.keys('paidonce:replay:*');
     const lives = await Promise.all(names.map((name) => client.pttl(name)));
     client.disconnect();
