@@ -1,18 +1,25 @@
 /** The load: a process of its own, told over IPC what to send. */
 import { randomBytes } from 'node:crypto';
 import autocannon from 'autocannon';
+import { keyNamed } from './keys';
 
 /** One stretch of load. */
 export interface Stretch {
   readonly url: string;
   readonly body: string;
   readonly headers?: Readonly<Record<string, string>>;
-  /** A new key with each request, this one with all, or none. */
-  readonly key?: 'new' | { readonly one: string };
+  /** A new key with each request, this one with all, numbered ones, or none. */
+  readonly key?: 'new' | { readonly one: string } | Numbered;
   readonly connections: number;
   /** How long, seconds; or how many requests. */
   readonly seconds?: number;
   readonly amount?: number;
+}
+
+/** Keys by their number: one after the other, or, where there is an end, any of those before it. */
+export interface Numbered {
+  readonly from: number;
+  readonly to?: number;
 }
 
 /** What came of it. */
@@ -34,9 +41,8 @@ async function run(stretch: Stretch): Promise<Measured> {
     'content-type': 'application/json',
     ...stretch.headers,
   };
-  if (typeof key === 'object') headers['idempotency-key'] = key.one;
-  const prefix = randomBytes(9).toString('hex');
-  let made = 0;
+  if (typeof key === 'object' && 'one' in key) headers['idempotency-key'] = key.one;
+  const nextKey = keysOf(key);
   const result = await autocannon({
     url,
     connections,
@@ -44,11 +50,11 @@ async function run(stretch: Stretch): Promise<Measured> {
     method: 'POST',
     body,
     headers,
-    ...(key === 'new' && {
+    ...(nextKey && {
       requests: [
         {
           setupRequest: (request) => {
-            request.headers = { ...headers, 'idempotency-key': `${prefix}-${(made += 1)}` };
+            request.headers = { ...headers, 'idempotency-key': nextKey() };
             return request;
           },
         },
@@ -65,6 +71,19 @@ async function run(stretch: Stretch): Promise<Measured> {
     refused: result.non2xx,
     failed: errors + timeouts,
   };
+}
+
+/** Where each request has a key of its own. */
+function keysOf(key: Stretch['key']): (() => string) | undefined {
+  let made = 0;
+  if (key === 'new') {
+    const prefix = randomBytes(9).toString('hex');
+    return () => `${prefix}-${(made += 1)}`;
+  }
+  if (typeof key !== 'object' || 'one' in key) return undefined;
+  const { from, to } = key;
+  if (to === undefined) return () => keyNamed(from + (made += 1) - 1);
+  return () => keyNamed(from + Math.floor(Math.random() * (to - from)));
 }
 
 if (process.send) {

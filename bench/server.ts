@@ -24,7 +24,9 @@ import {
   CreateIdempotencyKeys1764000000000,
   Idempotent,
   IdempotencyModule,
+  Phases,
 } from '../src/idempotency';
+import { paymentAnswer } from './keys';
 
 const {
   DATABASE_URL = '',
@@ -32,7 +34,12 @@ const {
   POOL = '8',
   REPLAY_MEMORY_BYTES = '67108864',
   REPLAY_REDIS,
+  ACCOUNT = 'bench',
+  MODE = '',
+  LOG = 'on',
 } = process.env;
+
+const SCOPE = { account: ACCOUNT, mode: MODE };
 
 /** About 600 bytes as JSON: what an answer of a payments API is at least. */
 const ANSWER = {
@@ -58,6 +65,11 @@ class PassThrough implements NestInterceptor {
 
 interface OrderBody {
   readonly amount: number;
+}
+
+interface PhasedBody extends OrderBody {
+  /** The far side does not answer: the key is left with an expired lease. */
+  readonly lost?: boolean;
 }
 
 @Controller()
@@ -90,6 +102,24 @@ class Cases {
   async namedOnce(@Body() { amount }: OrderBody) {
     await this.insertNamed(amount);
     return ANSWER;
+  }
+
+  /** Each answer another, as where one pays. */
+  @Post('ours/payment')
+  @Idempotent({ required: true })
+  async paymentOnce(@Body() { amount }: OrderBody) {
+    await this.insertNamed(amount);
+    return paymentAnswer();
+  }
+
+  @Post('ours/phased')
+  @Idempotent({ required: true, phased: true })
+  async phasedOnce(@Body() { amount, lost }: PhasedBody, @Phases() phases: Phases) {
+    await phases.local('order', () => this.insertNamed(amount));
+    await phases.remote('charge', () =>
+      lost ? Promise.reject(new Error('No answer.')) : Promise.resolve({ paid: true }),
+    );
+    return phases.finish(() => Promise.resolve(paymentAnswer()));
   }
 
   @Post('plain/four')
@@ -172,7 +202,7 @@ class Cases {
       extra: { max: Number(POOL), pipeline: true },
     }),
     IdempotencyModule.forRoot({
-      scope: () => 'bench',
+      scope: () => SCOPE,
       replayMemoryBytes: Number(REPLAY_MEMORY_BYTES),
       replayRedisUrl: REPLAY_REDIS && REDIS_URL,
     }),
@@ -183,7 +213,7 @@ class BenchModule {}
 
 async function main(): Promise<void> {
   const app = await NestFactory.create<NestFastifyApplication>(BenchModule, new FastifyAdapter(), {
-    logger: ['error'],
+    logger: LOG === 'off' ? false : ['error'],
   });
   await app
     .get(DataSource)
