@@ -40,22 +40,29 @@ async function main(): Promise<void> {
   const extent = values.quick
     ? { quick: true, rounds: 1, seconds: 1, say }
     : { quick: false, rounds: 5, seconds: 4, say };
+  const options = process.argv.slice(2).filter((option) => option !== '--write');
+  const command = ['npm run bench --', ...options].join(' ');
   const started = performance.now();
-  const rows: Row[] = [];
+  const all: Row[] = [];
   for (const name of names) {
     process.stdout.write(`${name}\n`);
-    const stage = await Stage.open();
-    try {
-      rows.push(...((await MEASUREMENTS[name]?.(stage, extent)) ?? []));
-    } finally {
-      await stage.close();
-    }
+    const begun = performance.now();
+    const rows = await measured(name, extent);
+    all.push(...rows);
+    const seconds = Math.round((performance.now() - begun) / 1_000);
+    if (values.write) writeReport(Object.keys(MEASUREMENTS), name, rows, command, seconds);
   }
-  for (const row of rows) process.stdout.write(`${cells(row).join(' · ')}\n`);
-  const seconds = Math.round((performance.now() - started) / 1_000);
-  process.stdout.write(`${seconds} s\n`);
-  if (values.write)
-    writeReport(rows, ['npm run bench', ...process.argv.slice(2)].join(' '), seconds);
+  for (const row of all) process.stdout.write(`${cells(row).join(' · ')}\n`);
+  process.stdout.write(`${Math.round((performance.now() - started) / 1_000)} s\n`);
+}
+
+async function measured(name: string, extent: Extent): Promise<Row[]> {
+  const stage = await Stage.open();
+  try {
+    return (await MEASUREMENTS[name]?.(stage, extent)) ?? [];
+  } finally {
+    await stage.close();
+  }
 }
 
 main().then(

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
-import type { Row } from './figures';
+import type { Row, Spread } from './figures';
 
 const DOCS = join(__dirname, '..', 'docs');
 const PAGE = join(DOCS, 'PERFORMANCE.md');
@@ -26,27 +26,66 @@ export function cells({ ratio, ...row }: Row): string[] {
 
 const HEAD = ['case', 'ours', 'compared with', 'theirs', 'ratio (spread)', 'goal', 'reached'];
 
-/** Puts the figures in place of the last ones. */
-export function writeReport(rows: readonly Row[], command: string, seconds: number): void {
+/**
+ * Puts the figures of one measurement in place of its last ones, and draws the plot of all.
+ *
+ * @param names of all measurements, in their order on the page
+ */
+export function writeReport(
+  names: readonly string[],
+  name: string,
+  rows: readonly Row[],
+  command: string,
+  seconds: number,
+): void {
+  const page = existsSync(PAGE) ? readFileSync(PAGE, 'utf8') : '';
+  const [beginning = '', written = ''] = page.split(MARK);
+  const sections = new Map(
+    written
+      .split(/^### /m)
+      .slice(1)
+      .map((section) => [section.slice(0, section.indexOf('\n')), section.trim()]),
+  );
+  sections.set(name, sectionOf(name, rows, command, seconds));
+  const ordered = names.flatMap((each) => sections.get(each) ?? []);
+  const text = [MARK, ...ordered.map((section) => `### ${section}`)].join('\n\n');
+  writeFileSync(PAGE, `${beginning}${text}\n`);
+  writeFileSync(join(DOCS, 'performance.svg'), plot(ordered.flatMap(barsOf)));
+}
+
+function sectionOf(name: string, rows: readonly Row[], command: string, seconds: number): string {
   const line = (parts: readonly string[]) => `| ${parts.join(' | ')} |`;
   const date = new Date().toISOString().slice(0, 10);
   const gigabytes = Math.round(totalmem() / 2 ** 30);
   const machine = `${cpus().length} cores, ${gigabytes} GB, Linux ${release()}, Node ${process.version}`;
-  const text = [
-    MARK,
+  return [
+    name,
     '',
     `${date}, \`${command}\`, ${seconds} s on ${machine}.`,
     '',
     line(HEAD),
     line(HEAD.map(() => '---')),
     ...rows.map((row) => line(cells(row))),
-    '',
-    '![The ratios, and what they should reach](performance.svg)',
-    '',
   ].join('\n');
-  const [beginning = ''] = (existsSync(PAGE) ? readFileSync(PAGE, 'utf8') : '').split(MARK);
-  writeFileSync(PAGE, `${beginning}${text}`);
-  writeFileSync(join(DOCS, 'performance.svg'), plot(rows));
+}
+
+/** A ratio as the plot shows it. */
+interface Bar extends Spread {
+  readonly case: string;
+  readonly goal: number;
+  readonly reached: boolean;
+}
+
+/** The ratios in a section, read from its table: other runs have written some of them. */
+function barsOf(section: string): Bar[] {
+  const rows = section.split('\n').filter((line) => /^\| (?!case|---)/.test(line));
+  return rows.flatMap((row) => {
+    const [name = '', , , , ratio = '', goal = '', reached] = row.slice(2, -2).split(' | ');
+    const [median, low, high] = ratio.match(/[\d.]+/g)?.map(Number) ?? [];
+    if (median === undefined || low === undefined || high === undefined) return [];
+    const mark = Number(/[\d.]+/.exec(goal)?.[0] ?? 0);
+    return [{ case: name, median, low, high, goal: mark, reached: reached === 'yes' }];
+  });
 }
 
 const ROW_HEIGHT = 34;
@@ -54,15 +93,13 @@ const LEFT = 330;
 const WIDTH = 860;
 
 /** One bar for each ratio, a whisker for its spread, a mark for its goal. */
-function plot(rows: readonly Row[]): string {
-  const shown = rows.filter(({ ratio }) => ratio !== undefined);
-  const most = Math.max(1.2, ...shown.map(({ ratio }) => ratio?.high ?? 0));
+function plot(shown: readonly Bar[]): string {
+  const most = Math.max(1.2, ...shown.map(({ high }) => high));
   const x = (value: number) => LEFT + (value / most) * (WIDTH - LEFT - 40);
   const height = shown.length * ROW_HEIGHT + 50;
-  const bars = shown.map(({ case: name, ratio, goal, reached }, at) => {
-    const { median = 0, low = 0, high = 0 } = ratio ?? {};
+  const bars = shown.map(({ case: name, median, low, high, goal, reached }, at) => {
     const y = 16 + at * ROW_HEIGHT;
-    const mark = x(Number(/[\d.]+/.exec(goal)?.[0] ?? 0));
+    const mark = x(goal);
     return [
       `<text x="${LEFT - 10}" y="${y + 15}" text-anchor="end">${escaped(name)}</text>`,
       `<rect x="${LEFT}" y="${y + 2}" width="${x(median) - LEFT}" height="18" class="${reached ? 'reached' : 'short'}"/>`,

@@ -6,7 +6,8 @@ export class CreateIdempotencyKeys1764000000000 implements MigrationInterface {
 
   async up(runner: QueryRunner): Promise<void> {
     // json, not jsonb: nothing looks inside, and a phase's result may hold \u0000.
-    // fillfactor 80: a finishing update finds room on its own page.
+    // Pages are filled: an update that finishes ends the lease, which is indexed, so room on its own
+    // page would not make it cheaper (docs/PERFORMANCE.md, "What falls short").
     await runner.query(`
       CREATE TABLE idempotency_keys (
         account             text COLLATE "C" NOT NULL,
@@ -38,7 +39,7 @@ export class CreateIdempotencyKeys1764000000000 implements MigrationInterface {
           OR (status IS NULL AND headers IS NULL AND body IS NULL
             AND lease_until IS NOT NULL AND request IS NOT NULL)
         )
-      ) WITH (fillfactor = 80)`);
+      )`);
     await runner.query('CREATE INDEX idempotency_keys_expires_at ON idempotency_keys (expires_at)');
     // Holds the unfinished rows alone, so that finding abandoned ones costs by their number (R19).
     await runner.query(`

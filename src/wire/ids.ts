@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomFillSync } from 'node:crypto';
 
 /** Ascending in ASCII, so that ids sort as their times do under collation "C". */
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
@@ -37,12 +37,26 @@ export function newId(prefix: string): string {
 export function randomBase62(length: number): string {
   let text = '';
   while (text.length < length) {
-    for (const byte of randomBytes(length * 2)) {
+    for (const byte of random(length * 2)) {
       const character = ALPHABET[byte & 63];
       if (character !== undefined && text.length < length) text += character;
     }
   }
   return text;
+}
+
+/** Drawn by the kilobyte: each call to the system's source costs as much as an id. */
+const pool = Buffer.alloc(8_192);
+let used = pool.length;
+
+/** @param count at most the pool's size */
+function random(count: number): Buffer {
+  if (used + count > pool.length) {
+    randomFillSync(pool);
+    used = 0;
+  }
+  used += count;
+  return pool.subarray(used - count, used);
 }
 
 function base62(value: number, length: number): string {

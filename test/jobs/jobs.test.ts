@@ -111,7 +111,8 @@ describe.each(['PostgreSQL', 'Redis'])('R19 the jobs on %s', (backend) => {
     const { rows } = await sql.query<{ figures: Record<string, number> }>(
       `SELECT figures FROM jobs.reports WHERE job = 'purge'`,
     );
-    expect(rows[0]?.figures).toMatchObject({ removed: 2_500, batches: 3 });
+    expect(rows[0]?.figures).toMatchObject({ removed: 2_500 });
+    expect(rows[0]?.figures.batches).toBeGreaterThanOrEqual(2);
     expect(rows[0]?.figures.lagSeconds).toBeGreaterThanOrEqual(3_600);
     await next.stop();
   });
