@@ -170,8 +170,8 @@ export class IdempotencyInterceptor implements NestInterceptor {
   private async look(id: KeyId, call: Call): Promise<Verdict> {
     const claim = recoveredClaim();
     if (this.#replayed > MOSTLY_REPLAYS && claim === undefined) {
-      const row = await this.store.findFinished(id);
-      if (row?.answer) return { replay: this.found(id, row, row.answer) };
+      const finished = await this.store.findFinished(id);
+      if (finished) return { replay: this.found(id, finished) };
     }
     const { transaction, locked, row, nowMs } = await this.store.open(id);
     let decision;
@@ -205,14 +205,15 @@ export class IdempotencyInterceptor implements NestInterceptor {
     }
     void transaction.rollback(); // nothing was written: the answer need not wait for it
     if (row && decision === 'reused') throw reusedBy(row, call);
-    if (row?.answer && decision === 'replay') return { replay: this.found(id, row, row.answer) };
+    if (row?.answer && decision === 'replay') {
+      return { replay: this.found(id, finishedOf(row, row.answer)) };
+    }
     return { inUseBy: row?.originalRequest };
   }
 
   /** The store had an answer. */
-  private found(id: KeyId, row: KeyRow, answer: Answer): FinishedKey {
+  private found(id: KeyId, finished: FinishedKey): FinishedKey {
     this.#replayed += (1 - this.#replayed) / LOOKS;
-    const finished = finishedOf(row, answer);
     this.replays.keep(id, finished);
     return finished;
   }

@@ -128,8 +128,8 @@ export class AnsweredByAnother extends Error {}
 export interface KeyStore {
   /** BEGIN alone: an operation without a key. */
   begin(): Promise<Transaction>;
-  /** The row alone, if it has an answer whose life goes on: enough for a replay (R6). */
-  findFinished(id: KeyId): Promise<KeyRow | undefined>;
+  /** The answer alone, if there is one and its life goes on: enough for a replay (R6). */
+  findFinished(id: KeyId): Promise<FinishedKey | undefined>;
   /** BEGIN, the key's try-lock and its row (R4). */
   open(id: KeyId): Promise<OpenedKey>;
   /** Stores a whole life at once, in place of an expired row, and commits (R9). */

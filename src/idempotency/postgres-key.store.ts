@@ -13,6 +13,7 @@ import {
   type Backlog,
   Fenced,
   type Fence,
+  type FinishedKey,
   type KeyId,
   type KeyRow,
   type KeyStore,
@@ -56,8 +57,10 @@ const SQL = {
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
       AND classid = (($1::bigint >> 32) & 4294967295)::oid
       AND objid = ($1::bigint & 4294967295)::oid) AS running`,
-  find: `SELECT ${COLUMNS}, ${NOW_MS} FROM idempotency_keys
-    WHERE ${THIS_KEY} AND status IS NOT NULL AND expires_at > now()`,
+  find: `SELECT operation, fingerprint, fingerprint_version, parameters::text AS parameters,
+      original_request, status, headers, body, deflated, ${NOW_MS},
+      (extract(epoch FROM expires_at) * 1000)::float8 AS expires_at_ms
+    FROM idempotency_keys WHERE ${THIS_KEY} AND status IS NOT NULL AND expires_at > now()`,
   read: `SELECT ${COLUMNS} FROM idempotency_keys WHERE ${THIS_KEY}`,
   hold: `SELECT 1 FROM idempotency_keys
     WHERE ${THIS_KEY} AND claim_id = $4 AND attempt = $5 AND status IS NULL FOR UPDATE`,
@@ -150,12 +153,14 @@ export class PostgresKeyStore implements KeyStore {
     return (await Transaction.begin(this.dataSource, [])).transaction;
   }
 
-  async findFinished(id: KeyId): Promise<KeyRow | undefined> {
+  async findFinished(id: KeyId): Promise<FinishedKey | undefined> {
     const askedMs = performance.now();
     const { rows } = await ask(this.dataSource, named('find', keyOf(id)));
-    const [row] = rows as [(Row & { now_ms: number })?];
-    if (row) this.clock.heard(row.now_ms, askedMs);
-    return row && toKeyRow(row);
+    const [row] = rows as [(Row & { now_ms: number; expires_at_ms: number })?];
+    const answer = row && answerOf(row);
+    if (!row || !answer) return undefined;
+    this.clock.heard(row.now_ms, askedMs);
+    return { ...requestOf(row), answer, expiresAtMs: Math.floor(row.expires_at_ms) };
   }
 
   async open(id: KeyId): Promise<OpenedKey> {
@@ -455,19 +460,11 @@ interface Row {
 }
 
 function toKeyRow(row: Row): KeyRow {
-  const { status, headers } = row;
-  const body = row.body && row.deflated ? inflateRawSync(row.body) : row.body;
   return {
+    ...requestOf(row),
     claimId: row.claim_id,
     attempt: row.attempt,
-    operation: row.operation,
-    fingerprint: {
-      version: row.fingerprint_version,
-      hash: row.fingerprint.toString('hex'),
-    },
-    parameters: row.parameters,
-    originalRequest: row.original_request,
-    answer: status === null || !headers || !body ? undefined : { status, headers, body },
+    answer: answerOf(row),
     expired: row.expired,
     leaseExpired: row.lease_expired,
     phases: row.phases ?? {},
@@ -475,4 +472,16 @@ function toKeyRow(row: Row): KeyRow {
     createdAt: row.created_at,
     expiresAt: row.expires_at,
   };
+}
+
+const requestOf = (row: Row) => ({
+  operation: row.operation,
+  fingerprint: { version: row.fingerprint_version, hash: row.fingerprint.toString('hex') },
+  parameters: row.parameters,
+  originalRequest: row.original_request,
+});
+
+function answerOf({ status, headers, body, deflated }: Row): Answer | undefined {
+  if (status === null || !headers || !body) return undefined;
+  return { status, headers, body: deflated ? inflateRawSync(body) : body };
 }

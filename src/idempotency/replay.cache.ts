@@ -118,11 +118,10 @@ function packed({ answer: { body, ...answer }, ...finished }: FinishedKey): stri
 
 function unpacked(value: string): FinishedKey | undefined {
   const end = value.indexOf('\n');
-  const { format, answer, body: written, ...finished } = JSON.parse(value.slice(0, end)) as Head;
-  if (format !== FORMAT) return undefined;
-  const body = value.slice(end + 1);
-  return {
-    ...finished,
-    answer: { ...answer, body: written === 'text' ? body : Buffer.from(body, 'base64') },
-  };
+  const head = JSON.parse(value.slice(0, end)) as Head;
+  if (head.format !== FORMAT) return undefined;
+  const text = value.slice(end + 1);
+  const { status, headers } = head.answer;
+  const body = head.body === 'text' ? text : Buffer.from(text, 'base64');
+  return Object.assign(head, { answer: { status, headers, body } });
 }
