@@ -89,7 +89,10 @@ const pages = (plan: Plan) => plan['Shared Hit Blocks'] + plan['Shared Read Bloc
 describe(`R19 on ${KEYS} keys`, () => {
   it('abandoned requests are found through the index of unfinished keys alone', async () => {
     const plan = await planOf((store) => store.findAbandoned(200));
-    expect(new Set(scans(plan))).toEqual(new Set(['idempotency_keys_lease_until']));
+    // In the order of the index or of the table: only what the index holds is looked at.
+    expect(scans(plan).filter((scan) => scan !== 'Bitmap Heap Scan')).toEqual([
+      'idempotency_keys_lease_until',
+    ]);
     expect(plan['Actual Rows']).toBe(ABANDONED);
     expect(pages(plan)).toBeLessThan(FEW_PAGES);
   });
