@@ -76,6 +76,12 @@ const MOSTLY_REPLAYS = 0.5;
 /** How many of the last looks count. */
 const LOOKS = 16;
 
+/**
+ * For so long copies of a request take this process's word that it is under way here, ms. Past it they
+ * ask the database: it may have ended a transaction that this process still believes in.
+ */
+const WORD_HOLDS_MS = 200;
+
 /** What to do with a call: run it, send what is stored, or leave it to who is running. */
 type Verdict =
   | { readonly attempt: Attempt }
@@ -87,6 +93,11 @@ export class IdempotencyInterceptor implements NestInterceptor {
   readonly #log = new Logger('Idempotency');
   /** Share of the last looks at the store that found an answer. */
   #replayed = 0;
+  /** By key: who is looking at it, or running, in this process. */
+  readonly #underWay = new Map<
+    string,
+    { call: Call; sinceMs: number; verdict: Promise<Verdict> }
+  >();
 
   constructor(
     private readonly gate: AnswerGate,
@@ -151,7 +162,8 @@ export class IdempotencyInterceptor implements NestInterceptor {
     const name = nameOf(id);
     const untilMs = performance.now() + this.waitSeconds(call.http) * 1_000;
     for (let looked = false; ; looked = true) {
-      const verdict = await this.look(id, call).catch((error: unknown) => {
+      const looking = looked ? this.look(id, call) : this.lookOnce(id, name, call);
+      const verdict = await looking.catch((error: unknown) => {
         if (looked) this.waiting.left(name);
         throw error;
       });
@@ -164,6 +176,35 @@ export class IdempotencyInterceptor implements NestInterceptor {
       if (turn === 'time is up') throw new IdempotencyKeyInUseError(verdict.inUseBy);
       if (turn !== 'look') return { replay: turn.row };
     }
+  }
+
+  /** Looks, unless a copy of this request is doing so here, or is running: then it knows (R8). */
+  private async lookOnce(id: KeyId, name: string, call: Call): Promise<Verdict> {
+    if (recoveredClaim() !== undefined) return this.look(id, call);
+    const sinceMs = performance.now();
+    const other = this.#underWay.get(name);
+    if (
+      other?.call.fingerprint.hash === call.fingerprint.hash &&
+      sinceMs - other.sinceMs < WORD_HOLDS_MS
+    ) {
+      const verdict = await other.verdict;
+      return 'attempt' in verdict ? { inUseBy: verdict.attempt.originalRequest } : verdict;
+    }
+    const looking = this.look(id, call);
+    this.#underWay.set(name, { call, sinceMs, verdict: looking });
+    let verdict: Verdict | undefined;
+    try {
+      verdict = await looking;
+      return verdict;
+    } finally {
+      if (!verdict || !('attempt' in verdict)) this.ended(call);
+    }
+  }
+
+  /** Copies of this call must look for themselves from now on. */
+  private ended(call: Call): void {
+    const name = call.id && nameOf(call.id);
+    if (name !== undefined && this.#underWay.get(name)?.call === call) this.#underWay.delete(name);
   }
 
   /** One look at the key, in one round trip that also begins the transaction (R4). */
@@ -338,6 +379,8 @@ export class IdempotencyInterceptor implements NestInterceptor {
         this.freed(call);
         return { instead: this.refuse(refusal, call) };
       }
+    } finally {
+      this.ended(call);
     }
   }
 
@@ -384,6 +427,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
   }
 
   private freed(call: Call): void {
+    this.ended(call);
     if (call.id) this.waiting.freed(nameOf(call.id));
   }
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { setImmediate as turn } from 'node:timers/promises';
+import { KeyStore } from '../../src/idempotency/key.store';
 import { WaitingRoom } from '../../src/idempotency/waiting-room';
 import { openShop, type Shop } from './shop.fixture';
 
@@ -37,6 +38,35 @@ describe('R8 duplicates that wait', () => {
       expect(copy.headers.get('idempotent-replayed')).toBe('true');
     }
     expect([shop.watch.runs, neighbour.watch.runs]).toEqual([1, 0]);
+  });
+
+  it('cost the database one look and one poller, all of them together, whether they wait or not', async () => {
+    const key = randomUUID();
+    const body = { amount: 3, hold: 'looked' };
+    const looks = jest.spyOn(shop.app.get<KeyStore>(KeyStore, { strict: false }), 'open');
+    const held = once(shop.watch, 'held looked');
+    const copies = Array.from({ length: 40 }, (_, at) =>
+      shop.post('/orders', body, key, at % 2 ? WAIT : undefined),
+    );
+    await held;
+    await waitersIn(shop, 19);
+    expect(looks.mock.calls.length).toBeLessThan(10);
+    shop.watch.release('looked');
+    const statuses = (await Promise.all(copies)).map(({ status }) => status);
+    expect(new Set(statuses)).toEqual(new Set([201, 409]));
+    looks.mockRestore();
+    // Nobody's word is left behind: the next copy finds the answer.
+    expect((await shop.post('/orders', body, key)).status).toBe(201);
+  });
+
+  it('share the answer that one look finds, but not with another request under the key', async () => {
+    const key = randomUUID();
+    const first = await neighbour.post('/orders', { amount: 3 }, key);
+    const [other, ...copies] = await Promise.all(
+      [4, 3, 3, 3, 3].map((amount) => shop.post('/orders', { amount }, key)),
+    );
+    expect(other?.json['code']).toBe('idempotency_key_reused');
+    expect(copies.map(({ text }) => text)).toEqual(copies.map(() => first.text));
   });
 
   it('leave a pool of 4 connections to others: 300 of them, and an unrelated request is as fast', async () => {
