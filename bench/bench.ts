@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { measureContention } from './contention';
 import { measureEndurance } from './endurance';
 import { type Extent, type Row } from './figures';
+import { measureFloor } from './floor';
 import { measurePairs } from './pairs';
 import { measurePayments } from './payments';
 import { measurePurge } from './purging';
@@ -16,6 +17,7 @@ import { measureStartup } from './startup';
 
 const MEASUREMENTS: Readonly<Record<string, (stage: Stage, extent: Extent) => Promise<Row[]>>> = {
   pairs: measurePairs,
+  floor: measureFloor,
   payments: measurePayments,
   contention: measureContention,
   purge: measurePurge,

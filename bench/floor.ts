@@ -1,0 +1,69 @@
+/**
+ * The least that a key can cost: the statements of an atomic operation by pgbench, against its INSERT
+ * alone by pgbench. No HTTP, no Node.js, each transaction in one round trip.
+ */
+import { randomUUID } from 'node:crypto';
+import { DataSource } from 'typeorm';
+import { DatabaseClock } from '../src/idempotency/database.clock';
+import { newFence, PostgresKeyStore } from '../src/idempotency/postgres-key.store';
+import { joinAmbientTransaction } from '../src/idempotency/transaction';
+import { type Extent, median, perSecond, ratioOf, type Row } from './figures';
+import { paymentAnswer } from './keys';
+import { findPgbench, pgbench, statementsOf } from './pgbench';
+import type { Stage } from './stage';
+
+const INSERT = 'INSERT INTO orders (id, amount, description) VALUES ($1, $2, $3)';
+
+export async function measureFloor(stage: Stage, extent: Extent): Promise<Row[]> {
+  const program = findPgbench();
+  if (program === undefined) {
+    extent.say('floor: skipped, there is no pgbench on the PATH');
+    return [];
+  }
+  await (await stage.start()).stop(); // makes the tables
+  const statements = await statementsOf(() => oneOperation(stage.databaseUrl));
+  const key = statements.filter(({ text }) => /^(BEGIN|COMMIT)$|idempotency|orders/.test(text));
+  const insert = key.filter(({ text }) => text === INSERT);
+  const rate = (which: typeof key, seconds: number) =>
+    pgbench(program, which, stage.databaseUrl, seconds);
+  const rates: { key: number[]; insert: number[] } = { key: [], insert: [] };
+  for (let round = 0; round < extent.rounds; round += 1) {
+    rates.key.push(await rate(key, extent.seconds));
+    rates.insert.push(await rate(insert, extent.seconds));
+  }
+  const ratio = ratioOf(rates.key, rates.insert);
+  extent.say(`floor: ${ratio.median.toFixed(2)} of one INSERT`);
+  return [
+    {
+      case: "PostgreSQL alone: an atomic operation's statements, by pgbench",
+      against: 'its INSERT alone, by pgbench',
+      ours: perSecond(median(rates.key)),
+      theirs: perSecond(median(rates.insert)),
+      ratio,
+      goal: 'what the first two rows cannot exceed',
+      reached: true,
+    },
+  ];
+}
+
+/** What an atomic operation with one INSERT sends, without the rest of the product. */
+async function oneOperation(url: string): Promise<void> {
+  const extra = { max: 1, pipeline: true };
+  const dataSource = await new DataSource({ type: 'postgres', url, extra }).initialize();
+  joinAmbientTransaction(dataSource);
+  const store = new PostgresKeyStore(dataSource, 10_000, new DatabaseClock());
+  const id = { account: 'bench', mode: '', key: 'pgbench-captured' };
+  const request = {
+    operation: 'POST /ours/named',
+    fingerprint: { version: 1, hash: '0a'.repeat(32) },
+    parameters: '{"(path)":"0a1b2c3d","amount":"4e5f6a7b"}',
+    originalRequest: randomUUID(),
+    ttlSeconds: 86_400,
+  };
+  const headers = { 'content-type': 'application/json; charset=utf-8' };
+  const answer = { status: 201, headers, body: JSON.stringify(paymentAnswer()) };
+  const { transaction } = await store.open(id);
+  await transaction.run(() => dataSource.query(INSERT, [randomUUID(), 2000, 'x'.repeat(500)]));
+  await store.complete(transaction, id, newFence(), request, answer);
+  await dataSource.destroy();
+}
