@@ -9,6 +9,7 @@ import {
   type CallHandler,
   Controller,
   type ExecutionContext,
+  Headers,
   Inject,
   Module,
   type NestInterceptor,
@@ -152,7 +153,7 @@ class Cases {
 
   @Post('plain/select')
   @UseInterceptors(PassThrough)
-  async select() {
+  async select(@Headers('idempotency-key') key: string) {
     const runner = this.dataSource.createQueryRunner();
     try {
       const client = (await runner.connect()) as { query(statement: object): Promise<unknown> };
@@ -160,7 +161,7 @@ class Cases {
         name: 'select_key',
         text: `SELECT status, headers, body FROM idempotency_keys
           WHERE account = $1 AND mode = $2 AND key = $3`,
-        values: ['bench', '', 'selected'],
+        values: [ACCOUNT, MODE, key],
       });
     } finally {
       await runner.release();

@@ -25,8 +25,8 @@ export class RedisReplays implements SharedReplays, OnApplicationShutdown {
     this.#redis.on('error', () => undefined); // each command fails by itself
   }
 
-  async get(name: string): Promise<string | null> {
-    return (await this.#redis?.get(name)) ?? null;
+  get(name: string): Promise<string | null> {
+    return this.#redis?.get(name) ?? Promise.resolve(null);
   }
 
   async set(name: string, value: string, lifeMs: number): Promise<void> {
