@@ -223,6 +223,7 @@ async function main(): Promise<void> {
     );
   await app.listen(0, '127.0.0.1');
   process.stdout.write(`listens on ${await app.getUrl()}\n`);
+  process.on('SIGTERM', () => process.exit(0)); // so that a profile is written
   process.on('message', (question) => {
     if (question === 'memory') process.send?.(process.memoryUsage());
   });
