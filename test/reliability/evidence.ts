@@ -1,5 +1,6 @@
 /** What a run leaves behind: the acquirer's ledger, the database, and what every client saw. */
 import { readFileSync } from 'node:fs';
+import { inflateRawSync } from 'node:zlib';
 import { Client } from 'pg';
 
 /** One line of the acquirer's ledger: a final outcome. A repeat of a remote key adds no line. */
@@ -110,6 +111,11 @@ export function readLedger(path: string): LedgerEntry[] {
   return lines.map((line) => JSON.parse(line) as LedgerEntry);
 }
 
+interface StoredKey extends Omit<KeyRow, 'body'> {
+  readonly body: Buffer | null;
+  readonly deflated: boolean;
+}
+
 /** Reads the tables in one snapshot. */
 export async function readTables(url: string): Promise<Tables> {
   const client = new Client({ connectionString: url, application_name: 'checker' });
@@ -118,10 +124,14 @@ export async function readTables(url: string): Promise<Tables> {
   try {
     await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
     return {
-      keys: await rows<KeyRow>(
-        `SELECT account, key, status, convert_from(body, 'UTF8') AS body, attempt
-         FROM idempotency_keys`,
-      ),
+      keys: (
+        await rows<StoredKey>(
+          'SELECT account, key, status, body, deflated, attempt FROM idempotency_keys',
+        )
+      ).map(({ body, deflated, ...row }) => ({
+        ...row,
+        body: body && (deflated ? inflateRawSync(body) : body).toString(),
+      })),
       intents: await rows<IntentRow>(
         `SELECT account, id, amount, status, latest_charge AS "latestCharge" FROM payment_intents`,
       ),
