@@ -89,7 +89,9 @@ function barsOf(section: string): Bar[] {
 }
 
 const ROW_HEIGHT = 34;
+/** Room for the names, left of it the longest of them. */
 const LEFT = 330;
+const BEYOND = 70;
 const WIDTH = 860;
 
 /** One bar for each ratio, a whisker for its spread, a mark for its goal. */
@@ -108,7 +110,7 @@ function plot(shown: readonly Bar[]): string {
       `<text x="${x(Math.max(median, high)) + 6}" y="${y + 15}">${median.toFixed(2)}</text>`,
     ].join('');
   });
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="Ratios">
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="${-BEYOND} 0 ${WIDTH + BEYOND} ${height}" role="img" aria-label="Ratios">
 <title>Ratios of npm run bench; the dashed line is the goal, the thin line the spread of the rounds</title>
 <style>text{font:12px sans-serif;fill:#555}.reached{fill:#2a7f62}.short{fill:#b5523b}.spread{stroke:#111;stroke-width:1.5}.goal{stroke:#555;stroke-dasharray:3 2;stroke-width:1.5}@media(prefers-color-scheme:dark){text{fill:#bbb}.spread{stroke:#eee}.goal{stroke:#bbb}}</style>
 ${bars.join('\n')}
