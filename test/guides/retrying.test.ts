@@ -72,14 +72,23 @@ describe('a payment whose answer is lost', () => {
     return data.filter((charge) => charge.amount === amount).length;
   }
 
-  /** Does it while the first answer gets stuck behind its first byte, and breaks the connection then. */
-  async function losingTheAnswer<T>(order: Order, work: () => Promise<T>): Promise<T> {
+  /**
+   * Does it while the first answer gets stuck behind its first byte, and breaks the connection then.
+   *
+   * @param lastingly whether every retry is turned away, from that moment on
+   */
+  async function losingTheAnswer<T>(
+    order: Order,
+    work: () => Promise<T>,
+    lastingly = false,
+  ): Promise<T> {
     network.dripMs = 500;
     const working = work();
     working.catch(() => undefined); // it is awaited below
     // The charge is committed together with the answer.
     await eventually('it is paid', async () => (await charges(order)) === 1, PATIENCE_MS);
     network.dripMs = 0;
+    network.refusing = lastingly;
     network.cut();
     return working;
   }
@@ -114,10 +123,7 @@ describe('a payment whose answer is lost', () => {
     const { settle } = load('outcome');
     const { ask } = load('question');
     const lost = newOrder();
-    const settling = losingTheAnswer(lost, () => settle(lost));
-    await eventually('the first connection is cut', () => network.dripMs === 0);
-    network.refusing = true;
-    await expect(settling).resolves.toBe('unknown');
+    await expect(losingTheAnswer(lost, () => settle(lost), true)).resolves.toBe('unknown');
     network.heal();
     await expect(ask(lost)).resolves.toBe('finished');
     await expect(settle(lost)).resolves.toBe('paid');
