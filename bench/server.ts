@@ -21,6 +21,7 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { Redis } from 'ioredis';
 import { Column, DataSource, Entity, PrimaryColumn, type QueryRunner } from 'typeorm';
+import { keepRequestsYoung } from '../src/heap';
 import {
   CreateIdempotencyKeys1764000000000,
   Idempotent,
@@ -213,6 +214,7 @@ class Cases {
 class BenchModule {}
 
 async function main(): Promise<void> {
+  keepRequestsYoung();
   const app = await NestFactory.create<NestFastifyApplication>(BenchModule, new FastifyAdapter(), {
     logger: LOG === 'off' ? false : ['error'],
   });

@@ -2,6 +2,7 @@
  * The life of a process of ours: settings, start, wait to be asked to stop, undo what was started.
  */
 import { DatabaseUnavailableError, EmbeddedPostgresError } from './database';
+import { keepRequestsYoung } from './heap';
 import { loadSettings, type Settings, SettingsError } from './settings';
 
 /**
@@ -36,6 +37,7 @@ export function runTask(task: (settings: Settings, undo: Undo) => Promise<void>)
 }
 
 async function run(body: (settings: Settings, undo: Undo) => Promise<void>): Promise<void> {
+  keepRequestsYoung();
   const steps: (() => Promise<unknown>)[] = [];
   let code = 0;
   try {

@@ -1,4 +1,10 @@
-import type { DeepPartial, FindOptionsOrder, FindOptionsWhere, Repository } from 'typeorm';
+import type {
+  DeepPartial,
+  EntityMetadata,
+  FindOptionsOrder,
+  FindOptionsWhere,
+  Repository,
+} from 'typeorm';
 import { And, In, LessThan, MoreThan, MoreThanOrEqual } from 'typeorm';
 import type { FindOperator, QueryDeepPartialEntity } from 'typeorm';
 import type { Tenant, TenantEntity } from './tenant.entity';
@@ -44,6 +50,8 @@ export class UnknownCursorError extends Error {
 export abstract class TenantRepository<E extends TenantEntity> {
   /** By name and not `*`: a prepared statement fails once its result has other columns. */
   readonly #columns: string[];
+  /** By the columns that are given. */
+  readonly #inserts = new Map<string, Insert>();
 
   constructor(protected readonly rows: Repository<E>) {
     this.#columns = rows.metadata.columns.map(({ propertyName }) => propertyName);
@@ -54,10 +62,14 @@ export abstract class TenantRepository<E extends TenantEntity> {
     tenant: Tenant,
     row: Omit<DeepPartial<E>, 'account' | 'livemode' | 'created'>,
   ): Promise<E> {
-    const values = { ...row, ...this.owned(tenant) } as unknown as QueryDeepPartialEntity<E>;
-    const insert = this.rows.createQueryBuilder().insert().values(values).returning(this.#columns);
-    const { raw } = await insert.updateEntity(false).execute();
-    return this.hydrate((raw as [Record<string, unknown>])[0]);
+    const values = { ...row, ...this.owned(tenant) } as Record<string, unknown>;
+    const { sql, given, filled } = this.insertOf(values);
+    const { driver } = this.rows.manager.connection;
+    const parameters = given.map((column) =>
+      driver.preparePersistentValue(values[column.propertyName], column),
+    );
+    const [stored] = await this.rows.query<[Record<string, unknown>]>(sql, parameters);
+    return Object.assign(this.rows.create(), values, this.hydrated(stored, filled));
   }
 
   async find(tenant: Tenant, id: string): Promise<E | null> {
@@ -146,15 +158,52 @@ export abstract class TenantRepository<E extends TenantEntity> {
     if (!known) throw new UnknownCursorError(parameter, cursor, this.rows.metadata.tableName);
   }
 
+  /** Written once: TypeORM's query builder would write it anew for each row. */
+  private insertOf(values: Record<string, unknown>): Insert {
+    const { columns, tablePath } = this.rows.metadata;
+    const isGiven = ({ propertyName }: ColumnOfEntity) => values[propertyName] !== undefined;
+    const which = columns.map((column) => (isGiven(column) ? '1' : '0')).join('');
+    const known = this.#inserts.get(which);
+    if (known) return known;
+    const { driver } = this.rows.manager.connection;
+    const named = (some: ColumnOfEntity[]) =>
+      some.map(({ databaseName }) => driver.escape(databaseName)).join(', ');
+    const given = columns.filter(isGiven);
+    // PostgreSQL keeps the members of jsonb in an order of its own, and an answer shows what is kept.
+    const filled = columns.filter((column) => !isGiven(column) || column.type === 'jsonb');
+    const table = tablePath.split('.').map((part) => driver.escape(part));
+    const placeholders = given.map((_, at) => `$${at + 1}`).join(', ');
+    const sql =
+      `INSERT INTO ${table.join('.')} (${named(given)}) VALUES (${placeholders}) ` +
+      `RETURNING ${named(filled)}`;
+    const insert = { sql, given, filled };
+    this.#inserts.set(which, insert);
+    return insert;
+  }
+
   /** A row as the driver hands it out (columns by database name) as an entity. */
   private hydrate(row: Record<string, unknown>): E {
+    return Object.assign(this.rows.create(), this.hydrated(row, this.rows.metadata.columns));
+  }
+
+  private hydrated(row: Record<string, unknown>, columns: ColumnOfEntity[]): object {
     const { driver } = this.rows.manager.connection;
-    const values = this.rows.metadata.columns.map((column) => [
+    const values = columns.map((column) => [
       column.propertyName,
       driver.prepareHydratedValue(row[column.databaseName], column),
     ]);
-    return this.rows.create(Object.fromEntries(values) as DeepPartial<E>);
+    return Object.fromEntries(values) as object;
   }
+}
+
+type ColumnOfEntity = EntityMetadata['columns'][number];
+
+/** An INSERT of some columns, and what PostgreSQL adds to them. */
+interface Insert {
+  readonly sql: string;
+  readonly given: ColumnOfEntity[];
+  /** At least `created`. */
+  readonly filled: ColumnOfEntity[];
 }
 
 function allOf<T>(property: string, operators: readonly (FindOperator<T> | undefined)[]): object {
