@@ -107,18 +107,50 @@ export class IdempotencyInterceptor implements NestInterceptor {
     private readonly replays: ReplayCache,
   ) {}
 
-  async intercept(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
+  intercept(
+    context: ExecutionContext,
+    next: CallHandler,
+  ): Observable<unknown> | Promise<Observable<unknown>> {
     const endpoint = idempotentOptionsOf(context.getHandler());
     const http = context.switchToHttp().getRequest<HttpRequest>();
     if (!endpoint || WITHOUT_EFFECT.has(http.method)) return next.handle();
 
-    const requestId = this.options.requestId(http);
     const opened = this.gate.open(http, context.switchToHttp().getResponse<object>());
-    const exchange = opened instanceof Promise ? await opened : opened;
+    return opened instanceof Promise
+      ? opened.then((exchange) => this.handle(http, endpoint, exchange, next))
+      : this.handle(http, endpoint, opened, next);
+  }
+
+  /** An answer that is kept in this process is given at once; all else waits for the store. */
+  private handle(
+    http: HttpRequest,
+    endpoint: IdempotentOptions,
+    exchange: Exchange,
+    next: CallHandler,
+  ): Observable<unknown> | Promise<Observable<unknown>> {
+    const requestId = this.options.requestId(http);
     let call: Call | undefined;
     try {
       call = this.read(http, endpoint, requestId);
-      const verdict = await this.admit(call);
+      const kept = call.id && this.replays.find(call.id);
+      if (!kept || kept instanceof Promise) return this.decided(call, kept, exchange, next);
+      exchange.answerWith(replayOf(kept, call));
+    } catch (error) {
+      exchange.answerWith(this.refuse(error, call ?? { http, requestId }));
+    }
+    return of(undefined); // whatever the rest of the pipeline makes of it, the exchange answers
+  }
+
+  /** @param kept what Redis has, if it is asked */
+  private async decided(
+    call: Call,
+    kept: Promise<FinishedKey | undefined> | undefined,
+    exchange: Exchange,
+    next: CallHandler,
+  ): Promise<Observable<unknown>> {
+    try {
+      const replay = kept && (await kept);
+      const verdict = replay ? { replay } : await this.admit(call);
       if ('attempt' in verdict) {
         if (!exchange.left) return this.run(call, verdict.attempt, exchange, next);
         // An interceptor outside of ours ran out of patience, and will not subscribe any more.
@@ -128,9 +160,9 @@ export class IdempotencyInterceptor implements NestInterceptor {
       }
       exchange.answerWith(replayOf(verdict.replay, call));
     } catch (error) {
-      exchange.answerWith(this.refuse(error, call ?? { http, requestId }));
+      exchange.answerWith(this.refuse(error, call));
     }
-    return of(undefined); // whatever the rest of the pipeline makes of it, the exchange answers
+    return of(undefined);
   }
 
   /** Key, scope and fingerprint, before the handler can touch the body (R1 to R3). */
@@ -156,17 +188,16 @@ export class IdempotencyInterceptor implements NestInterceptor {
   private async admit(call: Call): Promise<{ attempt: Attempt } | { replay: FinishedKey }> {
     const { id } = call;
     if (!id) return { attempt: new KeylessAttempt(await this.store.begin()) };
-    const found = this.replays.find(id);
-    const kept = found instanceof Promise ? await found : found;
-    if (kept) return { replay: kept };
     const name = nameOf(id);
     const untilMs = performance.now() + this.waitSeconds(call.http) * 1_000;
     for (let looked = false; ; looked = true) {
-      const looking = looked ? this.look(id, call) : this.lookOnce(id, name, call);
-      const verdict = await looking.catch((error: unknown) => {
-        if (looked) this.waiting.left(name);
-        throw error;
-      });
+      let verdict: Verdict | undefined;
+      try {
+        verdict = await (looked ? this.look(id, call) : this.lookOnce(id, name, call));
+      } finally {
+        if (!verdict || !('attempt' in verdict)) this.ended(call);
+        if (!verdict && looked) this.waiting.left(name);
+      }
       if (!('inUseBy' in verdict)) {
         if (looked && 'replay' in verdict) this.waiting.answered(name, verdict.replay);
         else if (looked) this.waiting.left(name);
@@ -179,26 +210,19 @@ export class IdempotencyInterceptor implements NestInterceptor {
   }
 
   /** Looks, unless a copy of this request is doing so here, or is running: then it knows (R8). */
-  private async lookOnce(id: KeyId, name: string, call: Call): Promise<Verdict> {
+  private lookOnce(id: KeyId, name: string, call: Call): Promise<Verdict> {
     if (recoveredClaim() !== undefined) return this.look(id, call);
     const sinceMs = performance.now();
     const other = this.#underWay.get(name);
-    if (
-      other?.call.fingerprint.hash === call.fingerprint.hash &&
-      sinceMs - other.sinceMs < WORD_HOLDS_MS
-    ) {
-      const verdict = await other.verdict;
-      return 'attempt' in verdict ? { inUseBy: verdict.attempt.originalRequest } : verdict;
+    const same = other?.call.fingerprint.hash === call.fingerprint.hash;
+    if (other && same && sinceMs - other.sinceMs < WORD_HOLDS_MS) {
+      return other.verdict.then((verdict) =>
+        'attempt' in verdict ? { inUseBy: verdict.attempt.originalRequest } : verdict,
+      );
     }
-    const looking = this.look(id, call);
-    this.#underWay.set(name, { call, sinceMs, verdict: looking });
-    let verdict: Verdict | undefined;
-    try {
-      verdict = await looking;
-      return verdict;
-    } finally {
-      if (!verdict || !('attempt' in verdict)) this.ended(call);
-    }
+    const verdict = this.look(id, call);
+    this.#underWay.set(name, { call, sinceMs, verdict });
+    return verdict;
   }
 
   /** Copies of this call must look for themselves from now on. */

@@ -176,7 +176,7 @@ export class PostgresKeyStore implements KeyStore {
     return { transaction, locked, row: row && toKeyRow(row), nowMs };
   }
 
-  async complete(
+  complete(
     tx: Transaction,
     id: KeyId,
     fence: Fence,
@@ -184,12 +184,8 @@ export class PostgresKeyStore implements KeyStore {
     answer: Answer,
     replaces?: Fence,
   ): Promise<void> {
-    await this.commitInsert(
-      tx,
-      id,
-      named('insertFinished', finished(id, fence, request, answer)),
-      replaces,
-    );
+    const insert = named('insertFinished', finished(id, fence, request, answer));
+    return this.commitInsert(tx, id, insert, replaces);
   }
 
   async completeAlone(

@@ -163,9 +163,9 @@ export class Transaction {
     }
   }
 
-  private async release(error?: unknown): Promise<void> {
+  private release(error?: unknown): Promise<void> {
     Object.assign(this.runner, { isTransactionActive: false, transactionDepth: 0 });
-    await (this.runner as ReleasableRunner).releasePostgresConnection(error);
+    return (this.runner as ReleasableRunner).releasePostgresConnection(error);
   }
 }
 
@@ -195,15 +195,18 @@ interface ReleasableRunner extends QueryRunner {
  * @param waiting whether one of them may wait for a lock
  * @throws the first error, after every statement has been answered
  */
-async function send(
-  client: PoolClient,
-  statements: QueryConfig[],
-  waiting = true,
-): Promise<Answered[]> {
+function send(client: PoolClient, statements: QueryConfig[], waiting = true): Promise<Answered[]> {
   // A server that takes a statement and never answers is gone, however healthy the connection looks.
   const patienceMs = waiting ? patienceOf(client) : Math.min(BEGIN_PATIENCE_MS, patienceOf(client));
-  const batch = sendBatch(client, statements, patienceMs);
-  if (batch) return batch;
+  return sendBatch(client, statements, patienceMs) ?? sendEach(client, statements, patienceMs);
+}
+
+/** Each by itself, for pg to prepare it. */
+async function sendEach(
+  client: PoolClient,
+  statements: QueryConfig[],
+  patienceMs: number,
+): Promise<Answered[]> {
   const prepare = async (statement: QueryConfig) => {
     const bounded = Object.assign({ query_timeout: patienceMs }, statement);
     const result = await client.query(bounded);
