@@ -5,7 +5,7 @@ import { Check, Column, Entity, Index, PrimaryColumn } from 'typeorm';
 // Named here too, or a migration that TypeORM generates would drop it.
 @Check(
   'idempotency_keys_state',
-  `(status IS NOT NULL AND headers IS NOT NULL AND body IS NOT NULL
+  `(status IS NOT NULL AND body IS NOT NULL
       AND lease_until IS NULL AND request IS NULL AND parked_at IS NULL)
     OR (status IS NULL AND headers IS NULL AND body IS NULL
       AND lease_until IS NOT NULL AND request IS NOT NULL)`,
@@ -58,7 +58,7 @@ export class IdempotencyKeyEntity {
   @Column({ type: 'smallint', nullable: true })
   status: number | null;
 
-  /** Allow-listed headers of the stored answer (R15). */
+  /** Allow-listed headers of the stored answer (R15); null where it has none but the JSON type. */
   @Column({ type: 'json', nullable: true })
   headers: Record<string, string> | null;
 

@@ -34,7 +34,7 @@ export class CreateIdempotencyKeys1764000000000 implements MigrationInterface {
         CONSTRAINT idempotency_keys_pkey PRIMARY KEY (account, mode, key),
         -- finished with an answer, or unfinished with a lease: nothing between
         CONSTRAINT idempotency_keys_state CHECK (
-          (status IS NOT NULL AND headers IS NOT NULL AND body IS NOT NULL
+          (status IS NOT NULL AND body IS NOT NULL
             AND lease_until IS NULL AND request IS NULL AND parked_at IS NULL)
           OR (status IS NULL AND headers IS NULL AND body IS NULL
             AND lease_until IS NOT NULL AND request IS NOT NULL)

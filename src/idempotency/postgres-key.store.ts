@@ -390,10 +390,19 @@ const DEFLATED_TO = 65_536;
 /** If that leaves less of them than this: a payment's 1,170 bytes become 527 in 12 µs. */
 const WORTH_IT = 0.75;
 
+/** What nearly every answer has, and nothing else: such a row keeps no headers. */
+const USUAL_TYPE = 'application/json; charset=utf-8';
+const USUAL_HEADERS = Object.freeze({ 'content-type': USUAL_TYPE });
+
+function headersToKeep(headers: Answer['headers']): string | null {
+  const usual = headers['content-type'] === USUAL_TYPE && Object.keys(headers).length === 1;
+  return usual ? null : JSON.stringify(headers);
+}
+
 /** An answer as columns: status, headers, body, and whether that is deflated. */
 function answered({ status, headers, body }: Answer): unknown[] {
   const bytes = typeof body === 'string' ? Buffer.from(body) : body;
-  const stored = [status, JSON.stringify(headers)];
+  const stored = [status, headersToKeep(headers)];
   const { length } = bytes;
   if (length < DEFLATED_FROM || length > DEFLATED_TO || headers['content-encoding']) {
     return [...stored, bytes, 'false'];
@@ -478,6 +487,7 @@ const requestOf = (row: Row) => ({
 });
 
 function answerOf({ status, headers, body, deflated }: Row): Answer | undefined {
-  if (status === null || !headers || !body) return undefined;
-  return { status, headers, body: deflated ? inflateRawSync(body) : body };
+  if (status === null || !body) return undefined;
+  const kept = deflated ? inflateRawSync(body) : body;
+  return { status, headers: headers ?? USUAL_HEADERS, body: kept };
 }

@@ -20,6 +20,9 @@ export class RedisReplays implements SharedReplays, OnApplicationShutdown {
       enableOfflineQueue: false,
       maxRetriesPerRequest: 0,
       commandTimeout: PATIENCE_MS,
+      // What is asked in one turn of the event loop goes in one packet. A packet waits for the one
+      // before it, so all in all an answer takes twice the patience at most.
+      enableAutoPipelining: true,
       retryStrategy: (times) => Math.min(times * 100, LONGEST_PAUSE_MS),
     });
     this.#redis.on('error', () => undefined); // each command fails by itself

@@ -1,7 +1,7 @@
 /** R5, R6, R18 the tiers that replay without PostgreSQL: what they save, and that they decide nothing. */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { Body, Controller, Post } from '@nestjs/common';
+import { Body, Controller, Header, Post } from '@nestjs/common';
 import { Client } from 'pg';
 import { DataSource } from 'typeorm';
 import { Idempotent } from '../../src/idempotency';
@@ -38,6 +38,19 @@ class AnswersController {
   @Idempotent({ ttl: 60 })
   short() {
     return { run: (this.watch.runs += 1) };
+  }
+
+  @Post('placed')
+  @Idempotent()
+  @Header('location', '/there')
+  placed() {
+    return { run: (this.watch.runs += 1) };
+  }
+
+  @Post('plain')
+  @Idempotent()
+  plain() {
+    return `run ${(this.watch.runs += 1)}`;
   }
 
   /** Its commit fails: a constraint that is checked only then. */
@@ -285,6 +298,33 @@ describe('the memory of a process', () => {
       await shop.close();
     },
   );
+
+  it('off: a row keeps headers only where there is more than the usual one', async () => {
+    const shop = await openShop('fastify', { controllers, options: { replayMemoryBytes: 0 } });
+    const kept: unknown[] = [];
+    for (const path of ['/answers/short', '/answers/placed', '/answers/plain']) {
+      const key = randomUUID();
+      const first = await shop.post(path, {}, key);
+      const [row] = await shop.dataSource.query<{ headers: unknown }[]>(
+        'SELECT headers FROM idempotency_keys WHERE key = $1',
+        [key],
+      );
+      kept.push(row?.headers);
+      const replay = await shop.post(path, {}, key);
+      for (const name of ['content-type', 'location']) {
+        expect(replay.headers.get(name)).toBe(first.headers.get(name));
+      }
+      expect([replay.text, replay.status]).toEqual([first.text, first.status]);
+    }
+    const type = 'application/json; charset=utf-8';
+    const text = expect.stringContaining('text/') as string;
+    expect(kept).toEqual([
+      null,
+      { 'content-type': type, location: '/there' },
+      { 'content-type': text },
+    ]);
+    await shop.close();
+  });
 
   it('off, where most requests are replays: a plain read comes first, and decides no more than that', async () => {
     const shop = await openShop('fastify', { controllers, options: { replayMemoryBytes: 0 } });
