@@ -94,8 +94,7 @@ async function measurePair(stage: Stage, extent: Extent, pair: Pair): Promise<Ro
   if (pair.replay) {
     await stage.send({ ...stretch(pair.ours, 0), key: { from: 0 }, amount: REPLAYED });
   }
-  const warmUp = extent.quick ? 1 : 3;
-  for (const path of [pair.ours, pair.plain]) await stage.send(stretch(path, warmUp));
+  if (!extent.quick) for (const path of [pair.ours, pair.plain]) await stage.send(stretch(path, 3));
   const ours: number[] = [];
   const plain: number[] = [];
   for (let round = 0; round < extent.rounds; round += 1) {

@@ -34,17 +34,32 @@ export async function statementsOf(work: () => Promise<unknown>): Promise<Statem
   return statements;
 }
 
-/** Does `statements` again and again. @returns how often in a second */
+/** What goes to PostgreSQL together, and is answered together. */
+export type RoundTrip = readonly Statement[];
+
+/** Each transaction in one round trip. */
+export function inTransactions(statements: readonly Statement[]): RoundTrip[] {
+  const trips: Statement[][] = [];
+  let open = false;
+  for (const statement of statements) {
+    if (open) trips.at(-1)?.push(statement);
+    else trips.push([statement]);
+    open = statement.text === 'BEGIN' || (open && statement.text !== 'COMMIT');
+  }
+  return trips;
+}
+
+/** Does `trips` again and again. @returns how often in a second */
 export async function pgbench(
   program: string,
-  statements: readonly Statement[],
+  trips: readonly RoundTrip[],
   url: string,
   seconds: number,
 ): Promise<number> {
   const directory = mkdtempSync(join(tmpdir(), 'paidonce-bench-'));
   try {
     const script = join(directory, 'script.sql');
-    writeFileSync(script, scriptOf(statements));
+    writeFileSync(script, scriptOf(trips));
     return await run(program, script, url, seconds);
   } finally {
     rmSync(directory, { recursive: true });
@@ -55,23 +70,17 @@ export async function pgbench(
 const OURS = /^(pi_|pm_|ch_|acq_)|^pgbench-captured$|^[0-9a-f]{40}$/;
 const UUID = /^[0-9a-f]{8}-[0-9a-f-]{27}$/;
 
-function scriptOf(statements: readonly Statement[]): string {
-  const lines = statements.map(({ text, values = [] }) => {
-    const sql = text
-      .replace(/\s+/g, ' ')
-      .replace(/\$(\d+)/g, (_match, at: string) => literal(values[Number(at) - 1], text));
-    return `${sql};`;
+function scriptOf(trips: readonly RoundTrip[]): string {
+  const lines = trips.flatMap((trip) => {
+    const statements = trip.map(({ text, values = [] }) => {
+      const sql = text
+        .replace(/\s+/g, ' ')
+        .replace(/\$(\d+)/g, (_match, at: string) => literal(values[Number(at) - 1], text));
+      return `${sql};`;
+    });
+    return trip.length === 1 ? statements : ['\\startpipeline', ...statements, '\\endpipeline'];
   });
-  return [
-    '\\set n random(1, 9000000000000000000)',
-    ...lines.flatMap((line) =>
-      line === 'BEGIN;'
-        ? ['\\startpipeline', line]
-        : line === 'COMMIT;'
-          ? [line, '\\endpipeline']
-          : [line],
-    ),
-  ].join('\n');
+  return ['\\set n random(1, 9000000000000000000)', ...lines].join('\n');
 }
 
 function literal(value: unknown, text: string): string {
