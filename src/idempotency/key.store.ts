@@ -128,7 +128,10 @@ export class AnsweredByAnother extends Error {}
 export interface KeyStore {
   /** BEGIN alone: an operation without a key. */
   begin(): Promise<Transaction>;
-  /** The answer alone, if there is one and its life goes on: enough for a replay (R6). */
+  /**
+   * The answer alone, if there is one and its life goes on: enough for a replay (R6). Looks of one turn
+   * of the event loop share a round trip.
+   */
   findFinished(id: KeyId): Promise<FinishedKey | undefined>;
   /** BEGIN, the key's try-lock and its row (R4). */
   open(id: KeyId): Promise<OpenedKey>;

@@ -169,12 +169,12 @@ export class Transaction {
   }
 }
 
-/** One statement on a connection of the pool, outside of any transaction. */
-export async function ask(dataSource: DataSource, statement: QueryConfig): Promise<Answered> {
+/** Reads in one round trip on a connection of the pool, outside of any transaction. */
+export async function ask(dataSource: DataSource, statements: QueryConfig[]): Promise<Answered[]> {
   const runner = dataSource.createQueryRunner() as ReleasableRunner;
   const client = (await runner.connect()) as PoolClient;
   try {
-    const [answered] = (await send(client, [statement], false)) as [Answered];
+    const answered = await send(client, statements, false);
     await runner.releasePostgresConnection();
     return answered;
   } catch (error) {

@@ -7,6 +7,7 @@ import { DataSource } from 'typeorm';
 import { Idempotent } from '../../src/idempotency';
 import { DatabaseClock } from '../../src/idempotency/database.clock';
 import type { FinishedKey } from '../../src/idempotency/key.store';
+import { PostgresKeyStore } from '../../src/idempotency/postgres-key.store';
 import { ReplayCache, type SharedReplays } from '../../src/idempotency/replay.cache';
 import { hasRedis, Redis } from '../support/redis';
 import { type Adapter, openShop, type OrderBody, type Shop, Watch } from './shop.fixture';
@@ -359,6 +360,62 @@ describe('the memory of a process', () => {
   it('a wrong bound is refused at start-up', async () => {
     const options = { replayMemoryBytes: -1 };
     await expect(openShop('fastify', { options })).rejects.toThrow('replayMemoryBytes');
+  });
+});
+
+describe('R6 looks for answers in PostgreSQL', () => {
+  let shop: Shop;
+  let store: PostgresKeyStore;
+  const idOf = (key: string) => ({ account: 'a', mode: '', key });
+
+  beforeAll(async () => {
+    shop = await openShop('fastify', { controllers, options: { replayMemoryBytes: 0 } });
+    store = new PostgresKeyStore(shop.dataSource, 10_000, new DatabaseClock());
+  });
+  afterAll(() => shop.close());
+
+  it('share packets of at most 16 where they come together, and each finds its own', async () => {
+    const keys = Array.from({ length: 40 }, () => randomUUID());
+    const texts = new Map<string, string>();
+    for (const key of keys.slice(20)) {
+      texts.set(key, (await shop.post('/answers/short', {}, key)).text);
+    }
+    const look = () => Promise.all(keys.map((key) => store.findFinished(idOf(key))));
+    for (let times = 0; times < 5; times += 1) await look(); // each connection prepares the statement
+    const sent = jest.spyOn(Client.prototype, 'query');
+    const found = await look();
+    const together = sent.mock.calls.map(
+      ([query]) => (query as { statements?: unknown[] }).statements?.length ?? 1,
+    );
+    sent.mockRestore();
+    expect(together.toSorted((a, b) => b - a)).toEqual([16, 16, 8]);
+    expect(found.map((key) => key?.answer.body.toString())).toEqual(
+      keys.map((key) => texts.get(key)),
+    );
+  });
+
+  it('one that PostgreSQL refuses fails by itself', async () => {
+    const key = randomUUID();
+    const { text } = await shop.post('/answers/short', {}, key);
+    const looks = [idOf(key), { ...idOf(key), mode: '\0' }, idOf(key), idOf('nobody')];
+    for (let times = 0; times < 10; times += 1) {
+      const [first, refused, second, none] = await Promise.allSettled(
+        looks.map((id) => store.findFinished(id)),
+      );
+      expect(refused).toMatchObject({ reason: { code: '22021' } });
+      const found = { status: 'fulfilled', value: { answer: { body: Buffer.from(text) } } };
+      expect([first, second]).toMatchObject([found, found]);
+      expect(none).toEqual({ status: 'fulfilled', value: undefined });
+    }
+  });
+
+  it('all fail where the database is gone', async () => {
+    const database = new DataSource({ ...shop.dataSource.options });
+    await database.initialize();
+    const other = new PostgresKeyStore(database, 10_000, new DatabaseClock());
+    await database.destroy();
+    const looks = await Promise.allSettled(['a', 'b'].map((key) => other.findFinished(idOf(key))));
+    expect(looks.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
   });
 });
 
