@@ -14,9 +14,11 @@ import { cells, writeReport } from './report';
 import { measureScale } from './scale';
 import { Stage } from './stage';
 import { measureStartup } from './startup';
+import { measureTextbook } from './textbook';
 
 const MEASUREMENTS: Readonly<Record<string, (stage: Stage, extent: Extent) => Promise<Row[]>>> = {
   pairs: measurePairs,
+  textbook: measureTextbook,
   floor: measureFloor,
   payments: measurePayments,
   contention: measureContention,

@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import {
   Body,
   type CallHandler,
+  ConflictException,
   Controller,
   type ExecutionContext,
   Headers,
@@ -57,6 +58,8 @@ class Order {
   @Column('integer') amount: number;
   @Column('text') description: string;
 }
+
+const DAY_MS = 86_400_000;
 
 /** What an interceptor costs that does nothing. */
 class PassThrough implements NestInterceptor {
@@ -170,6 +173,45 @@ class Cases {
     return ANSWER;
   }
 
+  /** As in many a tutorial: the key commits with the write, and a copy waits at the unique index. */
+  @Post('textbook/transaction')
+  textbookTransaction(@Body() { amount }: OrderBody, @Headers('idempotency-key') key: string) {
+    return this.dataSource.transaction(async (manager) => {
+      const taken = await manager.query<unknown[]>(
+        'INSERT INTO textbook_keys (key) VALUES ($1) ON CONFLICT DO NOTHING RETURNING key',
+        [key],
+      );
+      if (taken.length === 0) {
+        const [row] = await manager.query<[{ answer: object }]>(
+          'SELECT answer FROM textbook_keys WHERE key = $1',
+          [key],
+        );
+        return row.answer;
+      }
+      await this.insertNamed(amount, manager.queryRunner);
+      await manager.query('UPDATE textbook_keys SET answer = $2 WHERE key = $1', [
+        key,
+        JSON.stringify(ANSWER),
+      ]);
+      return ANSWER;
+    });
+  }
+
+  /** As in as many others: nothing holds the key and the write together. */
+  @Post('textbook/redis')
+  async textbookRedis(@Body() { amount }: OrderBody, @Headers('idempotency-key') key: string) {
+    const name = `textbook:${key}`;
+    const taken = await this.#redis?.set(name, '', 'PX', DAY_MS, 'NX');
+    if (taken !== 'OK') {
+      const answer = await this.#redis?.get(name);
+      if (!answer) throw new ConflictException();
+      return JSON.parse(answer) as object;
+    }
+    await this.insertNamed(amount);
+    await this.#redis?.set(name, JSON.stringify(ANSWER), 'PX', DAY_MS);
+    return ANSWER;
+  }
+
   /** As a repository does it: TypeORM builds the statement. */
   private async insert(amount: number, runner?: QueryRunner) {
     const orders = (runner?.manager ?? this.dataSource.manager).getRepository(Order);
@@ -177,8 +219,8 @@ class Cases {
   }
 
   /** The least that one INSERT can cost. */
-  private async insertNamed(amount: number) {
-    const ambient = this.dataSource.manager.queryRunner;
+  private async insertNamed(amount: number, within?: QueryRunner) {
+    const ambient = within ?? this.dataSource.manager.queryRunner;
     const runner = ambient ?? this.dataSource.createQueryRunner();
     try {
       const client = (await runner.connect()) as { query(statement: object): Promise<unknown> };
@@ -218,11 +260,13 @@ async function main(): Promise<void> {
   const app = await NestFactory.create<NestFastifyApplication>(BenchModule, new FastifyAdapter(), {
     logger: LOG === 'off' ? false : ['error'],
   });
-  await app
-    .get(DataSource)
-    .query(
-      'CREATE TABLE IF NOT EXISTS orders (id uuid PRIMARY KEY, amount integer, description text)',
-    );
+  const dataSource = app.get(DataSource);
+  await dataSource.query(
+    'CREATE TABLE IF NOT EXISTS orders (id uuid PRIMARY KEY, amount integer, description text)',
+  );
+  await dataSource.query(
+    'CREATE TABLE IF NOT EXISTS textbook_keys (key text PRIMARY KEY, answer json)',
+  );
   await app.listen(0, '127.0.0.1');
   process.stdout.write(`listens on ${await app.getUrl()}\n`);
   process.on('SIGTERM', () => process.exit(0)); // so that a profile is written

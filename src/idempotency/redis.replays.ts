@@ -20,20 +20,30 @@ export class RedisReplays implements SharedReplays, OnApplicationShutdown {
       enableOfflineQueue: false,
       maxRetriesPerRequest: 0,
       commandTimeout: PATIENCE_MS,
-      // What is asked in one turn of the event loop goes in one packet. A packet waits for the one
-      // before it, so all in all an answer takes twice the patience at most.
-      enableAutoPipelining: true,
       retryStrategy: (times) => Math.min(times * 100, LONGEST_PAUSE_MS),
     });
     this.#redis.on('error', () => undefined); // each command fails by itself
   }
 
   get(name: string): Promise<string | null> {
+    this.sharePacket();
     return this.#redis?.get(name) ?? Promise.resolve(null);
   }
 
   async set(name: string, value: string, lifeMs: number): Promise<void> {
+    this.sharePacket();
     await this.#redis?.set(name, value, 'PX', lifeMs);
+  }
+
+  /**
+   * What is asked in one turn of the event loop goes in one packet. ioredis' own `enableAutoPipelining` would
+   * have each packet wait for the answer to the one before it: measured, the slower of the two.
+   */
+  private sharePacket(): void {
+    const stream = this.#redis?.stream;
+    if (!stream || stream.writableCorked > 0) return;
+    stream.cork();
+    setImmediate(() => stream.uncork());
   }
 
   onApplicationShutdown(): void {
