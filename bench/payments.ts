@@ -58,11 +58,12 @@ export async function measurePayments(stage: Stage, extent: Extent): Promise<Row
       rates.byItself.push(await theirs(byItself, extent.seconds));
       rates.together.push(await theirs(together, extent.seconds));
     }
-    const row = (against: string, plain: number[]): Row => {
+    const row = (how: string, plain: number[]): Row => {
+      const against = `pgbench, the same three commits, ${how}`;
       const ratio = ratioOf(rates.ours, plain);
       extent.say(`payment: ${ratio.median.toFixed(2)} of ${against}`);
       return {
-        case: 'payment, phased, new key',
+        case: `payment, of pgbench ${how}`,
         against,
         ours: perSecond(median(rates.ours)),
         theirs: perSecond(median(plain)),
@@ -72,8 +73,8 @@ export async function measurePayments(stage: Stage, extent: Extent): Promise<Row
       };
     };
     return [
-      row('pgbench, the same three commits, statement by statement', rates.byItself),
-      row('pgbench, the same three commits, each in one round trip', rates.together),
+      row('statement by statement', rates.byItself),
+      row('with a packet for each', rates.together),
     ];
   } finally {
     await server.stop();

@@ -93,11 +93,13 @@ const ROW_HEIGHT = 34;
 const LEFT = 330;
 const BEYOND = 70;
 const WIDTH = 860;
+/** Longer bars end here, with their figure: else nobody could read the others. */
+const MOST_SHOWN = 2;
 
 /** One bar for each ratio, a whisker for its spread, a mark for its goal. */
 function plot(shown: readonly Bar[]): string {
-  const most = Math.max(1.2, ...shown.map(({ high }) => high));
-  const x = (value: number) => LEFT + (value / most) * (WIDTH - LEFT - 40);
+  const most = Math.min(MOST_SHOWN, Math.max(1.2, ...shown.map(({ high }) => high)));
+  const x = (value: number) => LEFT + (Math.min(value, most) / most) * (WIDTH - LEFT - 40);
   const height = shown.length * ROW_HEIGHT + 50;
   const bars = shown.map(({ case: name, median, low, high, goal, reached }, at) => {
     const y = 16 + at * ROW_HEIGHT;

@@ -11,8 +11,8 @@ const REPLAYED = 1_000;
 const BODY = JSON.stringify({ amount: 2000 });
 const OURS = 'ours/named';
 const OTHERS: Readonly<Record<string, string>> = {
-  'textbook/transaction': "a key in the handler's TypeORM transaction",
-  'textbook/redis': 'SET NX on Redis around the write, which no crash may hit',
+  'textbook/transaction': "a key in TypeORM's transaction",
+  'textbook/redis': 'SET NX on Redis, not crash-safe',
 };
 
 export async function measureTextbook(stage: Stage, extent: Extent): Promise<Row[]> {
@@ -44,8 +44,8 @@ export async function measureTextbook(stage: Stage, extent: Extent): Promise<Row
       const what = replay ? 'replay' : 'first request';
       extent.say(`${what}: ${ratio.median.toFixed(2)} of ${OTHERS[path]}`);
       rows.push({
-        case: `${what}, one INSERT by a named statement`,
-        against: OTHERS[path] ?? path,
+        case: `${what}, of ${OTHERS[path]}`,
+        against: 'the same, and one INSERT by a named statement',
         ours: perSecond(median(ours)),
         theirs: perSecond(median(theirs)),
         ratio,
