@@ -43,7 +43,7 @@ export async function measureFloor(stage: Stage, extent: Extent): Promise<Row[]>
     const ratio = ratioOf(rates[way], rates.insert);
     extent.say(`floor, ${how}: ${ratio.median.toFixed(2)} of one INSERT`);
     return {
-      case: `PostgreSQL alone: an atomic operation's statements by pgbench, ${how}`,
+      case: `PostgreSQL alone, a key's statements ${how}`,
       against: 'its INSERT alone, by pgbench',
       ours: perSecond(median(rates[way])),
       theirs: perSecond(median(rates.insert)),
@@ -53,7 +53,7 @@ export async function measureFloor(stage: Stage, extent: Extent): Promise<Row[]>
     };
   };
   return [
-    row('interactive', 'in the three round trips of a handler'),
+    row('interactive', 'in three round trips'),
     row('together', 'in one round trip'),
   ];
 }
