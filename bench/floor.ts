@@ -52,10 +52,7 @@ export async function measureFloor(stage: Stage, extent: Extent): Promise<Row[]>
       reached: true,
     };
   };
-  return [
-    row('interactive', 'in three round trips'),
-    row('together', 'in one round trip'),
-  ];
+  return [row('interactive', 'in three round trips'), row('together', 'in one round trip')];
 }
 
 /** What an atomic operation with one INSERT sends, without the rest of the product. */

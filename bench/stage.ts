@@ -23,8 +23,9 @@ export class Stage {
     readonly sql: Client,
   ) {}
 
-  static async open(): Promise<Stage> {
-    await globalSetup();
+  /** @param prepared whether PostgreSQL runs already, and src is compiled: see `prepare` */
+  static async open(prepared = false): Promise<Stage> {
+    if (!prepared) await Stage.prepare();
     const database = await freshDatabase();
     const redis = hasRedis ? await Redis.start() : undefined;
     const sql = new Client({ connectionString: database.url });
@@ -33,10 +34,14 @@ export class Stage {
     stage.#closing.push(
       () => sql.end(),
       async () => redis?.stop(),
-      globalTeardown,
     );
+    if (!prepared) stage.#closing.push(Stage.clear);
     return stage;
   }
+
+  /** A PostgreSQL for all stages until `clear`. */
+  static readonly prepare = globalSetup;
+  static readonly clear = globalTeardown;
 
   /** Starts bench/server.ts. @returns its URL, and the process */
   async start(env: Readonly<Record<string, string>> = {}): Promise<Served> {
