@@ -65,10 +65,10 @@ const PAIRS: readonly Pair[] = [
   },
 ];
 
-const BODY = JSON.stringify({ amount: 2000 });
-const CONNECTIONS = 32;
+export const BODY = JSON.stringify({ amount: 2000 });
+export const CONNECTIONS = 32;
 /** Replays are of any of so many keys: copies of one would share their looks. */
-const REPLAYED = 1_000;
+export const REPLAYED = 1_000;
 
 export async function measurePairs(stage: Stage, extent: Extent): Promise<Row[]> {
   const rows: Row[] = [];

@@ -4,11 +4,9 @@
  */
 import { type Extent, median, perSecond, ratioOf, type Row } from './figures';
 import type { Stretch } from './load';
+import { BODY, CONNECTIONS, REPLAYED } from './pairs';
 import type { Stage } from './stage';
 
-const CONNECTIONS = 32;
-const REPLAYED = 1_000;
-const BODY = JSON.stringify({ amount: 2000 });
 const OURS = 'ours/named';
 const OTHERS: Readonly<Record<string, string>> = {
   'textbook/transaction': "a key in TypeORM's transaction",

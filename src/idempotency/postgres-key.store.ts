@@ -365,7 +365,7 @@ export class PostgresKeyStore implements KeyStore {
       const found = answers.map(({ rows }) => {
         const [row] = rows as [FoundRow?];
         if (row) this.clock.heard(row.now_ms, askedMs);
-        return row && finishedOf(row);
+        return row && foundOf(row);
       });
       sought.forEach(({ resolve }, at) => resolve(found[at]));
     } catch (error) {
@@ -520,7 +520,7 @@ function toKeyRow(row: Row): KeyRow {
 
 type FoundRow = Row & { now_ms: number; expires_at_ms: number };
 
-function finishedOf(row: FoundRow): FinishedKey | undefined {
+function foundOf(row: FoundRow): FinishedKey | undefined {
   const answer = answerOf(row);
   const expiresAtMs = Math.floor(row.expires_at_ms);
   return answer && { ...requestOf(row), answer, expiresAtMs };
