@@ -1,5 +1,6 @@
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { Authentication } from './accounts';
 import { AppModule } from './app.module';
 import { Log } from './log';
 import { serveDocs } from './openapi';
@@ -21,9 +22,11 @@ export async function createApplication(settings: Settings): Promise<NestFastify
     // Errors of the start are told by the process, as one sentence.
     { logger: new Log(settings.LOG_LEVEL), abortOnError: false, bodyParser: false, rawBody: true },
   );
+  const authentication = app.get(Authentication);
   configureWire(app, {
     bodyLimitBytes: settings.BODY_LIMIT_BYTES,
     reusedStatus: settings.IDEMPOTENCY_REUSED_STATUS,
+    authenticate: (request) => authentication.authenticate(request),
   });
   if (settings.DOCS === 'on') serveDocs(app);
   return app;

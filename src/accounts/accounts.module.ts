@@ -6,11 +6,17 @@ import { AccountsService } from './accounts.service';
 import { AccountsStore } from './accounts.store';
 import { ApiKeyEntity } from './api-key.entity';
 import { ApiKeyGuard } from './api-key.guard';
+import { Authentication } from './authentication';
 
-/** Accounts, their API keys, and the guard in front of every route. */
+/** Accounts, their API keys, and who is asking. */
 @Module({
   imports: [TypeOrmModule.forFeature([AccountEntity, ApiKeyEntity])],
-  providers: [AccountsStore, AccountsService, { provide: APP_GUARD, useClass: ApiKeyGuard }],
-  exports: [AccountsService],
+  providers: [
+    AccountsStore,
+    AccountsService,
+    Authentication,
+    { provide: APP_GUARD, useClass: ApiKeyGuard },
+  ],
+  exports: [AccountsService, Authentication],
 })
 export class AccountsModule {}

@@ -3,6 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { newId } from '../wire';
 import { AccountsStore } from './accounts.store';
 import type { ApiKeyEntity } from './api-key.entity';
+import { ApiKeyLookup } from './api-key.lookup';
 import type { Principal } from './principal';
 
 /**
@@ -12,12 +13,6 @@ import type { Principal } from './principal';
 export class AccountsError extends Error {
   override readonly name = 'AccountsError';
 }
-
-/**
- * How long a key that was found is not asked for again: the longest a revoked key may go on
- * working.
- */
-const CACHE_MS = 1_000;
 
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 
@@ -36,10 +31,7 @@ export interface CreatedKey {
 /** Accounts and their API keys. */
 @Injectable()
 export class AccountsService {
-  private readonly known = new Map<
-    string,
-    { until: number; principal: Promise<Principal | null> }
-  >();
+  private readonly lookup = new ApiKeyLookup((hashes) => this.store.principalsOf(hashes));
 
   constructor(private readonly store: AccountsStore) {}
 
@@ -79,35 +71,19 @@ export class AccountsService {
    */
   async revokeKey(account: string, id: string): Promise<boolean> {
     const revokedNow = await this.store.revokeKey(account, id);
-    this.known.clear();
+    this.lookup.forget();
     if (revokedNow) return true;
     if (await this.store.keyExists(account, id)) return false;
     throw new AccountsError(`Account "${account}" has no key ${id}; \`list\` shows those it has.`);
   }
 
   /**
-   * Who an API key stands for; null if it is not one, unknown or revoked. Requests that arrive
-   * together share one look-up, and one that was found serves for a second.
+   * Who an API key stands for; null if it is not one, unknown or revoked. What was looked up serves
+   * for a second.
    */
   authenticate(key: string): Promise<Principal | null> {
     if (!KEY_FORMAT.test(key)) return Promise.resolve(null);
-    const hash = sha256(key);
-    const name = hash.toString('base64');
-    const known = this.known.get(name);
-    if (known !== undefined && performance.now() < known.until) return known.principal;
-    const principal = this.lookUp(hash);
-    this.known.set(name, { until: performance.now() + CACHE_MS, principal });
-    // Only what was found stays: made-up keys must not fill the memory, nor a failure last.
-    const forget = () => {
-      if (this.known.get(name)?.principal === principal) this.known.delete(name);
-    };
-    principal.then((found) => found ?? forget(), forget);
-    return principal;
-  }
-
-  private async lookUp(hash: Buffer): Promise<Principal | null> {
-    const row = await this.store.validKey(hash);
-    return row && { account: row.account, livemode: row.livemode, apiKey: row.id };
+    return this.lookup.principalOf(sha256(key).toString('base64'));
   }
 
   private async mustExist(account: string): Promise<void> {

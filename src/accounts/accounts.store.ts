@@ -1,8 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import { IsNull, type Repository } from 'typeorm';
+import { Any, IsNull, type Repository } from 'typeorm';
 import { AccountEntity } from './account.entity';
 import { ApiKeyEntity } from './api-key.entity';
+import type { Principal } from './principal';
 
 /** Rows of accounts and keys; the only place that knows their tables. */
 @Injectable()
@@ -36,9 +37,20 @@ export class AccountsStore {
     return this.keys.existsBy({ account, id });
   }
 
-  /** The key with this hash unless it is revoked. */
-  validKey(hash: Buffer): Promise<ApiKeyEntity | null> {
-    return this.keys.findOneBy({ hash, revoked: IsNull() });
+  /**
+   * Who valid keys stand for, in one statement.
+   *
+   * @param hashes SHA-256 of each key, base64; a key that is unknown or revoked has no entry
+   */
+  async principalsOf(hashes: readonly string[]): Promise<Map<string, Principal>> {
+    const hash = Any(hashes.map((text) => Buffer.from(text, 'base64')));
+    const rows = await this.keys.findBy({ hash, revoked: IsNull() });
+    return new Map(
+      rows.map(({ account, livemode, id, hash: found }) => [
+        found.toString('base64'),
+        { account, livemode, apiKey: id },
+      ]),
+    );
   }
 
   /** @returns false if there was no such key left to revoke */

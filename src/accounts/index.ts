@@ -2,5 +2,6 @@
 export { AccountsError, AccountsService, type CreatedKey } from './accounts.service';
 export { AccountsModule } from './accounts.module';
 export { CreateAccounts1764000001000 } from './accounts.migration';
+export { Authentication } from './authentication';
 export { Public } from './api-key.guard';
 export { CurrentTenant, principalOf, runAs, type Principal } from './principal';

@@ -1,4 +1,4 @@
-/** Who a request acts for: set by the guard, read by everything after it. */
+/** Who a request acts for: set by the authentication, read by everything after it. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { Tenant } from '../database';
@@ -12,26 +12,26 @@ const principals = new WeakMap<object, Principal>();
 const inProcess = new AsyncLocalStorage<Principal>();
 
 /**
- * The principal of a request that has passed the guard; undefined on public routes and before it.
+ * The principal of a request that is authenticated; undefined on public routes and before that.
  */
 export function principalOf(request: object): Principal | undefined {
   return principals.get(request);
 }
 
-/** For the guard alone. */
+/** For the authentication alone. */
 export function rememberPrincipal(request: object, principal: Principal): void {
   principals.set(request, principal);
 }
 
 /**
  * Runs `work` as a principal without an API key: requests injected into the application inside it,
- * and awaited there, pass the guard. Nothing that arrives on a socket runs inside it.
+ * and awaited there, are authenticated. Nothing that arrives on a socket runs inside it.
  */
 export function runAs<T>(principal: Principal, work: () => Promise<T>): Promise<T> {
   return inProcess.run(principal, work);
 }
 
-/** For the guard alone: the principal of the surrounding `runAs`. */
+/** For the authentication alone: the principal of the surrounding `runAs`. */
 export function inProcessPrincipal(): Principal | undefined {
   return inProcess.getStore();
 }

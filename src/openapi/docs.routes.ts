@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { SharedFile } from './shared-file';
 
 /** The files of swagger-ui that the page loads, and their types. */
 const ASSETS: Readonly<Record<string, string>> = {
@@ -43,19 +44,25 @@ const PAGE = `<!doctype html>
  */
 export function serveDocs(app: NestFastifyApplication): void {
   const fastify = app.getHttpAdapter().getInstance();
-  let document: string | undefined;
-  fastify.get('/openapi.json', (_request, reply) => {
-    document ??= JSON.stringify(builder().documentOf(app));
-    return reply.type('application/json; charset=utf-8').send(document);
+  const serve = (path: string, load: () => Promise<SharedFile>) => {
+    let file: Promise<SharedFile> | undefined;
+    fastify.get(path, async (request, reply) => {
+      file ??= load();
+      file.catch(() => (file = undefined));
+      return (await file).send(request, reply);
+    });
+  };
+  serve('/openapi.json', () => {
+    const document = JSON.stringify(builder().documentOf(app));
+    return SharedFile.of('application/json; charset=utf-8', Buffer.from(document));
   });
   for (const path of ['/docs', '/docs/']) {
-    fastify.get(path, (_request, reply) => reply.type('text/html; charset=utf-8').send(PAGE));
+    serve(path, () => SharedFile.of('text/html; charset=utf-8', Buffer.from(PAGE)));
   }
   for (const [name, type] of Object.entries(ASSETS)) {
-    fastify.get(`/docs/${name}`, async (_request, reply) => {
+    serve(`/docs/${name}`, async () => {
       const directory = dirname(require.resolve('swagger-ui-dist/package.json'));
-      const file = await readFile(join(directory, name));
-      return reply.type(type).header('cache-control', 'public, max-age=3600').send(file);
+      return SharedFile.of(type, await readFile(join(directory, name)));
     });
   }
 }

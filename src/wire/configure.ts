@@ -1,6 +1,7 @@
 import { Global, Module } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { createHttpServer } from '../runtime';
 import { InvalidRequestError, shown } from './api.errors';
 import { API_VERSION } from './api.version';
 import { WireErrorFilter } from './error.filter';
@@ -9,7 +10,8 @@ import type { ReusedStatus } from './idempotency.answer';
 import { newId } from './ids';
 import { isSafeText, readBody, readQuery } from './request.reader';
 import { RouteTable } from './route.table';
-import { answerOnSocket, refuseOnSocket } from './socket.answers';
+import { refuseOnSocket } from './socket.answers';
+import { askForBody, discardRest } from './unread-body';
 import { WireValidationPipe } from './validation.pipe';
 
 /** What modules share at run time. */
@@ -22,7 +24,15 @@ export interface WireOptions {
   readonly bodyLimitBytes: number;
   /** Status of a reused idempotency key where an `IdempotencyError` reaches the filter. */
   readonly reusedStatus?: ReusedStatus;
+  /**
+   * Finds out who is asking, before anything is read of the body. What it throws is the answer.
+   * Without it nobody is asked.
+   */
+  readonly authenticate?: (request: FastifyRequest) => Promise<void> | undefined;
 }
+
+/** Most headers of a request. Node reads them all; what it might drop could be the key. */
+const MAX_HEADERS = 200;
 
 /**
  * Options for the FastifyAdapter of an application that speaks the wire format: what Fastify
@@ -32,11 +42,13 @@ export interface WireOptions {
 export const wireServerOptions = {
   // An idempotency key of 255 characters, each percent-encoded, is one path parameter.
   routerOptions: { maxParamLength: 3 * 255 },
-  // Node's own answer to a request without Host has no body; `readUrl` refuses it instead.
+  // Node's own answer to a request without Host has no body; `requireSoundHead` refuses it instead.
   http: { requireHostHeader: false },
+  serverFactory: createHttpServer,
   clientErrorHandler: refuseOnSocket,
   frameworkErrors: (_error: Error, request: FastifyRequest, reply: FastifyReply): void => {
     setHeaders(request, reply);
+    discardRest(request, reply);
     const refusal = new InvalidRequestError(
       'The URL is malformed: ids stand in it as they are, and other characters percent-encoded.',
     );
@@ -55,22 +67,29 @@ export const wireServerOptions = {
 export function configureWire(app: NestFastifyApplication, options: WireOptions): void {
   const routes = new RouteTable();
   const fastify = app.getHttpAdapter().getInstance();
-  answerOnSocket(fastify.server);
   fastify.addHook('onRoute', ({ method, url }) => routes.add(method, url));
   fastify.setGenReqId(() => newId('req'));
+  // Everything that can be refused without the body is refused here, before it is read.
   fastify.addHook('onRequest', (request, reply, done) => {
     setHeaders(request, reply);
-    try {
-      requireHost(request);
-      readUrl(request);
-      done();
-    } catch (error) {
-      done(error as Error);
-    }
+    const goOn = () => done(thrownBy(() => readUrl(request, routes)));
+    let asked: Promise<void> | undefined;
+    const refused = thrownBy(() => {
+      requireSoundHead(request);
+      asked = options.authenticate?.(request);
+    });
+    if (refused) done(refused);
+    else if (asked) asked.then(goOn, done);
+    else goOn();
   });
-  // Answers that other hooks gave before ours could run have their headers from here.
+  fastify.addHook('preParsing', (request, reply, _payload, done) => {
+    askForBody(request, reply);
+    done();
+  });
   fastify.addHook('onSend', (request, reply, payload, done) => {
+    // Answers that other hooks gave before ours could run have their headers from here.
     setHeaders(request, reply);
+    discardRest(request, reply);
     done(null, payload);
   });
   // Fastify's own parsers go first: they would read JSON and plain text past the checks.
@@ -83,7 +102,7 @@ export function configureWire(app: NestFastifyApplication, options: WireOptions)
     }
   });
   app.useGlobalPipes(new WireValidationPipe());
-  app.useGlobalFilters(new WireErrorFilter(routes, options.reusedStatus));
+  app.useGlobalFilters(new WireErrorFilter(options.reusedStatus));
 }
 
 function setHeaders(request: FastifyRequest, reply: FastifyReply): void {
@@ -93,17 +112,44 @@ function setHeaders(request: FastifyRequest, reply: FastifyReply): void {
   reply.header('request-id', request.id).header('stripe-version', known ? version : API_VERSION);
 }
 
-/** RFC 9112, 3.2: HTTP/1.1 without Host is a 400. */
-function requireHost({ raw, headers }: FastifyRequest): void {
-  if (headers.host !== undefined || raw.httpVersion === '1.0') return;
-  throw new InvalidRequestError('This request has no Host header. HTTP/1.1 asks for one.');
+/** The error that `work` throws, if it does. */
+function thrownBy(work: () => void): Error | undefined {
+  try {
+    work();
+    return undefined;
+  } catch (error) {
+    return error as Error;
+  }
+}
+
+/** The number of headers, Host (RFC 9112, 3.2) and Expect (RFC 9110, 10.1.1). */
+function requireSoundHead({ raw, headers }: FastifyRequest): void {
+  const count = raw.rawHeaders.length / 2;
+  if (count > MAX_HEADERS) {
+    throw new InvalidRequestError(
+      `This request has ${count} headers; at most ${MAX_HEADERS} are accepted. Send fewer.`,
+      {},
+      431,
+    );
+  }
+  if (raw.httpVersion === '1.0') return;
+  if (headers.host === undefined) {
+    throw new InvalidRequestError('This request has no Host header. HTTP/1.1 asks for one.');
+  }
+  if (headers.expect === undefined || /^100-continue$/i.test(headers.expect)) return;
+  throw new InvalidRequestError(
+    `Expect: ${shown(headers.expect)} cannot be met. Send 100-continue, or leave the header out.`,
+    {},
+    417,
+  );
 }
 
 /** The query as parameters, under the same rules as a body; ids in the path must be storable. */
-function readUrl(request: FastifyRequest): void {
+function readUrl(request: FastifyRequest, routes: RouteTable): void {
   const mark = request.url.indexOf('?');
   request.query = mark < 0 ? {} : readQuery(request.url.slice(mark + 1));
-  if (!request.is404) refuseQuery(request);
+  if (request.is404) throw routes.unknown(request);
+  refuseQuery(request);
   const params = (request.params ?? {}) as Record<string, string>;
   if (params['id'] === 'search') throw searchRefused(request);
   if (Object.values(params).every(isSafeText)) return;

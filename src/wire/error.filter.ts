@@ -17,21 +17,14 @@ import {
   UnavailableError,
 } from './api.errors';
 import { idempotencyApiError, type ReusedStatus } from './idempotency.answer';
-import type { RouteTable } from './route.table';
 
 /** Answers every error in the envelope `{"error": {…}}`, and nothing that is not for the caller. */
 @Catch()
 export class WireErrorFilter implements ExceptionFilter {
   private readonly logger = new Logger(WireErrorFilter.name);
 
-  /**
-   * @param routes to tell a wrong method from a wrong path
-   * @param reusedStatus status of a reused idempotency key, see `idempotencyErrorAnswer`
-   */
-  constructor(
-    private readonly routes?: RouteTable,
-    private readonly reusedStatus: ReusedStatus = 'auto',
-  ) {}
+  /** @param reusedStatus status of a reused idempotency key, see `idempotencyErrorAnswer` */
+  constructor(private readonly reusedStatus: ReusedStatus = 'auto') {}
 
   catch(error: unknown, host: ArgumentsHost): void {
     const request = host.switchToHttp().getRequest<FastifyRequest>();
@@ -50,6 +43,7 @@ export class WireErrorFilter implements ExceptionFilter {
 
   private toApiError(error: unknown, request: FastifyRequest): ApiError {
     if (error instanceof ApiError) return error;
+    if (clientLeft(request)) return new InvalidRequestError('This request did not arrive in full.');
     if (error instanceof IdempotencyError) {
       return idempotencyApiError(error, request, this.reusedStatus);
     }
@@ -57,7 +51,7 @@ export class WireErrorFilter implements ExceptionFilter {
       return new ResourceMissingError(objectIn(error.table), error.cursor, error.parameter);
     }
     if (error instanceof HttpException) {
-      return this.fromHttp(error.getStatus(), error.message, request);
+      return this.fromHttp(error.getStatus(), error.message);
     }
     if (isConnectionLost(error)) {
       return new UnavailableError(
@@ -66,7 +60,7 @@ export class WireErrorFilter implements ExceptionFilter {
       );
     }
     const status = clientErrorStatus(error);
-    if (status !== undefined) return this.fromHttp(status, (error as Error).message, request);
+    if (status !== undefined) return this.fromHttp(status, (error as Error).message);
     return new ApiError(
       500,
       'api_error',
@@ -76,8 +70,7 @@ export class WireErrorFilter implements ExceptionFilter {
   }
 
   /** Errors of the framework, in our words: its own name no parameter and tell nobody what to do. */
-  private fromHttp(status: number, message: string, request: FastifyRequest): ApiError {
-    if (status === 404 && message.startsWith('Cannot ')) return this.unknownRoute(request);
+  private fromHttp(status: number, message: string): ApiError {
     if (status === 413) {
       return new InvalidRequestError(
         'The request body is too large. Send less, or raise BODY_LIMIT_BYTES.',
@@ -96,29 +89,20 @@ export class WireErrorFilter implements ExceptionFilter {
     return new ApiError(status, status >= 500 ? 'api_error' : 'invalid_request_error', message);
   }
 
-  private unknownRoute(request: FastifyRequest): ApiError {
-    const path = request.url.split('?', 1)[0] ?? '';
-    const methods = this.routes?.methodsAt(path) ?? [];
-    const hint =
-      methods.length > 0
-        ? `This URL takes ${methods.join(', ')}.`
-        : 'Check the path for slips: it begins with /v1/ and names a resource, e.g. /v1/customers.';
-    return new InvalidRequestError(
-      `Unrecognized request URL (${request.method}: ${shown(path)}). ${hint}`,
-      {},
-      404,
-    );
-  }
-
   private log(error: unknown, request: FastifyRequest): void {
     const what = `${request.id} ${request.method} ${request.routeOptions?.url ?? 'unknown route'}`;
-    if (isConnectionLost(error)) {
+    if (isConnectionLost(error) && !(error instanceof ApiError)) {
       // Nobody's mistake in this program, so where it was thrown tells nothing.
       this.logger.warn(`${what} lost the database: ${shown((error as Error).message)}`);
       return;
     }
     this.logger.error(what, error instanceof Error ? error.stack : shown(error));
   }
+}
+
+/** Whether it was the client's connection that broke, and not one of ours: nobody reads the answer. */
+function clientLeft({ raw }: FastifyRequest): boolean {
+  return raw.errored !== null && !raw.complete;
 }
 
 /** Fastify marks the requests it refuses itself with a status below 500. */

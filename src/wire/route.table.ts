@@ -1,4 +1,7 @@
 /** The routes of the application, to tell a wrong method from a wrong path. */
+import { InvalidRequestError, shown } from './api.errors';
+
+/** Every method and path that the application answers. */
 export class RouteTable {
   private readonly methodsByPath = new Map<string, { pattern: RegExp; methods: Set<string> }>();
 
@@ -9,8 +12,23 @@ export class RouteTable {
     this.methodsByPath.set(url, route);
   }
 
+  /** What to answer to a request that no route takes: 404 also for a wrong method, as Stripe does. */
+  unknown({ method, url }: { readonly method: string; readonly url: string }): InvalidRequestError {
+    const path = url.split('?', 1)[0] ?? '';
+    const methods = this.methodsAt(path);
+    const hint =
+      methods.length > 0
+        ? `This URL takes ${methods.join(', ')}.`
+        : 'Check the path for slips: it begins with /v1/ and names a resource, e.g. /v1/customers.';
+    return new InvalidRequestError(
+      `Unrecognized request URL (${method}: ${shown(path)}). ${hint}`,
+      {},
+      404,
+    );
+  }
+
   /** The methods a path answers to; none where the path is unknown. */
-  methodsAt(path: string): string[] {
+  private methodsAt(path: string): string[] {
     const methods = new Set<string>();
     for (const route of this.methodsByPath.values()) {
       if (!route.pattern.test(path)) continue;

@@ -1,32 +1,13 @@
 /**
  * What Node refuses before there is a request that Fastify could answer (bytes that are not HTTP,
- * headers past the limit, an expectation nobody can meet) is answered in the envelope too.
+ * headers past the limit) is answered in the envelope too.
  */
-import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
+import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { InvalidRequestError, shown } from './api.errors';
+import { hasUnanswered } from '../runtime';
+import { InvalidRequestError } from './api.errors';
 import { API_VERSION } from './api.version';
 import { newId } from './ids';
-
-/** The requests of each connection that are not answered yet. */
-const unanswered = new WeakMap<Duplex, Set<IncomingMessage>>();
-
-/** Makes a server tell which connections have a request under way, and answer `Expect`. */
-export function answerOnSocket(server: Server): void {
-  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    const { socket } = request;
-    const requests = unanswered.get(socket) ?? new Set();
-    unanswered.set(socket, requests.add(request));
-    response.once('close', () => requests.delete(request));
-  });
-  server.on('checkExpectation', ({ headers }: IncomingMessage, response: ServerResponse) => {
-    const { head, body } = answerOf(
-      417,
-      `Expect: ${shown(headers.expect)} cannot be met. Send 100-continue, or leave the header out.`,
-    );
-    response.writeHead(417, head).end(body);
-  });
-}
 
 /**
  * Fastify's `clientErrorHandler`. Where a request that arrived in full is still being worked on, its
@@ -34,8 +15,7 @@ export function answerOnSocket(server: Server): void {
  * what it asked for may be done all the same.
  */
 export function refuseOnSocket(error: Error & { code?: string }, socket: Duplex): void {
-  const working = [...(unanswered.get(socket) ?? [])].some(({ complete }) => complete);
-  if (socket.writable && !working && error.code !== 'ECONNRESET') {
+  if (socket.writable && !hasUnanswered(socket) && error.code !== 'ECONNRESET') {
     const [status, message] = REFUSALS[error.code ?? ''] ?? NOT_HTTP;
     const { head, body } = answerOf(status, message);
     const lines = Object.entries(head).map(([name, value]) => `${name}: ${value}\r\n`);
@@ -56,6 +36,10 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
   HPE_HEADER_OVERFLOW: [
     431,
     'The headers of this request are too large. Send fewer or shorter ones.',
+  ],
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: [
+    413,
+    'The chunk extensions of this request are too large. Send the body without them.',
   ],
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'The request did not arrive in time. Send it again, in one go.'],
 };

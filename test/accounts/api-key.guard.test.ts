@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import Stripe from 'stripe';
 import { AccountsService, runAs } from '../../src/accounts';
+import { AccountsStore } from '../../src/accounts/accounts.store';
+import { ApiKeyLookup } from '../../src/accounts/api-key.lookup';
 import { type RunningApp, startApp } from '../support/app';
 
 let app: RunningApp;
@@ -103,6 +105,59 @@ describe('the API key', () => {
     const principals = Array.from({ length: 100 }, () => accounts.authenticate(key));
     expect(new Set(principals).size).toBe(1);
     await Promise.all(principals);
+  });
+
+  it('is asked for with all others that wait, in one statement at a time', async () => {
+    const key = await app.createKey('patient');
+    const accounts = app.app.get(AccountsService);
+    const asked = jest.spyOn(app.app.get(AccountsStore), 'principalsOf');
+    const madeUp = Array.from(
+      { length: 1_500 },
+      (_, n) => `sk_test_${String(n).padStart(43, 'z')}`,
+    );
+    const found = await Promise.all(
+      [...madeUp, key, ...madeUp].map((k) => accounts.authenticate(k)),
+    );
+    expect(found.filter(Boolean)).toEqual([expect.objectContaining({ account: 'patient' })]);
+    // The first alone, then what came meanwhile, at most a thousand at once.
+    expect(asked.mock.calls.map(([hashes]) => hashes.length)).toEqual([1, 1_000, 500]);
+    asked.mockRestore();
+  });
+
+  it('is not asked for again while it is remembered, nor pushed out by made-up ones', async () => {
+    const remembered = new ApiKeyLookup((hashes) => {
+      asked.push(...hashes);
+      const known = { account: 'shop', livemode: false, apiKey: 'key_1' };
+      return Promise.resolve(new Map(hashes.includes('valid') ? [['valid', known]] : []));
+    });
+    const asked: string[] = [];
+    const start = performance.now();
+    const clock = jest.spyOn(performance, 'now').mockReturnValue(start);
+    expect(await remembered.principalOf('valid')).toMatchObject({ account: 'shop' });
+    const madeUp = Array.from({ length: 25_000 }, (_, n) => `made up ${n}`);
+    await Promise.all(madeUp.map((hash) => remembered.principalOf(hash)));
+    expect(asked).toHaveLength(25_001);
+    await Promise.all(['valid', 'made up 24999'].map((hash) => remembered.principalOf(hash)));
+    expect(asked).toHaveLength(25_001);
+    // No more than ten thousand unknown ones are remembered.
+    await remembered.principalOf('made up 0');
+    expect(asked).toHaveLength(25_002);
+    clock.mockReturnValue(start + 1_001);
+    await sleep(20); // the cache itself looks at the clock once a millisecond
+    await Promise.all(['valid', 'made up 24999'].map((hash) => remembered.principalOf(hash)));
+    expect(asked).toHaveLength(25_004);
+    clock.mockRestore();
+  });
+
+  it('is asked for again after a statement that failed', async () => {
+    let fails = true;
+    const known = { account: 'shop', livemode: false, apiKey: 'key_1' };
+    const lookup = new ApiKeyLookup((hashes) =>
+      fails ? Promise.reject(new Error('away')) : Promise.resolve(new Map([[hashes[0]!, known]])),
+    );
+    await expect(lookup.principalOf('valid')).rejects.toThrow('away');
+    fails = false;
+    expect(await lookup.principalOf('valid')).toBe(known);
   });
 
   it('leaves no trace of itself in the database', async () => {

@@ -1,7 +1,9 @@
-/** PostgreSQL ends connections at every moment, the worst ones included. */
+/** Connections are lost at every moment, the worst ones included: PostgreSQL's, and those of clients. */
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { Client } from 'pg';
 import { freshDatabase, type FreshDatabase } from '../support/database';
-import { startServer, stopAll } from '../support/server';
+import { Program, startServer, stopAll } from '../support/server';
 
 let database: FreshDatabase;
 beforeAll(async () => {
@@ -48,3 +50,35 @@ it('the server outlives connections that are ended while they are lent, and answ
   expect(await get()).toBe(200);
   expect(server.process.exitCode).toBeNull();
 });
+
+it('a client that goes away in the middle of its body is nobody’s lost database', async () => {
+  const server = await startServer({ databaseUrl: database.url, env: { LOG_LEVEL: 'debug' } });
+  const authorization = `Bearer ${server.apiKey || (await newKey())}`;
+  const head =
+    `POST /v1/customers HTTP/1.1\r\nHost: x\r\nAuthorization: ${authorization}\r\n` +
+    'Content-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: 1000\r\n\r\n';
+  for (let client = 0; client < 50; client += 1) {
+    const socket = connect(server.port, '127.0.0.1');
+    socket.write(head);
+    // Asked for its body, so the body is being read.
+    await once(socket, 'data');
+    const closed = once(socket, 'close');
+    if (client % 2 === 0) socket.resetAndDestroy();
+    else socket.destroy();
+    await closed;
+  }
+  const response = await fetch(`${server.url}/v1/customers`, { headers: { authorization } });
+  expect(response.status).toBe(200);
+  expect(await server.stop()).toMatchObject({ code: 0 });
+  expect(server.program.stderr).toContain('Nest'); // it does log
+  expect(server.program.stderr).not.toMatch(/lost|ERROR|WARN/i);
+});
+
+async function newKey(): Promise<string> {
+  const keys = Program.start('keys', {
+    args: ['create', '--account', 'sandbox'],
+    env: { DATABASE_URL: database.url },
+  });
+  const [key] = await keys.says(/sk_test_\w+/);
+  return key;
+}

@@ -30,7 +30,8 @@ describe('an error as an answer', () => {
         Object.assign(reply, void (answer.headers[name] = value)),
       send: (body: string) => void (answer.body = body),
     };
-    const request = { id: 'req_9', method: 'GET', url: '/v1/things?x=1', headers };
+    const raw = { errored: null, complete: true };
+    const request = { id: 'req_9', method: 'GET', url: '/v1/things?x=1', headers, raw };
     const http = { getRequest: () => request, getResponse: () => reply };
     const filter = new WireErrorFilter();
     // oxlint-disable-next-line promise/no-promise-in-callback -- a filter's catch, not a promise's

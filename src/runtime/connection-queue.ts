@@ -1,0 +1,123 @@
+/**
+ * Runs a few requests of each connection at a time; what else it sent waits, unread where possible.
+ *
+ * A client may send requests without waiting for responses (RFC 9112, 9.3.2). Node starts all of them
+ * at once, so that one connection can take the whole process, and it tells only the response that it
+ * is sending when the connection closes, so that the others would be kept for ever.
+ */
+import { AsyncResource } from 'node:async_hooks';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+
+/** What one connection may have at once. */
+export interface QueueLimits {
+  /** Requests whose handlers run, or whose responses are not sent yet. */
+  readonly maxRunning: number;
+  /** Heads of requests that wait; one more closes the connection. */
+  readonly maxWaiting: number;
+}
+
+/** A request listener that starts `handler` for a bounded number of each connection's requests. */
+export function queueByConnection(handler: RequestListener, limits: QueueLimits): RequestListener {
+  return (request, response) => {
+    const socket = request.socket as QueuedSocket;
+    socket[QUEUE] ??= new ConnectionQueue(socket, handler, limits);
+    socket[QUEUE].add(request, response);
+  };
+}
+
+/** Whether a request of this connection has arrived in full and is not answered yet. */
+export function hasUnanswered(socket: Duplex): boolean {
+  return queueOf(socket)?.hasUnanswered ?? false;
+}
+
+/** Whether a connection waits for a handler, and not for its client to take what is there. */
+export function waitsForHandler(socket: Socket): boolean {
+  return queueOf(socket)?.isRunning === true && socket.writableLength === 0;
+}
+
+/** Kept on the socket: every collection of garbage would have to look through a WeakMap. */
+const QUEUE = Symbol('paidonce:connection-queue');
+
+type QueuedSocket = Socket & { [QUEUE]?: ConnectionQueue };
+
+const queueOf = (socket: Duplex) => (socket as QueuedSocket)[QUEUE];
+
+interface Waiting {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+class ConnectionQueue {
+  readonly #running = new Map<ServerResponse, IncomingMessage>();
+  readonly #waiting: Waiting[] = [];
+  /** Where requests arrive: none may run in the async context of the one before it. */
+  #arrival?: AsyncResource;
+
+  constructor(
+    private readonly socket: QueuedSocket,
+    private readonly handler: RequestListener,
+    private readonly limits: QueueLimits,
+  ) {
+    socket.once('close', () => this.end());
+    // Node resumes its reading for each body that is not read and each response that it buffers. This is
+    // heard before anything is read.
+    socket.on('resume', () => {
+      if (this.#waiting.length > 0) socket.pause();
+    });
+  }
+
+  get isRunning(): boolean {
+    return this.#running.size > 0;
+  }
+
+  get hasUnanswered(): boolean {
+    const requests = [...this.#running.values(), ...this.#waiting.map(({ request }) => request)];
+    return requests.some(({ complete }) => complete);
+  }
+
+  add(request: IncomingMessage, response: ServerResponse): void {
+    // Node's parser goes on to the end of what it has read.
+    if (this.socket.destroyed) return letGo(response);
+    if (this.#waiting.length === 0 && this.#running.size < this.limits.maxRunning) {
+      return this.start(request, response);
+    }
+    this.#arrival ??= new AsyncResource('ConnectionQueue');
+    this.#waiting.push({ request, response });
+    this.socket.pause();
+    if (this.#waiting.length > this.limits.maxWaiting) this.socket.destroy();
+  }
+
+  private start(request: IncomingMessage, response: ServerResponse): void {
+    this.#running.set(response, request);
+    response.once('close', () => {
+      this.#running.delete(response);
+      // In a turn of its own: other connections come between two requests of this one.
+      if (this.#waiting.length > 0) setImmediate(() => this.startNext());
+    });
+    this.handler(request, response);
+  }
+
+  private startNext(): void {
+    if (this.#running.size >= this.limits.maxRunning) return;
+    const next = this.#waiting.shift();
+    if (!next) return;
+    // The last one may have a body that is not read yet.
+    if (this.#waiting.length === 0) this.socket.resume();
+    this.#arrival?.runInAsyncScope(() => this.start(next.request, next.response));
+  }
+
+  /** The connection is closed: nothing that waits is started, and who still works is told. */
+  private end(): void {
+    for (const { response } of this.#waiting.splice(0)) letGo(response);
+    for (const response of this.#running.keys()) letGo(response);
+  }
+}
+
+/** Tells a response that it will never be sent. Node tells the one that has the socket itself. */
+function letGo(response: ServerResponse): void {
+  if (response.socket !== null) return;
+  response.destroy();
+  response.emit('close');
+}
