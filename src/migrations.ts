@@ -2,12 +2,17 @@ import type { Type } from '@nestjs/common';
 import type { MigrationInterface } from 'typeorm';
 import { CreateAccounts1764000001000 } from './accounts';
 import { CreateCustomers1764000002000 } from './customers';
+import { OneCollation1764000006000 } from './database';
 import { CreateIdempotencyKeys1764000000000 } from './idempotency';
 import { CreateJobReports1764000005000 } from './jobs';
 import { CreatePayments1764000003000 } from './payments';
 import { CreateRefunds1764000004000 } from './refunds';
 
-/** Every migration, in the order of its number; each stands in the folder whose tables it makes. */
+/**
+ * Every migration, in the order of its number. Each stands in the folder whose tables it makes, or in
+ * `database/` where it changes the tables of several folders. Those of a release never change again:
+ * there are databases that they made.
+ */
 export const migrations: Type<MigrationInterface>[] = [
   CreateIdempotencyKeys1764000000000,
   CreateAccounts1764000001000,
@@ -15,4 +20,5 @@ export const migrations: Type<MigrationInterface>[] = [
   CreatePayments1764000003000,
   CreateRefunds1764000004000,
   CreateJobReports1764000005000,
+  OneCollation1764000006000,
 ];

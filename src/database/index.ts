@@ -6,6 +6,7 @@ export {
   type EmbeddedPostgresOptions,
 } from './embedded';
 export { DatabaseModule } from './database.module';
+export { OneCollation1764000006000 } from './one-collation.migration';
 export { DatabaseUnavailableError, openDatabase, type OpenDatabase } from './database.opening';
 export { TenantEntity, type Tenant } from './tenant.entity';
 export * from './tenant.repository';

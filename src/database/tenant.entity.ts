@@ -8,11 +8,11 @@ export interface Tenant {
 
 /**
  * The columns every tenant's table begins with. The account comes first in every key, so that the
- * schema shards by it; `id` is compared byte by byte (collation "C"), because ids are time-ordered
- * and their order must not depend on the database's locale.
+ * schema shards by it. Both are compared byte by byte (collation "C"), as is every text column of a key
+ * or an index: ids are time-ordered, and no order may depend on the database's locale.
  */
 export abstract class TenantEntity implements Tenant {
-  @PrimaryColumn({ name: 'account', type: 'text' })
+  @PrimaryColumn({ name: 'account', type: 'text', collation: 'C' })
   account: string;
 
   @PrimaryColumn({ name: 'id', type: 'text', collation: 'C' })

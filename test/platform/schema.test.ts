@@ -1,6 +1,7 @@
 import { DataSource } from 'typeorm';
 import { migrations } from '../../src/migrations';
 import { freshDatabase, type FreshDatabase } from '../support/database';
+import { schemaOf } from '../support/schema';
 
 let database: FreshDatabase;
 let dataSource: DataSource;
@@ -15,22 +16,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-/** All that the migrations have made: tables with their columns, constraints and indexes. */
-async function schema(): Promise<string[]> {
-  const rows: { line: string }[] = await dataSource.query(`
-    SELECT format('%s.%s %s %s', c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
-                  a.attnotnull) AS line
-    FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
-    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND a.attnum > 0
-      AND NOT a.attisdropped AND c.relname <> 'migrations'
-    UNION ALL
-    SELECT format('%s %s', conname, pg_get_constraintdef(oid)) FROM pg_constraint
-    WHERE connamespace = 'public'::regnamespace AND conrelid <> 'migrations'::regclass
-    UNION ALL
-    SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'migrations'
-    ORDER BY 1`);
-  return rows.map(({ line }) => line);
-}
+const schema = (): Promise<string[]> => schemaOf((sql) => dataSource.query(sql));
 
 async function undoAll(): Promise<void> {
   for (const _ of migrations) await dataSource.undoLastMigration({ transaction: 'each' });
@@ -64,11 +50,49 @@ describe('the schema', () => {
     expect(keys.filter(({ first }) => first !== 'account')).toEqual([]);
   });
 
-  it('orders ids byte by byte, whatever the locale of the database', async () => {
-    const ids: { table: string; collation: string }[] = await dataSource.query(`
-      SELECT table_name AS table, collation_name AS collation FROM information_schema.columns
-      WHERE table_schema = 'public' AND column_name = 'id' AND data_type = 'text'`);
-    expect(ids.length).toBeGreaterThan(4);
-    expect(ids.filter(({ collation }) => collation !== 'C')).toEqual([]);
+  it('compares every text column of a key or an index byte by byte, whatever the locale of the database', async () => {
+    const columns: { column: string; collation: string }[] = await dataSource.query(`
+      SELECT DISTINCT format('%s.%s', a.attrelid::regclass, a.attname) AS column,
+        c.collname AS collation
+      FROM (
+        SELECT indrelid, unnest(indkey) FROM pg_index
+        UNION SELECT conrelid, unnest(conkey) FROM pg_constraint WHERE contype IN ('p', 'u', 'f')
+        UNION SELECT confrelid, unnest(confkey) FROM pg_constraint WHERE contype = 'f'
+      ) AS used (relation, attnum)
+      JOIN pg_class r ON r.oid = used.relation AND r.relname <> 'migrations'
+        AND r.relnamespace::regnamespace::text IN ('public', 'jobs')
+      JOIN pg_attribute a ON a.attrelid = used.relation AND a.attnum = used.attnum
+      JOIN pg_collation c ON c.oid = a.attcollation`);
+    const accounts = columns.filter(({ column }) => column.endsWith('.account'));
+    expect(accounts.length).toBeGreaterThanOrEqual(8);
+    expect(columns.length).toBeGreaterThan(25);
+    expect(columns.filter(({ collation }) => collation !== 'C')).toEqual([]);
+    // An index may have a collation of its own, and over an expression it has no column at all.
+    const indexes: { index: string }[] = await dataSource.query(`
+      SELECT i.indexrelid::regclass::text AS index
+      FROM pg_index i JOIN pg_class r ON r.oid = i.indrelid AND r.relname <> 'migrations'
+        AND r.relnamespace::regnamespace::text IN ('public', 'jobs')
+      WHERE EXISTS (SELECT FROM unnest(i.indcollation) AS collation_of (used)
+        WHERE used NOT IN (0, '"C"'::regcollation))`);
+    expect(indexes).toEqual([]);
+  });
+
+  it('has one collation for columns of one name, and for those that name a row of another table', async () => {
+    const columns: { table: string; name: string; collation: string | null }[] =
+      await dataSource.query(`
+        SELECT table_name AS table, column_name AS name, collation_name AS collation
+        FROM information_schema.columns
+        WHERE table_schema = 'public' AND data_type = 'text' AND table_name <> 'migrations'`);
+    const mixed = columns.filter(({ name, collation }) =>
+      columns.some((other) => other.name === name && other.collation !== collation),
+    );
+    expect(mixed).toEqual([]);
+    // Foreign keys or not: `latest_charge` is the id of a row of `charges`.
+    const rows = columns.filter(({ name }) => name === 'id').map(({ table }) => table.slice(0, -1));
+    const references = columns.filter(({ name }) =>
+      rows.some((row) => name === row || name.endsWith(`_${row}`)),
+    );
+    expect(references.map(({ name }) => name)).toContain('latest_charge');
+    expect(references.filter(({ collation }) => collation !== 'C')).toEqual([]);
   });
 });
