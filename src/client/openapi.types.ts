@@ -569,6 +569,7 @@ export interface components {
             payment_method?: string;
             payment_method_types?: string[];
             receipt_email?: string | null;
+            /** @description Where the buyer is sent afterwards: a page (http:// or https://), or an app by a scheme of its own, such as com.example.app:/back. */
             return_url?: string;
             /** @enum {string|null} */
             setup_future_usage?: "off_session" | "on_session" | null;
@@ -650,6 +651,7 @@ export interface components {
             confirmation_method?: "automatic" | "manual";
             /** @description The buyer is not there to authenticate: a card that asks for it declines. */
             off_session?: boolean | ("one_off" | "recurring");
+            /** @description Where the buyer is sent afterwards: a page (http:// or https://), or an app by a scheme of its own, such as com.example.app:/back. */
             return_url?: string;
         };
         CreateRefund: {

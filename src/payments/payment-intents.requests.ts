@@ -7,6 +7,7 @@ import {
   IsFlag,
   IsObjectOf,
   IsOneOf,
+  IsReturnUrl,
   IsText,
   IsTextList,
   ListQuery,
@@ -103,7 +104,7 @@ export class CreatePaymentIntent extends PaymentIntentFields {
   @IsOffSession()
   off_session?: boolean;
 
-  @IsText({ max: 2048 })
+  @IsReturnUrl()
   return_url?: string;
 }
 
@@ -134,7 +135,7 @@ export class ConfirmPaymentIntent {
   @IsEmailAddress({ unsettable: true })
   receipt_email?: string | null;
 
-  @IsText({ max: 2048 })
+  @IsReturnUrl()
   return_url?: string;
 
   @IsOneOf(USAGES, { unsettable: true })

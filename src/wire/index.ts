@@ -44,6 +44,7 @@ export {
   type DeclaredParam,
   type ParamOptions,
 } from './params';
+export { IsReturnUrl } from './return-url.param';
 export * from './schema';
 export { API_VERSION } from './api.version';
 export { configureWire, WireModule, wireServerOptions, type WireOptions } from './configure';

@@ -206,6 +206,19 @@ export function integerOf(raw: unknown): number | Refused {
   return new Refused(() => `Invalid integer: ${shown(raw)}`, 'parameter_invalid_integer');
 }
 
+/** The string of at most `max` UTF-16 units that a raw value is. */
+export function textOf(raw: unknown, max: number): string | Refused {
+  if (typeof raw !== 'string') {
+    return new Refused((param) => `Invalid string: ${shown(raw)}. Send ${param} as a string.`);
+  }
+  if (raw.length <= max) return raw;
+  return new Refused(
+    (param) =>
+      `Invalid string: ${shown(raw)}; ${param} takes at most ${max} characters and this has ` +
+      `${raw.length}.`,
+  );
+}
+
 /** The entries of a list, whichever way it was written; undefined where it is none. */
 export function entriesOf(raw: unknown): unknown[] | undefined {
   if (Array.isArray(raw)) return raw;
@@ -257,18 +270,6 @@ function textListOf(raw: unknown, max: number, of?: readonly string[]): string[]
     texts.push(text);
   }
   return texts;
-}
-
-function textOf(raw: unknown, max: number): string | Refused {
-  if (typeof raw !== 'string') {
-    return new Refused((param) => `Invalid string: ${shown(raw)}. Send ${param} as a string.`);
-  }
-  if (raw.length <= max) return raw;
-  return new Refused(
-    (param) =>
-      `Invalid string: ${shown(raw)}; ${param} takes at most ${max} characters and this has ` +
-      `${raw.length}.`,
-  );
 }
 
 function notOneOf(values: readonly string[], raw: unknown): Refused {

@@ -387,6 +387,18 @@ describe('what is not possible', () => {
     expect(described).toMatchObject({ status: 'succeeded', description: 'late' });
   });
 
+  test('nothing is confirmed that would send the buyer to a script', async () => {
+    const { id } = await stripe.paymentIntents.create({ ...USD, payment_method: 'pm_card_visa' });
+    const confirm = (return_url: string) => stripe.paymentIntents.confirm(id, { return_url });
+    expect(await refusal(confirm('java\tscript:/alert(1)'))).toMatchObject({
+      statusCode: 400,
+      type: 'StripeInvalidRequestError',
+      code: 'url_invalid',
+      param: 'return_url',
+    });
+    expect(await confirm('com.example.app:/back')).toMatchObject({ status: 'succeeded' });
+  });
+
   test('nothing is confirmed without a payment method', async () => {
     const { id } = await stripe.paymentIntents.create(USD);
     expect(await refusal(stripe.paymentIntents.confirm(id))).toMatchObject({
@@ -408,6 +420,7 @@ describe('what is not possible', () => {
     [{ payment_method: 'pm_nobody' }, 'resource_missing', 'payment_method'],
     [{ payment_method: 'pm_card_constructor' }, 'resource_missing', 'payment_method'],
     [{ customer: 'cus_nobody' }, 'resource_missing', 'customer'],
+    [{ return_url: 'javascript://%0aalert(1)' }, 'url_invalid', 'return_url'],
     [{ tip: 5 }, 'parameter_unknown', 'tip'],
   ])('%j is refused with %s', async (change, code, param) => {
     expect(await refusal(pay(change as never))).toMatchObject({ statusCode: 400, code, param });
