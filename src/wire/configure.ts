@@ -4,6 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { createHttpServer } from '../runtime';
 import { InvalidRequestError, shown } from './api.errors';
 import { API_VERSION } from './api.version';
+import { askForBody, boundPieces, discardRest } from './body-arrival';
 import { WireErrorFilter } from './error.filter';
 import { Expander } from './expand';
 import type { ReusedStatus } from './idempotency.answer';
@@ -11,7 +12,6 @@ import { newId } from './ids';
 import { isSafeText, readBody, readQuery } from './request.reader';
 import { RouteTable } from './route.table';
 import { refuseOnSocket } from './socket.answers';
-import { askForBody, discardRest } from './unread-body';
 import { WireValidationPipe } from './validation.pipe';
 
 /** What modules share at run time. */
@@ -84,6 +84,7 @@ export function configureWire(app: NestFastifyApplication, options: WireOptions)
   });
   fastify.addHook('preParsing', (request, reply, _payload, done) => {
     askForBody(request, reply);
+    boundPieces(request);
     done();
   });
   fastify.addHook('onSend', (request, reply, payload, done) => {

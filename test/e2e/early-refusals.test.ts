@@ -125,6 +125,32 @@ describe('a request that is answered without its body', () => {
     expect((await next).status).toBe(200);
   });
 
+  it('in chunks of one byte is 413 before they fill the memory, and the connection stays', async () => {
+    const socket = open();
+    const received = response(socket);
+    socket.write(
+      `POST /v1/customers HTTP/1.1\r\nHost: x\r\n${FORM}${KEY()}Transfer-Encoding: chunked\r\n\r\n`,
+    );
+    socket.write('1\r\na\r\n'.repeat(100_000));
+    socket.write('0\r\n\r\n');
+    const { status, text } = await received;
+    expect(status).toBe(413);
+    expect(text).toContain('too many small chunks');
+    const next = response(socket);
+    socket.write(head('POST /v1/customers', 8, KEY()) + 'name=Ada');
+    expect((await next).status).toBe(200);
+  });
+
+  it('may come in a few thousand chunks', async () => {
+    const socket = open();
+    const received = response(socket);
+    socket.write(
+      `POST /v1/customers HTTP/1.1\r\nHost: x\r\n${FORM}${KEY()}Transfer-Encoding: chunked\r\n\r\n`,
+    );
+    socket.write('c\r\ndescription=\r\n' + '1\r\na\r\n'.repeat(4_000) + '0\r\n\r\n');
+    expect((await received).status).toBe(200);
+  });
+
   it('that does not arrive in time loses its connection', async () => {
     const socket = open();
     socket.write(head('POST /v1/customers', 1_000_000));

@@ -1,6 +1,7 @@
-/** What becomes of a body that is not read because its request was answered before it had arrived. */
+/** How a body arrives: asked for, in pieces that are not too small, or thrown away where nobody reads it. */
 import { IncomingMessage } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { InvalidRequestError } from './api.errors';
 
 /** How long after its response the rest of a body may take to arrive, ms. */
 const REST_TIMEOUT_MS = 5_000;
@@ -9,6 +10,46 @@ const REST_TIMEOUT_MS = 5_000;
  * with a body just too large for it reads its 413.
  */
 const MAX_REST_BYTES = 16 * 1024 * 1024;
+
+/** Pieces of any size that a body may have, and then one for so many bytes that have arrived. */
+const MIN_PIECES = 4_096;
+const BYTES_PER_PIECE = 64;
+
+/** Says `100 Continue` to a client that waits for it, once its body is wanted (RFC 9110, 10.1.1). */
+export function askForBody(
+  { raw: request }: FastifyRequest,
+  { raw: response }: FastifyReply,
+): void {
+  if (!expectsContinue(request)) return;
+  asked.add(request);
+  response.writeContinue();
+}
+
+/**
+ * Refuses a body that comes in very many pieces, as chunks of one byte do: each is an object of some
+ * 400 bytes until the body is whole.
+ */
+export function boundPieces({ raw: request }: FastifyRequest): void {
+  if (!hasBody(request) || Number(request.headers['content-length']) <= MIN_PIECES) return;
+  let pieces = 0;
+  let bytes = 0;
+  const count = (chunk: Buffer) => {
+    pieces += 1;
+    bytes += chunk.length;
+    if (pieces <= MIN_PIECES + bytes / BYTES_PER_PIECE) return;
+    request.off('data', count);
+    // Whoever reads the body hears this as its end; the connection stays for the answer.
+    request.emit(
+      'error',
+      new InvalidRequestError(
+        'This body came in too many small chunks. Send larger ones.',
+        {},
+        413,
+      ),
+    );
+  };
+  request.on('data', count);
+}
 
 /**
  * Throws the rest of a body away while its response is sent, and keeps none of it. Closing at once
@@ -45,16 +86,6 @@ export function discardRest({ raw: request }: FastifyRequest, reply: FastifyRepl
     const timer = setTimeout(() => socket.destroy(), REST_TIMEOUT_MS).unref();
     request.once('close', () => clearTimeout(timer));
   });
-}
-
-/** Says `100 Continue` to a client that waits for it, once its body is wanted (RFC 9110, 10.1.1). */
-export function askForBody(
-  { raw: request }: FastifyRequest,
-  { raw: response }: FastifyReply,
-): void {
-  if (!expectsContinue(request)) return;
-  asked.add(request);
-  response.writeContinue();
 }
 
 /** Requests whose client was asked for the body. */
