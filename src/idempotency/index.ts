@@ -1,5 +1,6 @@
 /** Everything other folders may import of the idempotency module. */
 export { Idempotent, idempotentOptionsOf, Phases } from './idempotent.decorator';
+export { hasCardNumber } from './card-number';
 export { IdempotencyModule } from './idempotency.module';
 export { IdempotencyKeys, type KeyStatus } from './idempotency.keys';
 export * from './idempotency.errors';

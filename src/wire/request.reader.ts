@@ -4,7 +4,7 @@
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import { InvalidRequestError, shown } from './api.errors';
-import { hasCardNumber } from './card.number';
+import { hasCardNumber } from '../idempotency';
 import { MAX_DEPTH, parseForm } from './form.body';
 
 /**

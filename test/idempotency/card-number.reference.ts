@@ -1,16 +1,6 @@
 /**
- * Whether a text holds something that looks like a card number (PAN), so that a request with one is
- * refused before it is stored, logged or hashed.
- *
- * The rule: 13 to 19 digits that begin with 2 to 6 (every card network's numbers do) and pass the
- * Luhn check, either in one piece or in groups of at least three digits set apart by single spaces
- * or dashes (the last group may be shorter), and touching no letter, digit or underscore.
- *
- * What it lets through on purpose: amounts (at most 8 digits); unix timestamps in any unit (13 and
- * more digits begin with 1 until the year 2033); phone numbers written with `+` or `00` (up to 15
- * digits); dates and times (groups of two digits); ids and UUIDs, whose digits touch letters or
- * stand in longer runs. One in ten other numbers of that length passes the Luhn check by chance and
- * is refused; a letter in front (`order-N4000…`) lets it in.
+ * The search for card numbers as it was first written, word for word: what it finds is the rule. On some
+ * texts its cost is quadratic, so it stands beside the tests, which compare the search with it.
  */
 export function hasCardNumber(text: string): boolean {
   if (text.length < MIN_DIGITS) return false;
