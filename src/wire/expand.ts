@@ -179,7 +179,7 @@ function pathsOf(raw: unknown, object: string, shape: 'object' | 'list'): string
 
 function pathRefusal(path: unknown, object: string, shape: 'object' | 'list'): Refused | undefined {
   if (typeof path !== 'string') return cannotExpand(path);
-  const fields = path.split('.');
+  const fields = path.split('.', MAX_LEVELS + 1);
   if (fields.length > MAX_LEVELS) {
     return new Refused(
       () => `You cannot expand more than ${MAX_LEVELS} levels of a property: ${shown(path)}`,

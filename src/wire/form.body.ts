@@ -1,4 +1,7 @@
+/** Reads form-encoded text: bodies and query strings alike. */
 import { InvalidRequestError, shown } from './api.errors';
+import { MAX_DEPTH, nestedTooDeeply, requireFewParameters } from './body.limits';
+import { requireHarmlessText } from './harmless';
 
 /**
  * Reads `a=1&b[c]=2&d[]=3&e[0]=4` into `{a: '1', b: {c: '2'}, d: ['3'], e: {0: '4'}}`: bodies and
@@ -12,29 +15,38 @@ import { InvalidRequestError, shown } from './api.errors';
  */
 export function parseForm(text: string): Record<string, unknown> {
   const root: Node = new Map();
-  const pairs = text.split('&').filter((pair) => pair !== '');
-  if (pairs.length > MAX_PARAMETERS) {
-    throw new InvalidRequestError(
-      `This request has ${pairs.length} parameters; at most ${MAX_PARAMETERS} are accepted.`,
-    );
-  }
+  requireFewParameters(countPairs(text));
+  const pairs = text.match(/[^&]+/g) ?? [];
   for (const pair of pairs) {
     const equals = pair.indexOf('=');
     const name = decode(equals < 0 ? pair : pair.slice(0, equals));
+    // An error that repeats the name must not repeat a card number.
+    requireHarmlessText(name, '');
     insert(root, pathOf(name), equals < 0 ? '' : decode(pair.slice(equals + 1)), name);
   }
   return toObject(root);
 }
 
-/** The most parameters one request may have, and the most brackets one name may have. */
-const MAX_PARAMETERS = 1000;
-export const MAX_DEPTH = 8;
-
 type Node = Map<string, string | string[] | Node>;
+
+/** Counted before they are taken apart: half a million of them cost a hundred times their bytes. */
+function countPairs(text: string): number {
+  let pairs = 0;
+  let before = AMPERSAND;
+  for (let at = 0; at < text.length; at += 1) {
+    const unit = text.charCodeAt(at);
+    if (before === AMPERSAND && unit !== AMPERSAND) pairs += 1;
+    before = unit;
+  }
+  return pairs;
+}
+
+const AMPERSAND = 0x26;
 
 function decode(text: string): string {
   try {
-    return decodeURIComponent(text.replaceAll('+', ' '));
+    // A megabyte of pluses takes replaceAll four times as long.
+    return decodeURIComponent(text.split('+').join(' '));
   } catch {
     throw new InvalidRequestError(
       'A parameter is not percent-encoded UTF-8. Encode names and values, for example % as %25.',
@@ -44,6 +56,8 @@ function decode(text: string): string {
 
 /** `a[b][]` → `a`, `b`, ``. */
 function pathOf(name: string): string[] {
+  // Before they are taken apart: there may be half a million of them.
+  if (name.split('[', MAX_DEPTH + 1).length > MAX_DEPTH) throw nestedTooDeeply(`${shown(name)} is`);
   const match = /^([^[\]]+)((?:\[[^[\]]*\])*)$/.exec(name);
   if (!match) {
     throw new InvalidRequestError(
@@ -51,17 +65,13 @@ function pathOf(name: string): string[] {
     );
   }
   const [, first = '', brackets = ''] = match;
-  const path = [
+  return [
     first,
     ...brackets
       .split('[')
       .slice(1)
       .map((part) => part.slice(0, -1)),
   ];
-  if (path.length <= MAX_DEPTH) return path;
-  throw new InvalidRequestError(
-    `${shown(name)} is nested too deeply: at most ${MAX_DEPTH} levels are accepted.`,
-  );
 }
 
 function insert(root: Node, path: readonly string[], value: string, name: string): void {
@@ -81,12 +91,12 @@ function insert(root: Node, path: readonly string[], value: string, name: string
   }
   const last = keys.at(-1) ?? '';
   const present = node.get(last);
-  if (appends && (present === undefined || Array.isArray(present))) {
-    node.set(last, [...(present ?? []), value]);
+  if (appends && Array.isArray(present)) {
+    present.push(value);
     return;
   }
   if (present !== undefined) throw givenTwice(name);
-  node.set(last, value);
+  node.set(last, appends ? [value] : value);
 }
 
 function givenTwice(name: string): InvalidRequestError {

@@ -50,5 +50,5 @@ export { API_VERSION } from './api.version';
 export { configureWire, WireModule, wireServerOptions, type WireOptions } from './configure';
 export { WireErrorFilter } from './error.filter';
 export { idempotencyErrorAnswer, type ReusedStatus } from './idempotency.answer';
-export { isSafeText } from './request.reader';
+export { isSafeText } from './harmless';
 export { WireValidationPipe } from './validation.pipe';

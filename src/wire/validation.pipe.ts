@@ -97,10 +97,11 @@ function within(parent: string, name: string): string {
 
 /** Whether a name is a slip of another: one character added, left out, changed, or other case. */
 function isSimilar(known: string, given: string): boolean {
+  // Before anything is made of a name of a megabyte, for each name there is.
+  if (Math.abs(known.length - given.length) > 1) return false;
   const [longer, shorter] = (known.length >= given.length ? [known, given] : [given, known]).map(
     (name) => name.toLowerCase(),
   ) as [string, string];
-  if (longer.length - shorter.length > 1) return false;
   let start = 0;
   while (start < shorter.length && longer[start] === shorter[start]) start += 1;
   const skip = longer.length === shorter.length ? 1 : 0;

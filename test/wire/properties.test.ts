@@ -11,6 +11,7 @@ import {
   newId,
 } from '../../src/wire';
 import { parseForm } from '../../src/wire/form.body';
+import { extentOf } from '../../src/wire/json.body';
 import { readBody } from '../../src/wire/request.reader';
 import { thingsApp } from './wire.app';
 
@@ -77,6 +78,48 @@ describe('every form', () => {
         const refused = attempt(() => readBody(Buffer.from(text), { 'content-type': FORM }));
         if (refused !== undefined) expect(refused.status).toBe(400);
         expect(Object.keys(Object.prototype)).toEqual([]);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});
+
+describe('every JSON text', () => {
+  /** Counted on what was parsed. */
+  function counted(value: unknown): { values: number; depth: number } {
+    const within = typeof value === 'object' && value !== null ? Object.values(value) : [];
+    const inner = within.map(counted);
+    return {
+      values: Math.max(
+        1,
+        inner.reduce((sum, { values }) => sum + values, 0),
+      ),
+      depth:
+        typeof value === 'object' && value !== null
+          ? 1 + Math.max(0, ...inner.map(({ depth }) => depth))
+          : 0,
+    };
+  }
+
+  it('is counted on its bytes as it would be parsed', () => {
+    const text = fc.oneof(
+      fc.string({ unit: fc.constantFrom('"', '\\', ',', '[', ']', '{', '}', ':', 'é') }),
+      fc.string({ unit: 'binary' }),
+    );
+    const { json } = fc.letrec((tie) => ({
+      json: fc.oneof(
+        { maxDepth: 6 },
+        text,
+        fc.integer(),
+        fc.constantFrom(null, true, [], {}),
+        fc.array(tie('json'), { maxLength: 4 }),
+        fc.dictionary(text, tie('json'), { maxKeys: 4 }),
+      ),
+    }));
+    fc.assert(
+      fc.property(json, fc.constantFrom(0, 1), (value, indent) => {
+        const bytes = Buffer.from(JSON.stringify(value, undefined, indent));
+        expect(extentOf(bytes)).toEqual(counted(JSON.parse(bytes.toString())));
       }),
       { numRuns: 2000 },
     );

@@ -130,6 +130,15 @@ describe('requests on the wire', () => {
         'surrogate',
       ],
       ['nested deeply', `${'{"a":'.repeat(3000)}1${'}'.repeat(3000)}`, 'nested too deeply'],
+      ['nested in nine levels', `${'{"a":'.repeat(9)}1${'}'.repeat(9)}`, 'nested too deeply'],
+      [
+        'with a list in eight hashes',
+        `${'{"a":'.repeat(8)}[]${'}'.repeat(8)}`,
+        'nested too deeply',
+      ],
+      ['of 1001 values', `{"types":[${'1,'.repeat(1000)}1]}`, 'has 1001 parameters; at most 1000'],
+      ['of 1001 names', `{${'"a":1,'.repeat(1000)}"a":1}`, 'has 1001 parameters; at most 1000'],
+      ['of 1001 empty hashes', `{"types":[${'{},'.repeat(1000)}{}]}`, 'at most 1000'],
       ['with a number too large', '{"amount":12345678901234567890}', 'too large'],
       ['with a fraction of a cent', '{"amount":10.5,"currency":"usd"}', 'Invalid integer'],
       ['with __proto__', '{"metadata":{"__proto__":"x"}}', 'unknown parameter'],
@@ -137,6 +146,21 @@ describe('requests on the wire', () => {
       const { status, body } = await json(payload);
       expect(status).toBe(400);
       expect(body.error?.message).toContain(words);
+    });
+
+    it('may have as many values and levels as a form', async () => {
+      const many = await json(
+        `{"amount":1,"currency":"usd","types":[${'"card",'.repeat(997)}"card"]}`,
+      );
+      expect(many.body.error?.message).toContain('types takes at most 100 entries');
+      const deep = await json(`${'{"a":'.repeat(8)}1${'}'.repeat(8)}`);
+      expect(deep.body.error?.message).toBe('Received unknown parameter: a');
+    });
+
+    it('may have commas and brackets in its texts', async () => {
+      const description = String.raw`,[{\"`.repeat(400);
+      const { status } = await json(`{"amount":1,"currency":"usd","description":"${description}"}`);
+      expect(status).toBe(201);
     });
 
     it('that is malformed is not quoted in the answer', async () => {
@@ -244,6 +268,13 @@ describe('requests on the wire', () => {
       expect(body.error).toMatchObject({ type: 'invalid_request_error', param });
       expect(body.error?.code).toBe(code);
       expect(body.error?.message).not.toMatch(/undefined|\[object/);
+    });
+
+    it('of any length is repeated in one line of a hundred characters', async () => {
+      const { body } = await form(`amount=${'a+%09'.repeat(3_000)}&currency=usd`);
+      const shown = body.error?.message.replace('Invalid integer: ', '');
+      expect(shown).toMatch(/^(a )+…$/);
+      expect(shown).toHaveLength(101);
     });
 
     it('that is a slip of a known one is told so', async () => {
@@ -373,6 +404,8 @@ describe('requests on the wire', () => {
       ['escaped', JSON_TYPE, String.raw`{"description":"\u0034242424242424242"}`],
       ['in a hash', FORM, 'card[number]=4242424242424242'],
       ['in a name', FORM, 'metadata[4242-4242-4242-4242]=x'],
+      ['in a name that does not parse', FORM, '4242424242424242[=x'],
+      ['in a name given twice', FORM, 'metadata[4242424242424242]=x&metadata[4242424242424242]=x'],
       ['in a sentence', FORM, 'description=my+card+is+5555+5555+5555+4444,+thanks'],
     ])('%s is refused, and the answer does not repeat it', async (_, type, payload) => {
       const { status, body } = await form(payload, type);
