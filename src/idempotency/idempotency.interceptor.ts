@@ -165,9 +165,9 @@ export class IdempotencyInterceptor implements NestInterceptor {
     return of(undefined);
   }
 
-  /** Key, scope and fingerprint, before the handler can touch the body (R1 to R3). */
+  /** Key, scope and fingerprint, before the handler can touch the body (R1 to R3, R23). */
   private read(http: HttpRequest, endpoint: IdempotentOptions, requestId: string): Call {
-    const sent = readKey(http);
+    const sent = readKey(http, recoveredClaim() !== undefined);
     const { keyRequired } = this.options;
     const required = keyRequired === 'by-endpoint' ? endpoint.required : keyRequired === 'always';
     if (sent === undefined && required) throw new IdempotencyKeyMissingError();

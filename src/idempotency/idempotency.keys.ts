@@ -1,5 +1,6 @@
 /** "Was my request executed?" (R20), for an endpoint of the application to answer. */
 import { Inject, Injectable } from '@nestjs/common';
+import { refuseCardNumber } from './idempotency-key';
 import { type HttpRequest, RESOLVED_OPTIONS, type ResolvedOptions } from './idempotency.options';
 import { type Backlog, KeyStore, scopeOf } from './key.store';
 
@@ -32,8 +33,10 @@ export class IdempotencyKeys {
    * What became of a key in the scope of the one who asks; another's keys are out of reach.
    *
    * @returns nothing when the key was never used in this scope, or is past its life
+   * @throws IdempotencyKeyInvalidError for a key that looks like a card number (R23)
    */
   async find(asker: HttpRequest, key: string): Promise<KeyStatus | undefined> {
+    refuseCardNumber(key);
     const { row, running } = await this.store.read({ ...scopeOf(asker, this.options), key });
     if (!row) return running ? { state: 'running' } : undefined;
     const { operation, originalRequest, createdAt, expiresAt, answer } = row;

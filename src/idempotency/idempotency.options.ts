@@ -23,6 +23,7 @@ export interface HttpRequest {
   /** Fastify keeps Node's request here; Express's request is Node's. */
   readonly raw?: IncomingMessage;
   readonly rawHeaders?: readonly string[];
+  readonly socket?: object;
   readonly routeOptions?: { readonly url?: string };
   readonly baseUrl?: string;
   readonly route?: { readonly path?: string };

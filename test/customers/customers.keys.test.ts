@@ -78,6 +78,38 @@ describe('customers under an idempotency key', () => {
     const number = '4000056655665556';
     const refused = await send('secret', '/v1/customers', `metadata[card]=${number}`);
     expect([refused.status, refused.json.error?.code]).toEqual([400, 'card_number_refused']);
+    await expectNowhere(number);
+  });
+
+  it('R23 are refused where they look like a card number, and stored nowhere', async () => {
+    const number = '6011111111111117';
+    const headers = { authorization: `Bearer ${app.apiKey}`, 'idempotency-key': number };
+    const body = new URLSearchParams('name=a');
+    const refused = await fetch(`${app.url}/v1/customers`, { method: 'POST', headers, body });
+    const text = await refused.text();
+    expect(refused.status).toBe(400);
+    expect(text).toContain('idempotency_key_invalid');
+    expect(text + JSON.stringify([...refused.headers])).not.toContain(number);
+    await expectNowhere(number);
+  });
+
+  it('R23 are not asked for where they look like a card number', async () => {
+    const headers = { authorization: `Bearer ${app.apiKey}` };
+    const ask = async (key: string) => {
+      const answer = await fetch(`${app.url}/v1/idempotency_keys/${key}`, { headers });
+      return { status: answer.status, text: await answer.text() };
+    };
+    for (const key of ['6011111111111117', '6011-1111-1111-1117', '6011%201111%201111%201117']) {
+      const { status, text } = await ask(key);
+      expect([status, text]).toEqual([400, expect.stringContaining('idempotency_key_invalid')]);
+      expect(text).not.toContain('6011');
+    }
+    // A UUID, though its first groups would pass for one.
+    expect((await ask('59861026-1836-4435-b32f-93014c15e101')).status).toBe(404);
+  });
+
+  /** No row of any table holds the text. */
+  async function expectNowhere(number: string): Promise<void> {
     const dataSource = app.app.get(DataSource, { strict: false });
     const tables = await dataSource.query<{ name: string }[]>(
       `SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) AS name FROM pg_tables
@@ -90,5 +122,5 @@ describe('customers under an idempotency key', () => {
       );
       expect([name, found]).toEqual([name, 0]);
     }
-  });
+  }
 });

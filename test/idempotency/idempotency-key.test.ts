@@ -1,8 +1,9 @@
-/** The `Idempotency-Key` header: what names a key, and what is refused (R1). */
+/** The `Idempotency-Key` header: what names a key, and what is refused (R1, R23). */
 import { once } from 'node:events';
+import type { Server } from 'node:http';
 import { connect } from 'node:net';
 import fc from 'fast-check';
-import { IdempotencyKeyInvalidError, type HttpRequest } from '../../src/idempotency';
+import { hasCardNumber, IdempotencyKeyInvalidError, type HttpRequest } from '../../src/idempotency';
 import { readKey } from '../../src/idempotency/idempotency-key';
 import { type Adapter, openShop, type Shop } from './shop.fixture';
 
@@ -15,6 +16,9 @@ const read = (header: string | string[] | undefined) => readKey(request(header))
 
 /** As a string of RFC 8941. */
 const quoted = (key: string) => `"${key.replace(/[\\"]/g, (character) => `\\${character}`)}"`;
+
+/** So many headers of no meaning. */
+const fillers = (count: number) => Array.from({ length: count }, (_, at) => `a${at}: 1`);
 
 const printable = fc.string({
   unit: fc.integer({ min: 0x20, max: 0x7e }).map((code) => String.fromCharCode(code)),
@@ -89,6 +93,67 @@ describe('R1 a key', () => {
   });
 });
 
+/** Its first three groups make a number of 16 digits that passes the Luhn check. */
+const UUID_LIKE_A_CARD = '59861026-1836-4435-b32f-93014c15e101';
+
+describe('R23 a key', () => {
+  it.each([
+    '4242424242424242',
+    '4242-4242-4242-4242',
+    '4242 4242 4242 4242',
+    '"4242424242424242"',
+    'card:378282246310005',
+    'retry 5555555555554444 now',
+    `4242424242424242-${UUID_LIKE_A_CARD}`,
+    `${UUID_LIKE_A_CARD}-4242424242424242`,
+    '4242424242424242-aaaa-4aaa-8aaa-aaaaaaaaaaaa',
+  ])('that looks like a card number is refused in words that do not repeat it: %s', (key) => {
+    let message = '';
+    expect(() => {
+      try {
+        read(key);
+      } catch (error) {
+        ({ message } = error as Error);
+        throw error;
+      }
+    }).toThrow(IdempotencyKeyInvalidError);
+    expect(message).toContain('looks like a card number');
+    expect(message).toContain('Send another one, a UUID for example');
+    expect(message).not.toMatch(/\d/);
+  });
+
+  it.each([
+    UUID_LIKE_A_CARD,
+    UUID_LIKE_A_CARD.toUpperCase(),
+    `stripe-node-retry-${UUID_LIKE_A_CARD}`,
+    `order_${UUID_LIKE_A_CARD}:refund`,
+    `${UUID_LIKE_A_CARD}v2`,
+    `${UUID_LIKE_A_CARD} ${UUID_LIKE_A_CARD}`,
+    'order-N4242424242424242',
+    'order-1790000000004',
+  ])('that only has the digits of one is accepted: %s', (key) => {
+    expect(read(key)).toBe(key);
+  });
+
+  it('of a UUID is accepted, though one in 23,000 would pass for a card number', () => {
+    expect(hasCardNumber(UUID_LIKE_A_CARD)).toBe(true);
+    const uuid = fc.stringMatching(/^[0-9]{8}-[0-9]{4}-4[0-9]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+    let alike = 0;
+    fc.assert(
+      fc.property(uuid, (key) => {
+        if (hasCardNumber(key)) alike += 1;
+        expect(read(key)).toBe(key);
+      }),
+      { numRuns: 5_000 },
+    );
+    expect(alike).toBeGreaterThan(50);
+  });
+
+  it('that was accepted before this rule is still finished by recovery', () => {
+    expect(readKey(request('4242424242424242'), true)).toBe('4242424242424242');
+  });
+});
+
 describe.each<Adapter>(['fastify', 'express'])('R1 a key on the wire, on %s', (adapter) => {
   let shop: Shop;
   beforeAll(async () => {
@@ -127,16 +192,36 @@ describe.each<Adapter>(['fastify', 'express'])('R1 a key on the wire, on %s', (a
     ['one and an empty one', ['Idempotency-Key: one', 'Idempotency-Key:']],
     ['an empty one', ['Idempotency-Key:']],
     ['bytes beyond ASCII', ['Idempotency-Key: schl\u00fcssel']],
+    ['R23 a card number', ['Idempotency-Key: 4242424242424242']],
+    ['R23 a card number in quotes', ['Idempotency-Key: "4242 4242 4242 4242"']],
+    ['one behind more headers than Node keeps', [...fillers(1_100), 'Idempotency-Key: behind']],
+    ['perhaps one behind more headers than Node keeps', fillers(1_100)],
   ])('%s: refused, with nothing stored', async (_what, lines) => {
     const { runs } = shop.watch;
     const answer = await raw(...lines);
     expect(answer).toMatch(/^HTTP\/1\.1 400 /);
     expect(answer).toContain('idempotency_key_invalid');
+    expect(answer).not.toMatch(/4242/);
     expect(shop.watch.runs).toBe(runs);
     const [{ n }] = await shop.dataSource.query<[{ n: number }]>(
       'SELECT count(*)::int AS n FROM idempotency_keys',
     );
     expect(n).toBe(0);
+  });
+
+  it('among as many headers as Node keeps, or behind them where it keeps all, is read', async () => {
+    const key = 'Idempotency-Key: among many';
+    expect(await raw(key, ...fillers(900))).toMatch(/^HTTP\/1\.1 201 /);
+    expect(await raw(key, ...fillers(1_100))).toContain('idempotent-replayed: true');
+    expect(await raw(...fillers(900))).toMatch(/^HTTP\/1\.1 201 /);
+    const server = shop.app.getHttpServer() as Server;
+    server.maxHeadersCount = 0;
+    expect(await raw(...fillers(1_100), key)).toContain('idempotent-replayed: true');
+    expect(await raw(...fillers(1_100))).toMatch(/^HTTP\/1\.1 201 /);
+    server.maxHeadersCount = 64;
+    expect(await raw(...fillers(100), key)).toContain('some were dropped');
+    server.maxHeadersCount = null;
+    await shop.dataSource.query('DELETE FROM idempotency_keys');
   });
 
   it('a comma is part of a key, not the end of one', async () => {

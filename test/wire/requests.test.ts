@@ -1,5 +1,6 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import { API_VERSION } from '../../src/wire';
+import { API_VERSION, InvalidRequestError } from '../../src/wire';
+import { refuseCardNumberInPath } from '../../src/wire/request.reader';
 import { thingsApp } from './wire.app';
 
 const FORM = 'application/x-www-form-urlencoded';
@@ -412,6 +413,19 @@ describe('requests on the wire', () => {
       expect(status).toBe(400);
       expect(body.error).toMatchObject({ code: 'card_number_refused' });
       expect(JSON.stringify(body).replaceAll(/\D/g, '')).not.toMatch(/42424242|55555555/);
+    });
+
+    it('in a path is refused, and neither the number nor its place is repeated', () => {
+      const refuse = (params: Record<string, string>) => () => refuseCardNumberInPath(params);
+      expect(refuse({ id: 'cus_4242424242424242', customer: 'cus_1' })).not.toThrow();
+      expect(refuse({ id: 'cus_1', customer: '4242 4242 4242 4242' })).toThrow(InvalidRequestError);
+      expect(refuse({ id: '4242424242424242' })).toThrow(
+        expect.objectContaining({
+          status: 400,
+          details: { code: 'card_number_refused' },
+          message: expect.not.stringContaining('4242') as string,
+        }),
+      );
     });
 
     it('in a query is refused too', async () => {
