@@ -30,23 +30,25 @@ export function sequenceOf(kind: number): Uint8Array {
 }
 
 /**
- * Fills in the kind of a code point that has none yet.
+ * Fills in the kind of a code point that has none yet, and with the eighth of a page those of all that
+ * NFKC leaves alone: so neither one character of each page costs much nor all of one.
  *
- * @returns how many characters were looked at: one, or with the sixteenth of a page all of it, where NFKC
- *   leaves it as it is. So neither one character of each page costs much nor all of one.
+ * @returns how many characters were looked at
  */
 export function learnKind(codePoint: number): number {
   const page = codePoint >> PAGE_BITS;
   const misses = (missed[page] ?? 0) + 1;
   missed[page] = misses;
-  if (misses === MISSES_OF_A_PAGE && learnPage(page)) return PAGE_LENGTH;
-  KINDS[codePoint] = kindOf(String.fromCodePoint(codePoint));
-  return 1;
+  if (misses === MISSES_OF_A_PAGE) learnRange(page << PAGE_BITS, PAGE_LENGTH);
+  if (KINDS[codePoint] === 0) KINDS[codePoint] = kindOf(String.fromCodePoint(codePoint));
+  return misses === MISSES_OF_A_PAGE ? PAGE_LENGTH : 1;
 }
 
 const PAGE_BITS = 8;
 const PAGE_LENGTH = 1 << PAGE_BITS;
-const MISSES_OF_A_PAGE = 16;
+const MISSES_OF_A_PAGE = 8;
+/** As few characters as are not taken apart where NFKC changes some: they wait until they are met. */
+const SHORT_RANGE = 8;
 
 /** How many characters of each page were learned one by one. */
 const missed = new Uint16Array(KINDS.length >> PAGE_BITS);
@@ -54,41 +56,58 @@ const sequences: Uint8Array[] = [];
 /** Kind of a sequence by the kinds in it, as text. */
 const known = new Map<string, number>();
 
-const A_WORD = /[\p{L}\p{N}_]/u;
-const MARK_OR_JOINT = /[\p{M}\p{Zs}\p{Pd}]/u;
+const NOT_OTHER = /[\p{L}\p{N}_\p{M}\p{Zs}\p{Pd}+]/u;
 const ALL_WORD = /^[\p{L}\p{N}_]+$/u;
 const ALL_OTHER = /^[^\p{L}\p{N}_\p{M}\p{Zs}\p{Pd}]+$/u;
 const ALL_KINDS = /([\p{L}\p{N}_]+)|(\p{M}+)|[\p{Zs}\p{Pd}]+/gu;
 
-/** Whether the page could be learned as a whole; not the first one, where the digits and the plus are. */
-function learnPage(page: number): boolean {
-  const first = page << PAGE_BITS;
-  const text = textOfPage(first);
+/**
+ * Fills in the kinds of those that NFKC leaves alone among characters that follow each other, none of them
+ * ASCII.
+ *
+ * @param length a power of two, of a page at most
+ */
+function learnRange(first: number, length: number): void {
+  const text = textOfRange(first, length);
   // Every part of a text that is in NFKC is in NFKC.
-  if (page === 0 || text.normalize('NFKC') !== text) return false;
-  KINDS.fill(ALL_WORD.test(text) ? WORD : OTHER, first, first + PAGE_LENGTH);
-  if (KINDS[first] === WORD || ALL_OTHER.test(text)) return true;
-  const width = text.length / PAGE_LENGTH;
+  if (text.normalize('NFKC') === text) return learnStable(first, length, text);
+  if (length <= SHORT_RANGE) return;
+  learnRange(first, length / 2);
+  learnRange(first + length / 2, length / 2);
+}
+
+/** @param text the characters, which NFKC leaves alone */
+function learnStable(first: number, length: number, text: string): void {
+  const isWord = ALL_WORD.test(text);
+  KINDS.fill(isWord ? WORD : OTHER, first, first + length);
+  if (isWord || ALL_OTHER.test(text)) return;
+  const width = text.length / length;
   for (const match of text.matchAll(ALL_KINDS)) {
     const [found, word, mark] = match;
     const start = first + match.index / width;
     const kind = word !== undefined ? WORD : mark !== undefined ? MARK : JOINT;
     KINDS.fill(kind, start, start + found.length / width);
   }
-  return true;
 }
 
-/** All characters of the page that begins with this one; written as units, which takes a tenth. */
-function textOfPage(first: number): string {
-  const wide = first > 0xffff;
-  const units = new Uint16Array(wide ? 2 * PAGE_LENGTH : PAGE_LENGTH);
-  for (let index = 0; index < PAGE_LENGTH; index += 1) {
-    const unit = wide ? 0xdc00 | ((first + index) & 0x3ff) : first + index;
-    if (wide) units[2 * index] = 0xd7c0 + (first >> 10);
-    units[wide ? 2 * index + 1 : index] = unit;
+/** The characters as a text: written as units, which takes a fifth of String.fromCodePoint. */
+function textOfRange(first: number, length: number): string {
+  if (first < 0x10000) {
+    for (let index = 0; index < length; index += 1) units[index] = first + index;
+    return bytesOfUnits.toString('utf16le', 0, 2 * length);
   }
-  return Buffer.from(units.buffer).toString('utf16le');
+  // All of a page have the same first half of a surrogate pair.
+  const high = 0xd7c0 + (first >> 10);
+  const low = 0xdc00 | (first & 0x3ff);
+  for (let index = 0; index < length; index += 1) {
+    units[2 * index] = high;
+    units[2 * index + 1] = low + index;
+  }
+  return bytesOfUnits.toString('utf16le', 0, 4 * length);
 }
+
+const units = new Uint16Array(2 * PAGE_LENGTH);
+const bytesOfUnits = Buffer.from(units.buffer);
 
 function kindOf(character: string): number {
   const normal = character.normalize('NFKC');
@@ -115,9 +134,16 @@ function kindOfSequence(kinds: readonly number[]): number {
 
 /** @param character as NFKC leaves it */
 function simpleKindOf(character: string): number {
-  if (A_WORD.test(character)) {
-    return character >= '0' && character <= '9' ? DIGIT + Number(character) : WORD;
-  }
-  if (MARK_OR_JOINT.test(character)) return /\p{M}/u.test(character) ? MARK : JOINT;
-  return character === '+' ? PLUS : OTHER;
+  if (!NOT_OTHER.test(character)) return OTHER;
+  if (character === '+') return PLUS;
+  if (character >= '0' && character <= '9') return DIGIT + Number(character);
+  if (/[\p{Zs}\p{Pd}]/u.test(character)) return JOINT;
+  return /\p{M}/u.test(character) ? MARK : WORD;
 }
+
+// What nearly all people write is learned when the process starts, in some 10 ms, and what learns is
+// compiled then: else the first requests would pay for both.
+for (let code = 0; code < PAGE_LENGTH; code += 1) {
+  KINDS[code] = kindOf(String.fromCodePoint(code));
+}
+for (let first = PAGE_LENGTH; first < 0x10000; first += PAGE_LENGTH) learnRange(first, PAGE_LENGTH);
