@@ -9,7 +9,7 @@ import { WireErrorFilter } from './error.filter';
 import { Expander } from './expand';
 import type { ReusedStatus } from './idempotency.answer';
 import { newId } from './ids';
-import { isSafeText, readBody, readQuery } from './request.reader';
+import { isSafeText, readBody, readQuery, refuseCardNumberInPath } from './request.reader';
 import { RouteTable } from './route.table';
 import { refuseOnSocket } from './socket.answers';
 import { WireValidationPipe } from './validation.pipe';
@@ -153,8 +153,10 @@ function readUrl(request: FastifyRequest, routes: RouteTable): void {
   refuseQuery(request);
   const params = (request.params ?? {}) as Record<string, string>;
   if (params['id'] === 'search') throw searchRefused(request);
-  if (Object.values(params).every(isSafeText)) return;
-  throw new InvalidRequestError('The URL holds a character no id has. Check the id.', {}, 404);
+  if (!Object.values(params).every(isSafeText)) {
+    throw new InvalidRequestError('The URL holds a character no id has. Check the id.', {}, 404);
+  }
+  refuseCardNumberInPath(params);
 }
 
 /** Only what reads has a query: one that changes something has its parameters in its body. */

@@ -139,6 +139,17 @@ describe('a key on the wire', () => {
     expect(refused.headers.get('idempotent-replayed')).toBeNull();
   });
 
+  it('R23 is not used up for an id that looks like a card number, which its answer would repeat', async () => {
+    const key = randomUUID();
+    const number = '4242424242424242';
+    for (const path of [`/v1/customers/${number}`, `/v1/payment_intents/${number}/cancel`]) {
+      const refused = await post({ key, path, body: '' });
+      expect([refused.status, refused.error?.['code']]).toEqual([400, 'card_number_refused']);
+      expect(refused.bytes).not.toContain(number);
+    }
+    expect((await post({ key })).status).toBe(200);
+  });
+
   it('R14 a request refused before the handler leaves its key free', async () => {
     const key = randomUUID();
     const refusals = [
