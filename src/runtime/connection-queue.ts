@@ -10,19 +10,22 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
-/** What one connection may have at once. */
+/** What connections may have at once. */
 export interface QueueLimits {
-  /** Requests whose handlers run, or whose responses are not sent yet. */
+  /** Requests of one connection whose handlers run, or whose responses are not sent yet. */
   readonly maxRunning: number;
-  /** Heads of requests that wait; one more closes the connection. */
+  /** Heads of requests of one connection that wait; one more closes it. */
   readonly maxWaiting: number;
+  /** Heads of all connections that wait; one more closes the connection with the most of them. */
+  readonly maxWaitingInAll: number;
 }
 
 /** A request listener that starts `handler` for a bounded number of each connection's requests. */
 export function queueByConnection(handler: RequestListener, limits: QueueLimits): RequestListener {
+  const heads = new WaitingHeads(limits);
   return (request, response) => {
     const socket = request.socket as QueuedSocket;
-    socket[QUEUE] ??= new ConnectionQueue(socket, handler, limits);
+    socket[QUEUE] ??= new ConnectionQueue(socket, handler, limits, heads);
     socket[QUEUE].add(request, response);
   };
 }
@@ -49,6 +52,30 @@ interface Waiting {
   readonly response: ServerResponse;
 }
 
+/** The heads that wait in the whole process: each takes about 2 KB. */
+class WaitingHeads {
+  #count = 0;
+  readonly #queues = new Set<ConnectionQueue>();
+
+  constructor(private readonly limits: QueueLimits) {}
+
+  add(queue: ConnectionQueue): void {
+    this.#count += 1;
+    this.#queues.add(queue);
+    if (queue.waiting > this.limits.maxWaiting) queue.close();
+    else if (this.#count > this.limits.maxWaitingInAll) this.greediest().close();
+  }
+
+  remove(queue: ConnectionQueue, count: number): void {
+    this.#count -= count;
+    if (queue.waiting === 0) this.#queues.delete(queue);
+  }
+
+  private greediest(): ConnectionQueue {
+    return [...this.#queues].reduce((most, queue) => (queue.waiting > most.waiting ? queue : most));
+  }
+}
+
 class ConnectionQueue {
   readonly #running = new Map<ServerResponse, IncomingMessage>();
   readonly #waiting: Waiting[] = [];
@@ -59,6 +86,7 @@ class ConnectionQueue {
     private readonly socket: QueuedSocket,
     private readonly handler: RequestListener,
     private readonly limits: QueueLimits,
+    private readonly heads: WaitingHeads,
   ) {
     socket.once('close', () => this.end());
     // Node resumes its reading for each body that is not read and each response that it buffers. This is
@@ -66,6 +94,11 @@ class ConnectionQueue {
     socket.on('resume', () => {
       if (this.#waiting.length > 0) socket.pause();
     });
+  }
+
+  /** How many requests wait. */
+  get waiting(): number {
+    return this.#waiting.length;
   }
 
   get isRunning(): boolean {
@@ -86,7 +119,13 @@ class ConnectionQueue {
     this.#arrival ??= new AsyncResource('ConnectionQueue');
     this.#waiting.push({ request, response });
     this.socket.pause();
-    if (this.#waiting.length > this.limits.maxWaiting) this.socket.destroy();
+    this.heads.add(this);
+  }
+
+  /** Closes the connection; what waits is let go at once. */
+  close(): void {
+    this.socket.destroy();
+    this.end();
   }
 
   private start(request: IncomingMessage, response: ServerResponse): void {
@@ -103,6 +142,7 @@ class ConnectionQueue {
     if (this.#running.size >= this.limits.maxRunning) return;
     const next = this.#waiting.shift();
     if (!next) return;
+    this.heads.remove(this, 1);
     // The last one may have a body that is not read yet.
     if (this.#waiting.length === 0) this.socket.resume();
     this.#arrival?.runInAsyncScope(() => this.start(next.request, next.response));
@@ -110,7 +150,9 @@ class ConnectionQueue {
 
   /** The connection is closed: nothing that waits is started, and who still works is told. */
   private end(): void {
-    for (const { response } of this.#waiting.splice(0)) letGo(response);
+    const waiting = this.#waiting.splice(0);
+    this.heads.remove(this, waiting.length);
+    for (const { response } of waiting) letGo(response);
     for (const response of this.#running.keys()) letGo(response);
   }
 }

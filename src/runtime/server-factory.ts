@@ -6,6 +6,8 @@ import { queueByConnection, waitsForHandler } from './connection-queue';
 const MAX_RUNNING = 4;
 /** Heads of requests of one connection that may wait. One read of 64 KB holds about 2,500. */
 const MAX_WAITING = 4_096;
+/** Heads of all connections that may wait: about 20 MB. */
+const MAX_WAITING_IN_ALL = 10_000;
 /** A client that takes nothing of its response for this long (ms) loses the connection. */
 const STALLED_TIMEOUT_MS = 60_000;
 
@@ -25,7 +27,11 @@ export interface HttpServerOptions {
  */
 export function createHttpServer(handler: RequestListener, options: HttpServerOptions): Server {
   const { http = {}, keepAliveTimeout, requestTimeout } = options;
-  const limits = { maxRunning: MAX_RUNNING, maxWaiting: MAX_WAITING };
+  const limits = {
+    maxRunning: MAX_RUNNING,
+    maxWaiting: MAX_WAITING,
+    maxWaitingInAll: MAX_WAITING_IN_ALL,
+  };
   const server = createServer(
     {
       ...http,

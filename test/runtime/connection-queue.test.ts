@@ -172,7 +172,7 @@ describe('the requests of one connection', () => {
   it('are too many when more wait than may: the connection is closed', async () => {
     const started: string[] = [];
     const handler = ({ url = '' }: IncomingMessage) => void started.push(url);
-    const limits = { maxRunning: 2, maxWaiting: 5 };
+    const limits = { maxRunning: 2, maxWaiting: 5, maxWaitingInAll: 100 };
     const port = await listening(createServer(queueByConnection(handler, limits)));
     const socket = open(port);
     socket.resume().write(paths(7).map(get).join(''));
@@ -185,6 +185,31 @@ describe('the requests of one connection', () => {
     await once(greedy, 'close');
     expect(started).toHaveLength(4);
   });
+});
+
+it('the connection with the most that waits is closed when all of them have too much', async () => {
+  const started: string[] = [];
+  const handler = ({ url = '' }: IncomingMessage) => void started.push(url);
+  const limits = { maxRunning: 1, maxWaiting: 50, maxWaitingInAll: 60 };
+  const port = await listening(createServer(queueByConnection(handler, limits)));
+  const closed: string[] = [];
+  const send = async (name: string, count: number) => {
+    const socket = open(port);
+    socket.resume().on('close', () => closed.push(name));
+    socket.write(get(`/${name}`) + paths(count).map(get).join(''));
+    await eventually(`${name} runs`, () => started.includes(`/${name}`));
+  };
+  await send('modest', 10);
+  await send('greedy', 40);
+  await send('late', 10);
+  expect(closed).toEqual([]);
+  await send('further', 1);
+  await eventually('one is closed', () => closed.length > 0);
+  // There is room again.
+  await send('another', 40);
+  await send('last', 1);
+  await eventually('the next one is closed', () => closed.length > 1);
+  expect(closed).toEqual(['greedy', 'another']);
 });
 
 describe('when a connection closes', () => {
