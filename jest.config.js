@@ -19,6 +19,7 @@ module.exports = {
   ],
   globalSetup: '<rootDir>/test/support/global-setup.ts',
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
-  testTimeout: 30_000,
+  // A bound against hanging, not a measure: the slowest test takes a fraction of it on a slow machine.
+  testTimeout: 120_000,
   maxWorkers: 2,
 };

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client } from 'pg';
 import { freshDatabase, type FreshDatabase } from '../support/database';
-import { Program, type RunningServer, startServer } from '../support/server';
+import { Program, type RunningServer, startAcquirer, startServer } from '../support/server';
 import { check, type Invariant } from './checker';
 import { Clients } from './clients';
 import { readLedger, readTables } from './evidence';
@@ -185,19 +185,14 @@ export class World {
   async startAcquirer({ latencyMs = 0, latencyMaxMs, loseReplyRate }: AcquirerOptions = {}) {
     const port = this.#acquirer ? new URL(this.#acquirer.url).port : '0';
     await this.#acquirer?.program.kill9();
-    const program = Program.start('acquirer', {
-      env: {
-        ACQUIRER_PORT: port,
-        ACQUIRER_LEDGER: this.ledger,
-        ACQUIRER_LATENCY_MS: String(latencyMs),
-        ACQUIRER_LATENCY_MAX_MS: String(latencyMaxMs ?? latencyMs),
-        ACQUIRER_LOSE_REPLY_RATE: String(loseReplyRate ?? 0),
-        ACQUIRER_SEED: String(this.options.chance.between(1, 1_000_000)),
-        ...this.planted,
-      },
+    this.#acquirer = await startAcquirer(this.ledger, {
+      ACQUIRER_PORT: port,
+      ACQUIRER_LATENCY_MS: String(latencyMs),
+      ACQUIRER_LATENCY_MAX_MS: String(latencyMaxMs ?? latencyMs),
+      ACQUIRER_LOSE_REPLY_RATE: String(loseReplyRate ?? 0),
+      ACQUIRER_SEED: String(this.options.chance.between(1, 1_000_000)),
+      ...this.planted,
     });
-    const [, url = ''] = await program.says(/acquirer listens on (http:[^\s,]+)/);
-    this.#acquirer = { program, url };
   }
 
   /** Waits for what a run may still need, at most as long as I3 grants, and checks everything. */

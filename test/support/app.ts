@@ -7,6 +7,7 @@ import { createApplication } from '../../src/application';
 import { listen } from '../../src/http.server';
 import { loadSettings } from '../../src/settings';
 import { freshDatabase } from './database';
+import { PATIENT } from './patience';
 
 export interface StartAppOptions {
   /** Settings that differ from their defaults. */
@@ -41,6 +42,7 @@ export async function startApp(options: StartAppOptions = {}): Promise<RunningAp
     JOBS: 'off',
     // A test that loses a reply retries by itself; recovery would come between now and then.
     IDEMPOTENCY_RECOVERY_INTERVAL_MS: '0',
+    ...PATIENT,
     ...options.env,
   };
   const settings = loadSettings({ ...env, DATABASE_URL: database.url });

@@ -4,12 +4,14 @@ import { setTimeout as pause } from 'node:timers/promises';
 /**
  * Asks until `check` is true.
  *
- * @param patienceMs after which it is an error that names what was waited for
+ * @param patienceMs after which it is an error that names what was waited for. It bounds a wait that would
+ * never end, and says nothing about how fast anything is: shorter than the time-out of a test, and far
+ * longer than a slow machine needs.
  */
 export async function eventually(
   what: string,
   check: () => boolean | Promise<boolean>,
-  patienceMs = 5_000,
+  patienceMs = 90_000,
 ): Promise<void> {
   const started = performance.now();
   while (!(await check())) {

@@ -23,27 +23,20 @@ export class Redis {
   }
 
   static async start(): Promise<Redis> {
-    const probe = createServer().listen(0, '127.0.0.1');
-    await once(probe, 'listening');
-    const { port } = probe.address() as AddressInfo;
-    probe.close();
-    await once(probe, 'close');
-    const redis = new Redis(port, mkdtempSync(join(tmpdir(), 'paidonce-redis-')));
-    await redis.startAgain();
-    return redis;
+    const directory = mkdtempSync(join(tmpdir(), 'paidonce-redis-'));
+    for (;;) {
+      const redis = new Redis(await freePort(), directory);
+      // The port may have been taken since it was free.
+      if (await redis.listens()) return redis;
+    }
   }
 
   /** On the same port, and empty. */
   async startAgain(): Promise<void> {
-    const settings = { port: this.port, bind: '127.0.0.1', dir: this.directory, save: '' };
-    const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
-    this.#process = spawn('redis-server', args, { stdio: 'ignore' });
-    await eventually('Redis listens', () =>
-      this.command('PING').then((reply) => reply === '+PONG'),
-    );
+    await eventually('Redis has its port again', () => this.listens());
   }
 
-  /** The first line of the reply to an inline command; empty where nobody answers. */
+  /** The reply to an inline command; empty where nobody answers. */
   async command(command: string): Promise<string> {
     const socket = connect(this.port, '127.0.0.1');
     try {
@@ -78,4 +71,26 @@ export class Redis {
     await this.kill9();
     rmSync(this.directory, { recursive: true, force: true });
   }
+
+  /** Starts the process. True once it is the one that answers on the port, false where it ends instead. */
+  private async listens(): Promise<boolean> {
+    const settings = { port: this.port, bind: '127.0.0.1', dir: this.directory, save: '' };
+    const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
+    const child = spawn('redis-server', args, { stdio: 'ignore' });
+    this.#process = child;
+    const own = `process_id:${child.pid}\r`;
+    await eventually('Redis answers or ends', async () => {
+      return child.exitCode !== null || (await this.command('INFO server')).includes(own);
+    });
+    return child.exitCode === null;
+  }
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as AddressInfo;
+  probe.close();
+  await once(probe, 'close');
+  return port;
 }

@@ -27,8 +27,8 @@ function programs(): string {
 
 const running = new Set<Program>();
 
-/** Longer than any stop that works takes. */
-const STOP_DEADLINE_MS = 15_000;
+/** Far longer than any stop that works takes. */
+const STOP_DEADLINE_MS = 60_000;
 
 /** Ends what a failed test has left running, asking first: for `afterEach`. */
 export async function stopAll(): Promise<void> {
@@ -164,9 +164,16 @@ export async function startAcquirer(
   ledger: string,
   env: Readonly<Record<string, string>> = {},
 ): Promise<RunningAcquirer> {
-  const program = Program.start('acquirer', {
-    env: { ACQUIRER_PORT: '0', ACQUIRER_LEDGER: ledger, ...env },
-  });
-  const [, url = ''] = await program.says(/acquirer listens on (\S+), ledger .*\n/);
-  return { url, program };
+  for (;;) {
+    const program = Program.start('acquirer', {
+      env: { ACQUIRER_PORT: '0', ACQUIRER_LEDGER: ledger, ...env },
+    });
+    try {
+      const [, url = ''] = await program.says(/acquirer listens on (\S+), ledger .*\n/);
+      return { url, program };
+    } catch (error) {
+      // A connection of somebody else's may have had its port for a moment.
+      if (!program.stderr.includes('is taken by another program')) throw error;
+    }
+  }
 }

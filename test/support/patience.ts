@@ -1,0 +1,9 @@
+/** Settings whose bounds no slow machine reaches: for servers of tests that are not about these bounds. */
+
+/** The longest that each setting takes, but for those that a test waits for when it ends. */
+export const PATIENT = {
+  DATABASE_CONNECT_TIMEOUT_MS: '60000',
+  IDEMPOTENCY_REMOTE_DEADLINE_MS: '120000',
+  IDEMPOTENCY_IDLE_TRANSACTION_TIMEOUT_MS: '300000',
+  IDEMPOTENCY_MAX_WAIT_SECONDS: '60',
+} as const;
