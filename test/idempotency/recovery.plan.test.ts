@@ -6,7 +6,7 @@ import { PostgresKeyStore } from '../../src/idempotency/postgres-key.store';
 import { connected, insertFinished, insertUnfinished } from '../jobs/keys.fixture';
 import { freshDatabase, type FreshDatabase } from '../support/database';
 
-jest.setTimeout(180_000);
+jest.setTimeout(600_000);
 
 const KEYS = 1_000_000;
 const ABANDONED = 50;
@@ -38,7 +38,7 @@ beforeAll(async () => {
   await sql.query('SET synchronous_commit = off');
   await insertFinished(sql, 'alive', KEYS - 2_000, -3_600);
   await insertFinished(sql, 'expired', 2_000, 60);
-  await insertUnfinished(sql, 'running', 500, -10);
+  await insertUnfinished(sql, 'running', 500, -3_600);
   await insertUnfinished(sql, 'abandoned', ABANDONED, 20);
   await sql.query('VACUUM ANALYZE idempotency_keys');
   await sql.end();

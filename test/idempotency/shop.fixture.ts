@@ -212,6 +212,9 @@ export interface ShopOptions {
   readonly configure?: (app: INestApplication) => void;
 }
 
+/** Bounds that a request which runs as it should never meets. */
+const PATIENT = { remoteDeadlineMs: 60_000, idleTransactionTimeoutMs: 60_000, maxWaitSeconds: 60 };
+
 export async function openShop(adapter: Adapter, given: ShopOptions = {}): Promise<Shop> {
   const database = given.databaseUrl
     ? { url: given.databaseUrl, drop: () => Promise.resolve() }
@@ -230,12 +233,14 @@ export async function openShop(adapter: Adapter, given: ShopOptions = {}): Promi
         extra: {
           pipeline: given.pipeline ?? true,
           max: given.poolSize ?? 8,
-          connectionTimeoutMillis: 3_000,
+          // No slow machine reaches these, nor the module's below; a test that is about one sets its own.
+          connectionTimeoutMillis: 60_000,
+          query_timeout: 60_000,
           ...given.extra,
         },
       }),
       TypeOrmModule.forFeature([Order]),
-      IdempotencyModule.forRoot({ scope: accountOf, ...given.options }),
+      IdempotencyModule.forRoot({ scope: accountOf, ...PATIENT, ...given.options }),
     ],
     controllers: [OrdersController, ...(given.controllers ?? [])],
     providers: [Watch, { provide: APP_GUARD, useClass: HeaderGuard }, ...(given.providers ?? [])],
