@@ -98,7 +98,6 @@ describe.each<[Adapter, boolean]>([
       poolSize: 4,
       controllers: [RiskyController],
       ...given,
-      extra: { query_timeout: 1_000, connectionTimeoutMillis: 800, ...given.extra },
     });
 
   beforeAll(async () => {
@@ -194,14 +193,18 @@ describe.each<[Adapter, boolean]>([
     });
 
     it('answers 503 when every connection of the pool is taken', async () => {
-      const runners = Array.from({ length: 4 }, () => shop.dataSource.createQueryRunner());
-      await Promise.all(runners.map((runner) => runner.connect() as Promise<unknown>));
-      const { runs } = shop.watch;
-      const key = randomUUID();
-      expectUnavailable(await shop.post('/orders', { amount: 1 }, key));
-      expect(shop.watch.runs).toBe(runs);
-      await Promise.all(runners.map((runner) => runner.release()));
-      expect((await shop.post('/orders', { amount: 1 }, key)).status).toBe(201);
+      const busy = await open({ extra: { connectionTimeoutMillis: 2_000 } });
+      try {
+        const runners = Array.from({ length: 4 }, () => busy.dataSource.createQueryRunner());
+        await Promise.all(runners.map((runner) => runner.connect() as Promise<unknown>));
+        const key = randomUUID();
+        expectUnavailable(await busy.post('/orders', { amount: 1 }, key));
+        expect(busy.watch.runs).toBe(0);
+        await Promise.all(runners.map((runner) => runner.release()));
+        expect((await busy.post('/orders', { amount: 1 }, key)).status).toBe(201);
+      } finally {
+        await busy.close();
+      }
     });
 
     it('only takes longer when it is slow', async () => {
@@ -252,7 +255,7 @@ describe.each<[Adapter, boolean]>([
     });
 
     it('R9 a frozen owner loses its transaction by the database’s clock, and another may run', async () => {
-      const frozenShop = await open({ options: { idleTransactionTimeoutMs: 200 } });
+      const frozenShop = await open({ options: { idleTransactionTimeoutMs: 2_000 } });
       try {
         const key = randomUUID();
         const before = await orders();
@@ -275,7 +278,7 @@ describe.each<[Adapter, boolean]>([
     });
 
     it('R9 a second connection in a pool of one is an error soon, not a deadlock', async () => {
-      const small = await open({ poolSize: 1, extra: { connectionTimeoutMillis: 200 } });
+      const small = await open({ poolSize: 1, extra: { connectionTimeoutMillis: 2_000 } });
       try {
         const key = randomUUID();
         const before = await orders();
@@ -333,16 +336,24 @@ describe.each<[Adapter, boolean]>([
 
     it('R21 an outcome that cannot be found out in time is said to be unknown, and the key tells it later', async () => {
       const key = randomUUID();
-      const [before, { runs }] = [await orders(), shop.watch];
-      proxy.onNextCommit('black hole');
-      const first = await shop.post('/orders', { amount: 1 }, key);
-      expect([first.status, first.json['code']]).toEqual([503, 'idempotency_outcome_unknown']);
-      expect(first.headers.get('retry-after')).toBe('1');
-      expect(first.headers.get('stripe-should-retry')).toBe('true');
-      proxy.heal();
-      const later = await shop.post('/orders', { amount: 1 }, key);
-      expect([later.status, later.headers.get('idempotent-replayed')]).toEqual([201, 'true']);
-      expect([await orders(), shop.watch.runs]).toEqual([before + 1, runs + 1]);
+      const before = await orders();
+      const impatient = await open({
+        extra: { query_timeout: 2_000, connectionTimeoutMillis: 2_000 },
+      });
+      try {
+        proxy.onNextCommit('black hole');
+        const first = await impatient.post('/orders', { amount: 1 }, key);
+        expect([first.status, first.json['code']]).toEqual([503, 'idempotency_outcome_unknown']);
+        expect(first.headers.get('retry-after')).toBe('1');
+        expect(first.headers.get('stripe-should-retry')).toBe('true');
+        proxy.heal();
+        const later = await impatient.post('/orders', { amount: 1 }, key);
+        expect([later.status, later.headers.get('idempotent-replayed')]).toEqual([201, 'true']);
+        expect([await orders(), impatient.watch.runs]).toEqual([before + 1, 1]);
+      } finally {
+        proxy.heal();
+        await impatient.close();
+      }
     });
 
     it('R21 the lost answer to a decline’s COMMIT does not turn it into a second run’s', async () => {

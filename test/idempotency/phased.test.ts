@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { setTimeout as pause } from 'node:timers/promises';
 import { Body, Controller, Post } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import type { Repository } from 'typeorm';
@@ -63,10 +62,7 @@ class OddController {
 describe.each<Adapter>(['fastify', 'express'])('phased operations on %s', (adapter) => {
   let shop: Shop;
   beforeAll(async () => {
-    shop = await openShop(adapter, {
-      controllers: [OddController],
-      options: { remoteDeadlineMs: 500 },
-    });
+    shop = await openShop(adapter, { controllers: [OddController] });
   });
   afterAll(() => shop.close());
   beforeEach(() => {
@@ -151,15 +147,16 @@ describe.each<Adapter>(['fastify', 'express'])('phased operations on %s', (adapt
   });
 
   it('R12 a remote call that does not answer in time is unknown, and is told to stop', async () => {
-    const key = randomUUID();
+    const impatient = await openShop(adapter, { options: { remoteDeadlineMs: 500 } });
     let stopped: AbortSignal | undefined;
-    shop.watch.remote = (_key, signal) => {
+    impatient.watch.remote = (_key, signal) => {
       stopped = signal;
       return new Promise(() => undefined);
     };
-    const reply = await shop.post('/orders/pay', { amount: 9 }, key);
+    const reply = await impatient.post('/orders/pay', { amount: 9 }, randomUUID());
     expect(reply.json['code']).toBe('idempotency_outcome_unknown');
     expect(stopped?.aborted).toBe(true);
+    await impatient.close();
   });
 
   it('R11 an owner that lost its lease is taken over, and its late writes change nothing', async () => {
@@ -169,10 +166,14 @@ describe.each<Adapter>(['fastify', 'express'])('phased operations on %s', (adapt
     const frozen = shop.post('/orders/pay', body, key);
     await held;
     await expireLease(key);
-    await pause(200); // no real lease is shorter than this process's word for it
+    // No real lease is shorter than this process's word for it: that, too, is over.
+    const { now } = performance;
+    const later = jest.spyOn(performance, 'now');
+    later.mockImplementation(() => now.call(performance) + 1_000);
     const again = once(shop.watch, 'held frozen');
     const winner = shop.post('/orders/pay', body, key);
     await again;
+    later.mockRestore();
     expect(await row(key)).toMatchObject({ attempt: 2, status: null });
     // Both are let go; the first that finishes must be the second attempt.
     shop.watch.release('frozen');
