@@ -1,6 +1,6 @@
 /** NestJS around the interceptor: serialisers, pipes, guards, filters, streams, and clients that leave. */
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { request as httpRequest, type ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
@@ -53,17 +53,17 @@ import { IsInt } from 'class-validator';
 import {
   catchError,
   defer,
-  delay,
+  delayWhen,
   EMPTY,
   from,
+  fromEvent,
   map,
   NEVER,
   type Observable,
   of,
+  race,
   retry,
   throwError,
-  timeout,
-  TimeoutError,
 } from 'rxjs';
 import type { FastifyInstance } from 'fastify';
 import { DataSource, type Repository } from 'typeorm';
@@ -100,6 +100,9 @@ class DomainFilter implements ExceptionFilter {
 /** What the outer interceptor of the tests does, by the request's `x-outer`. */
 @Injectable()
 class OuterInterceptor implements NestInterceptor {
+  /** Tells it that `time is up`, or to let go of what is `late`. */
+  static readonly clock = new EventEmitter();
+
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     const { headers } = context.switchToHttp().getRequest<{ headers: Record<string, string> }>();
     const handled = next.handle();
@@ -107,12 +110,12 @@ class OuterInterceptor implements NestInterceptor {
       case 'wrap':
         return handled.pipe(map((data: { id: number }) => ({ data, id: data.id })));
       case 'timeout':
-        return handled.pipe(
-          timeout(150),
-          catchError((error: unknown) =>
-            throwError(() =>
-              error instanceof TimeoutError ? new RequestTimeoutException() : error,
-            ),
+        return race(
+          handled,
+          fromEvent(OuterInterceptor.clock, 'time is up').pipe(
+            map(() => {
+              throw new RequestTimeoutException();
+            }),
           ),
         );
       case 'fallback':
@@ -120,7 +123,7 @@ class OuterInterceptor implements NestInterceptor {
       case 'retry':
         return handled.pipe(retry(1));
       case 'late':
-        return handled.pipe(delay(100));
+        return handled.pipe(delayWhen(() => fromEvent(OuterInterceptor.clock, 'late')));
       default:
         return handled;
     }
@@ -470,8 +473,10 @@ describe.each<Adapter>(['fastify', 'express'])('the NestJS pipeline on %s', (ada
   });
   afterEach(async () => {
     await eventually('every transaction is over', async () => (await openTransactions()) === 0);
-    expect(pool()).toMatchObject({ waitingCount: 0 });
-    expect(pool().idleCount).toBe(pool().totalCount);
+    await eventually('no connection is lent out', () => {
+      const { totalCount, idleCount, waitingCount } = pool();
+      return idleCount === totalCount && waitingCount === 0;
+    });
   });
 
   const pool = () =>
@@ -695,6 +700,7 @@ describe.each<Adapter>(['fastify', 'express'])('the NestJS pipeline on %s', (ada
       const sending = { body: { hold: 'slow' }, headers: { 'x-outer': 'timeout' } };
       const running = send('/pipeline/held', key, sending);
       await held;
+      OuterInterceptor.clock.emit('time is up');
       expect((await running).status).toBe(408);
       await eventually('the transaction is over', async () => (await openTransactions()) === 0);
       shop.watch.release('slow'); // the handler goes on to write, in a transaction that is gone
@@ -709,8 +715,10 @@ describe.each<Adapter>(['fastify', 'express'])('the NestJS pipeline on %s', (ada
       const runners = Array.from({ length: 4 }, () => shop.dataSource.createQueryRunner());
       await Promise.all(runners.map((runner) => runner.connect() as Promise<unknown>));
       const key = randomUUID();
-      const sent = await send('/pipeline/held', key, { headers: { 'x-outer': 'timeout' } });
-      expect(sent.status).toBe(408);
+      const sent = send('/pipeline/held', key, { headers: { 'x-outer': 'timeout' } });
+      await eventually('it waits for a connection', () => pool().waitingCount === 1);
+      OuterInterceptor.clock.emit('time is up');
+      expect((await sent).status).toBe(408);
       await Promise.all(runners.map((runner) => runner.release()));
       await eventually('the pool is whole', () => pool().idleCount === pool().totalCount);
       expect((await send('/pipeline/held', key)).status).toBe(201);
@@ -871,6 +879,7 @@ describe.each<Adapter>(['fastify', 'express'])('the NestJS pipeline on %s', (ada
       shop.watch.release('observable');
       client.destroy();
       await eventually('the transaction is over', async () => (await openTransactions()) === 0);
+      OuterInterceptor.clock.emit('late');
     });
   });
 });
