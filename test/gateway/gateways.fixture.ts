@@ -52,7 +52,7 @@ export async function inProcess(): Promise<Site> {
 export async function overHttp(faults: Partial<FaultSettings> = {}): Promise<HttpSite> {
   const directory = temporaryDirectory();
   const books = await AcquirerLedger.open(join(directory.path, 'ledger'));
-  const server = acquirerServer(books, new Faults({ ...noFaults, ...faults }));
+  const server = acquirerServer(books, faultsOf(faults));
   const url = await server.listen({ port: 0, host: '127.0.0.1' });
   const [gateway, other] = [gatewayTo(url), gatewayTo(url)];
   return {
@@ -72,7 +72,7 @@ export async function overHttp(faults: Partial<FaultSettings> = {}): Promise<Htt
 }
 
 /** A gateway whose log is silent about the trouble that the test makes. */
-export function gatewayTo(url: string, deadlineMs = 10_000): HttpGateway {
+export function gatewayTo(url: string, deadlineMs = 60_000): HttpGateway {
   const gateway = new HttpGateway(url, deadlineMs);
   jest.spyOn(gateway['logger'], 'warn').mockImplementation(() => undefined);
   return gateway;
@@ -83,6 +83,9 @@ export function ledgerLines(path: string): LedgerLine[] {
   const whole = readFileSync(path, 'utf8').split('\n').slice(0, -1);
   return whole.map((line) => JSON.parse(line) as LedgerLine);
 }
+
+export const faultsOf = (faults: Partial<FaultSettings> = {}): Faults =>
+  new Faults({ ...noFaults, ...faults });
 
 const noFaults = {
   latencyMs: 0,

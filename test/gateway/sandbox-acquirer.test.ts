@@ -23,7 +23,7 @@ async function started(latencyMs = 0): Promise<SandboxAcquirer> {
 }
 
 test('a call given up on its way there has no effect', async () => {
-  const slow = await started(2_000);
+  const slow = await started(600_000);
   const order = charge();
   await expect(slow.charge('key', order, AbortSignal.timeout(20))).rejects.toThrow(/abort/i);
   expect(await acquirer.lookUp('key', order.tenant, patient())).toBeUndefined();
@@ -31,10 +31,11 @@ test('a call given up on its way there has no effect', async () => {
 });
 
 test('a call given up on its way back has its effect, which the same key finds', async () => {
-  const slow = await started(2_000);
+  const slow = await started();
   const order = charge();
   const caller = new AbortController();
   const lost = slow.charge('key', order, caller.signal);
+  slow.latencyMs = 600_000; // on its way back
   for (;;) if (await acquirer.lookUp('key', order.tenant, patient())) break;
   caller.abort();
   await expect(lost).rejects.toThrow(/abort/i);
