@@ -5,6 +5,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -16,9 +17,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { freshDatabase } from '../support/database';
+import { type HeldCharges, holdCharges } from '../support/held-charges';
+import { PATIENT } from '../support/patience';
 import { Program, type RunningServer, startServer, stopAll } from '../support/server';
-
-jest.setTimeout(60_000);
 
 /** A space in it, as in many a home directory. */
 const home = mkdtempSync(join(tmpdir(), 'paid once '));
@@ -54,6 +55,10 @@ async function eventually<T>(ask: () => Promise<T | undefined>): Promise<T> {
     await sleep(20);
   }
 }
+
+/** Waits for a 200: it answers 503 where the machine keeps it waiting for its database. */
+const healthy = ({ url }: RunningServer) =>
+  eventually(async () => ((await fetch(`${url}/health`)).ok ? true : undefined));
 
 describe('npm start without any configuration', () => {
   let key: string;
@@ -132,7 +137,7 @@ describe('the embedded PostgreSQL', () => {
     expect(isAlive(pid)).toBe(true);
     const second = await start();
     expect(postmasterPid()).toBe(pid);
-    expect((await fetch(`${second.url}/health`)).status).toBe(200);
+    await healthy(second);
     await second.stop();
     expect(isAlive(pid)).toBe(false);
   });
@@ -141,7 +146,7 @@ describe('the embedded PostgreSQL', () => {
     const [first, second] = await Promise.all([start(), start()]);
     const pid = postmasterPid();
     await first.stop();
-    expect((await fetch(`${second.url}/health`)).status).toBe(200);
+    await healthy(second);
     expect(isAlive(pid)).toBe(true);
     await second.stop();
     expect(isAlive(pid)).toBe(false);
@@ -151,7 +156,7 @@ describe('the embedded PostgreSQL', () => {
     await (await start()).stop();
     const pidFile = join(dataDir, 'postgres', 'postmaster.pid');
     const { uid, gid } = statSync(join(dataDir, 'postgres'));
-    const stranger = spawn('sleep', ['60'], process.getuid?.() === 0 ? { uid, gid } : {});
+    const stranger = spawn('sleep', ['600'], process.getuid?.() === 0 ? { uid, gid } : {});
     writeFileSync(pidFile, `${stranger.pid}\n${dataDir}/postgres\n0\n5432\n\n127.0.0.1\n\nready\n`);
     const server = await start();
     expect(postmasterPid()).not.toBe(stranger.pid);
@@ -162,9 +167,13 @@ describe('the embedded PostgreSQL', () => {
   it('comes back when it was killed, and health tells meanwhile', async () => {
     const server = await start();
     const health = async () => (await fetch(`${server.url}/health`)).status;
-    expect(await health()).toBe(200);
+    await healthy(server);
+    // It stays away for as long as it has nothing to start with.
+    const settings = join(dataDir, 'postgres', 'postgresql.conf');
+    renameSync(settings, `${settings}.away`);
     process.kill(postmasterPid(), 'SIGKILL');
     await eventually(async () => ((await health()) === 503 ? true : undefined));
+    renameSync(`${settings}.away`, settings);
     await eventually(async () => ((await health()) === 200 ? true : undefined));
     await server.stop();
   });
@@ -176,7 +185,7 @@ describe('the embedded PostgreSQL', () => {
       mkdirSync(closed, { mode: 0o700 });
       const own = join(closed, 'data');
       const server = await start({ DATA_DIR: own });
-      expect((await fetch(`${server.url}/health`)).status).toBe(200);
+      await healthy(server);
       const pid = postmasterPid(own);
       await server.kill9();
       const next = await start({ DATA_DIR: own });
@@ -189,8 +198,8 @@ describe('the embedded PostgreSQL', () => {
 });
 
 describe('being asked to stop', () => {
-  /** Starts a payment that takes a while, and comes back once the acquirer is at it. */
-  async function paymentInFlight(server: RunningServer): Promise<{ answer: Promise<Response> }> {
+  /** Starts a payment that stays with the acquirer, and comes back once it is there. */
+  async function paymentInFlight(server: RunningServer, charges: HeldCharges) {
     const answer = api(server, '/v1/payment_intents', {
       method: 'POST',
       headers: { 'idempotency-key': 'in-flight' },
@@ -201,42 +210,60 @@ describe('being asked to stop', () => {
         confirm: 'true',
       }),
     });
-    await eventually(async () => {
-      const list = await api(server, '/v1/payment_intents');
-      const { data } = (await list.json()) as { data: { status: string }[] };
-      return data.find(({ status }) => status === 'processing');
-    });
-    return { answer };
+    await charges.arrived();
+    return { answer, charges };
   }
 
-  async function expectFinished(payment: { answer: Promise<Response> }): Promise<void> {
+  /** Once the server has heard that it is to stop. */
+  async function expectFinished(
+    { port }: RunningServer,
+    payment: Awaited<ReturnType<typeof paymentInFlight>>,
+  ): Promise<void> {
+    await eventually(async () => ((await isRefused(port)) ? true : undefined));
+    await payment.charges.release();
     const answer = await payment.answer;
     expect(answer.status).toBe(200);
     expect(answer.headers.get('connection')).toBe('close');
     expect(await answer.json()).toMatchObject({ status: 'succeeded' });
   }
 
-  const slow = { SANDBOX_LATENCY_MS: '1500', DRAIN_TIMEOUT_MS: '20000' };
+  const isRefused = async (port: number): Promise<boolean> => {
+    const socket = connect(port, '127.0.0.1');
+    try {
+      await once(socket, 'connect');
+      return false;
+    } catch {
+      return true;
+    } finally {
+      socket.destroy();
+    }
+  };
+
+  const patient = { ...PATIENT, DRAIN_TIMEOUT_MS: '300000' };
 
   it('Ctrl-C in a terminal lets a payment in flight finish, then PostgreSQL stops', async () => {
-    const server = await start({ DATA_DIR: join(home, 'drained'), ...slow });
-    const postmaster = postmasterPid(join(home, 'drained'));
-    const payment = await paymentInFlight(server);
+    const drained = join(home, 'drained');
+    const server = await start({ DATA_DIR: drained, ...patient });
+    const postmaster = postmasterPid(drained);
+    const password = readFileSync(join(drained, 'postgres', 'paidonce.password'), 'utf8');
+    const port = readFileSync(join(drained, 'postgres.port'), 'utf8');
+    const url = `postgres://postgres:${password}@127.0.0.1:${port}/paidonce`;
+    const payment = await paymentInFlight(server, await holdCharges(url));
     // A terminal signals the whole group; PostgreSQL must not be in it.
     const group = spawnSync('ps', ['-o', 'pgid=', '-p', String(postmaster)], { encoding: 'utf8' });
     expect(Number(group.stdout)).toBe(postmaster);
     process.kill(-(server.process.pid ?? 0), 'SIGINT');
-    await expectFinished(payment);
+    await expectFinished(server, payment);
     expect(await server.program.ended).toEqual({ code: 0, signal: null });
     expect(isAlive(postmaster)).toBe(false);
   });
 
   it('SIGTERM lets a payment in flight finish', async () => {
     const database = await freshDatabase();
-    const server = await startServer({ databaseUrl: database.url, env: slow });
-    const payment = await paymentInFlight(server);
+    const server = await startServer({ databaseUrl: database.url, env: patient });
+    const payment = await paymentInFlight(server, await holdCharges(database.url));
     server.process.kill('SIGTERM');
-    await expectFinished(payment);
+    await expectFinished(server, payment);
     expect(await server.program.ended).toEqual({ code: 0, signal: null });
     await database.drop();
   });
@@ -370,7 +397,7 @@ describe('with a database of one’s own', () => {
     const servers = await Promise.all(
       [1, 2, 3, 4].map(() => startServer({ databaseUrl: database.url })),
     );
-    for (const { url } of servers) expect((await fetch(`${url}/health`)).status).toBe(200);
+    await Promise.all(servers.map(healthy));
     expect(servers.filter(({ apiKey }) => apiKey !== '')).toHaveLength(1);
     await Promise.all(servers.map((server) => server.stop()));
     await database.drop();
@@ -392,7 +419,7 @@ describe('with a database of one’s own', () => {
     expect(rows).toEqual([{ accounts: null }]);
     await other.end();
     const server = await starting;
-    expect((await fetch(`${server.url}/health`)).status).toBe(200);
+    await healthy(server);
     await server.stop();
     await database.drop();
   });
