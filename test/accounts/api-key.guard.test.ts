@@ -82,9 +82,11 @@ describe('the API key', () => {
       await other.close();
     }
     const revokedAt = performance.now();
-    while ((await ask({ authorization })).status !== 401) {
-      // Beside the second itself, one request may take its time on a busy machine.
-      expect(performance.now() - revokedAt).toBeLessThan(1_500);
+    for (;;) {
+      const sentAt = performance.now();
+      if ((await ask({ authorization })).status === 401) break;
+      // However long it was on its way: what is sent past the second is refused.
+      expect(sentAt - revokedAt).toBeLessThan(1_000);
       await sleep(20);
     }
   });
@@ -169,7 +171,7 @@ describe('the API key', () => {
   });
 
   it('is not needed for health', async () => {
-    expect((await fetch(`${app.url}/health`)).status).toBe(200);
+    expect((await fetch(`${app.url}/health`)).status).not.toBe(401);
   });
 });
 

@@ -45,7 +45,12 @@ describe('npm run keys', () => {
       `${id} was revoked already.\n`,
     );
     const revokedAt = performance.now();
-    while ((await status(key)) !== 401) expect(performance.now() - revokedAt).toBeLessThan(1_500);
+    for (;;) {
+      const sentAt = performance.now();
+      if ((await status(key)) === 401) break;
+      // However long it was on its way: what is sent past the second is refused.
+      expect(sentAt - revokedAt).toBeLessThan(1_000);
+    }
   });
 
   it('create --live makes a live key', async () => {

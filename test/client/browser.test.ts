@@ -36,8 +36,9 @@ interface Wish {
   readonly url: string;
   readonly method?: string;
   readonly kind?: 'string' | 'Request' | 'form' | 'stream' | 'relative';
-  readonly options?: Pick<RetryOptions, 'attemptTimeoutMs' | 'maxAttempts'>;
-  readonly abortAfterMs?: number;
+  readonly options?: Pick<RetryOptions, 'attemptTimeoutMs' | 'deadlineMs' | 'maxAttempts'>;
+  /** Aborts while it waits for its first retry. */
+  readonly abortWaiting?: boolean;
 }
 interface Told {
   readonly events: RetryEvent[];
@@ -50,15 +51,17 @@ interface Told {
 
 const PAGE = `<!doctype html><title>shop</title><script type="module">
 import { callReport, createRetryingFetch } from '/client.js';
-window.ask = async ({ url, method = 'POST', kind = 'string', options, abortAfterMs }) => {
+window.ask = async ({ url, method = 'POST', kind = 'string', options, abortWaiting }) => {
   const events = [];
   const told = { events };
-  const onRetry = ({ cause, ...event }) => void events.push(event);
+  const abort = new AbortController();
+  const onRetry = ({ cause, ...event }) => {
+    events.push(event);
+    if (abortWaiting) setTimeout(() => abort.abort(new Error('enough')), 100);
+  };
   const retrying = createRetryingFetch({ baseDelayMs: 5, ...options, onRetry });
   const form = new FormData();
   form.set('file', new File(['content'], 'a.txt'));
-  const abort = new AbortController();
-  if (abortAfterMs) setTimeout(() => abort.abort(new Error('enough')), abortAfterMs);
   const body = method === 'GET' ? undefined
     : { form, stream: new Blob(['a']).stream() }[kind] ?? 'amount=2000';
   const init = { method, body, signal: abort.signal, duplex: 'half' };
@@ -117,10 +120,11 @@ async function open(host: string): Promise<void> {
     browser = await chromium.launchPersistentContext(join(profile, 'profile'), {
       executablePath: spawnSync('which', [PROGRAM], { encoding: 'utf8' }).stdout.trim(),
       args: ARGUMENTS,
+      timeout: 120_000,
     });
     page = browser.pages()[0] ?? (await browser.newPage());
     await open('127.0.0.1');
-  }, 60_000);
+  }, 300_000);
   afterAll(async () => {
     await browser?.close();
     await shop?.close();
@@ -142,7 +146,8 @@ async function open(host: string): Promise<void> {
     ['is 409 in use', answers(409, {}, '{"code":"idempotency_key_in_use"}'), 'in-use'],
   ])('a payment is made once when its answer %s', async (_how, fault, reason) => {
     api.plan(fault);
-    const told = await ask({ options: { attemptTimeoutMs: 2_000 } });
+    const attemptTimeoutMs = fault === hangs ? 4_000 : 60_000;
+    const told = await ask({ options: { attemptTimeoutMs, deadlineMs: 600_000 } });
     expect(told).toMatchObject({ status: 200, text: '{"id":"pi_1","amount":2000}' });
     expect(told.events).toMatchObject([{ attempt: 1, reason }]);
     expect(told.url).toBe(`${api.url}/v1/payment_intents`);
@@ -183,8 +188,8 @@ async function open(host: string): Promise<void> {
   });
 
   it('is aborted while it waits', async () => {
-    api.otherwise = answers(503, { 'retry-after': '20' });
-    const { error } = await ask({ abortAfterMs: 100 });
+    api.otherwise = answers(503, { 'retry-after': '3600' });
+    const { error } = await ask({ abortWaiting: true, options: { deadlineMs: 86_400_000 } });
     expect(error).toMatchObject({ name: 'Error', message: 'enough' });
     expect(api.seen).toHaveLength(1);
   });

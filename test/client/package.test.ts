@@ -40,7 +40,7 @@ beforeAll(() => {
     symlinkSync(bin(name), join(shop, 'node_modules', name));
   }
   writeFileSync(join(shop, 'package.json'), '{}');
-}, 120_000);
+}, 300_000);
 
 afterAll(() => rmSync(site, { recursive: true, force: true }));
 

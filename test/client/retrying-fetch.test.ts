@@ -1,5 +1,7 @@
 import { createRetryingFetch, callReport, RetryError, type RetryEvent } from '../../src/client';
+import { setImmediate as turn } from 'node:timers/promises';
 import { eventually } from '../support/eventually';
+import { type HeldTimers, holdTimers } from '../support/held-timers';
 import {
   answers,
   breaksOffTheAnswer,
@@ -32,6 +34,14 @@ afterEach(() => server.close());
 const client = (options: Parameters<typeof createRetryingFetch>[0] = {}) =>
   createRetryingFetch({ baseDelayMs: 2, onRetry: (event) => events.push(event), ...options });
 
+/** A client whose attempts time out when `timers.elapse()` says so. */
+const TIMEOUT_MS = 3_600_000;
+const patient = (options: Parameters<typeof createRetryingFetch>[0] = {}) =>
+  client({ attemptTimeoutMs: TIMEOUT_MS, deadlineMs: 24 * TIMEOUT_MS, ...options });
+let timers: HeldTimers;
+beforeEach(() => (timers = holdTimers((ms) => ms === TIMEOUT_MS)));
+afterEach(() => timers.restore());
+
 const reasons = () => events.map(({ reason }) => reason);
 
 describe('a payment whose answer is lost', () => {
@@ -50,7 +60,10 @@ describe('a payment whose answer is lost', () => {
   it('carries one key and the same bytes on every attempt', async () => {
     const ailing = [losesBeforeTheWork, losesAfterTheWork, breaksOffTheAnswer, answers(500)];
     server.plan(...ailing, answers(503), answers(429), hangs);
-    const response = await client({ attemptTimeoutMs: 300 })(url, payment);
+    const call = patient()(url, payment);
+    await eventually('one hangs', () => server.seen.length === 7);
+    timers.elapse();
+    const response = await call;
     expect(response.status).toBe(200);
     expect(server.seen).toHaveLength(8);
     expect(new Set(server.keys).size).toBe(1);
@@ -77,7 +90,20 @@ describe('a payment whose answer is lost', () => {
 
   it('is asked for again when it is slow to answer, to the last byte', async () => {
     server.plan(hangs, hangsAfterTheHeaders, drips(50));
-    const response = await client({ attemptTimeoutMs: 200 })(url, payment);
+    let begun = 0;
+    const noting: typeof fetch = async (...sent) => {
+      const answer = await fetch(...sent);
+      begun += 1;
+      return answer;
+    };
+    const call = patient({ fetch: noting })(url, payment);
+    await eventually('the first is there', () => server.seen.length === 1);
+    timers.elapse();
+    for (const answers of [1, 2]) {
+      await eventually('an answer has begun', () => begun === answers);
+      timers.elapse();
+    }
+    const response = await call;
     expect(await response.json()).toMatchObject({ id: 'pi_1' });
     expect(reasons()).toEqual(['timeout', 'timeout', 'timeout']);
     expect(server.effects).toBe(1);
@@ -90,7 +116,7 @@ describe('a payment whose answer is lost', () => {
 
   it('waits for one that drips in time', async () => {
     server.plan(drips(5));
-    const response = await client({ attemptTimeoutMs: 5_000 })(url, payment);
+    const response = await patient()(url, payment);
     expect(await response.json()).toMatchObject({ id: 'pi_1' });
     expect(server.seen).toHaveLength(1);
   });
@@ -384,17 +410,20 @@ describe('long answers', () => {
 
   it('are handed on while they come, past the time-out, until the caller aborts', async () => {
     const event = 'data: 1\n\n';
+    let more = (): unknown => undefined;
     server.plan(({ response }) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
       response.write(event);
-      setTimeout(() => response.write(event), 2_500);
+      more = () => response.write(event);
     });
     const abort = new AbortController();
-    const fetch = client({ attemptTimeoutMs: 2_000 });
-    const response = await fetch(url, { signal: abort.signal });
+    const response = await patient()(url, { signal: abort.signal });
     const reader = (response.body as ReadableStream<Uint8Array>).getReader();
     const decode = async () => new TextDecoder().decode((await reader.read()).value);
-    expect([await decode(), await decode()]).toEqual([event, event]);
+    expect(await decode()).toBe(event);
+    timers.elapse();
+    more();
+    expect(await decode()).toBe(event);
     abort.abort(new Error('enough'));
     await expect(reader.read()).rejects.toThrow('enough');
     await eventually('the connection is closed', () => server.seen[0]?.hungUp === true);
@@ -411,13 +440,19 @@ describe('long answers', () => {
   it('may break off while the next attempt is waited for', async () => {
     const unhandled = jest.fn();
     process.on('unhandledRejection', unhandled);
+    let breakOff = (): unknown => undefined;
     server.plan(({ response }) => {
       response.writeHead(503).write(`${megabytes(1)}x`);
-      setTimeout(() => response.socket?.destroy(), 100);
+      breakOff = () => response.socket?.destroy();
     });
-    const fetch = client({ jitter: 'none', baseDelayMs: 500 });
-    expect((await fetch(url, payment)).status).toBe(200);
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    const pauses = { baseDelayMs: TIMEOUT_MS, maxDelayMs: TIMEOUT_MS, jitter: 'none' } as const;
+    const call = client({ ...pauses, deadlineMs: 24 * TIMEOUT_MS })(url, payment);
+    await eventually('the next attempt is waited for', () => timers.waiting === 1);
+    breakOff();
+    await eventually('it has broken off', () => server.seen[0]?.hungUp === true);
+    timers.elapse();
+    expect((await call).status).toBe(200);
+    await turn();
     expect(unhandled).not.toHaveBeenCalled();
     process.off('unhandledRejection', unhandled);
   });

@@ -5,14 +5,15 @@ import type Stripe from 'stripe';
 import { callReport } from '../../src/client';
 import { type RunningApp, startApp } from '../support/app';
 import { eventually } from '../support/eventually';
+import { type HeldTimers, holdTimers } from '../support/held-timers';
 import { TcpProxy } from '../support/tcp-proxy';
 import type { Order } from './retrying/shop';
 
 const EXAMPLES = join(__dirname, 'retrying');
 /** Known to the examples and not shown. */
 const SHOP = 'shop.ts';
-/** Shorter than the time-out of an attempt. */
-const PATIENCE_MS = 10_000;
+/** By default, ms. */
+const ATTEMPT_TIMEOUT_MS = 12_000;
 
 interface Examples {
   readonly payment: typeof import('./retrying/payment');
@@ -44,6 +45,7 @@ describe('a payment whose answer is lost', () => {
   let app: RunningApp;
   let network: TcpProxy;
   let stripe: Stripe;
+  let timers: HeldTimers;
   beforeAll(async () => {
     app = await startApp();
     network = await TcpProxy.to(app.url);
@@ -54,11 +56,16 @@ describe('a payment whose answer is lost', () => {
     await app.close();
   });
   beforeEach(() => {
+    // Here an answer is lost with its connection, and never by being late.
+    timers = holdTimers((ms) => ms === ATTEMPT_TIMEOUT_MS);
     jest.resetModules(); // the examples read the environment when they are loaded
     process.env.PAYMENTS_URL = network.url.replace(/\/$/, '');
     process.env.PAYMENTS_KEY = app.apiKey;
   });
-  afterEach(() => network.heal());
+  afterEach(() => {
+    timers.restore();
+    network.heal();
+  });
 
   let orders = 0;
   function newOrder(paymentMethod = 'pm_card_visa'): Order {
@@ -86,7 +93,7 @@ describe('a payment whose answer is lost', () => {
     const working = work();
     working.catch(() => undefined); // it is awaited below
     // The charge is committed together with the answer.
-    await eventually('it is paid', async () => (await charges(order)) === 1, PATIENCE_MS);
+    await eventually('it is paid', async () => (await charges(order)) === 1);
     network.dripMs = 0;
     network.refusing = lastingly;
     network.cut();

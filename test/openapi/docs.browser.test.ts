@@ -23,9 +23,9 @@ afterAll(async () => {
   'GET /docs shows every operation, asks nobody but this server, and takes a payment',
   async () => {
     const executablePath = spawnSync('which', [PROGRAM], { encoding: 'utf8' }).stdout.trim();
-    browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+    browser = await chromium.launch({ executablePath, args: ['--no-sandbox'], timeout: 120_000 });
     const page = await browser.newPage();
-    page.setDefaultTimeout(60_000);
+    page.setDefaultTimeout(120_000);
     const elsewhere: string[] = [];
     const errors: string[] = [];
     page.on('request', (request) => {
@@ -57,5 +57,5 @@ afterAll(async () => {
     expect(data).toMatchObject([{ amount: 2000, status: 'succeeded' }]);
     expect({ elsewhere, errors }).toEqual({ elsewhere: [], errors: [] });
   },
-  120_000,
+  300_000,
 );

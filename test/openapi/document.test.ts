@@ -133,7 +133,7 @@ describe('npm run openapi', () => {
       expect([name, made.equals(readFileSync(join(ROOT, name)))]).toEqual([name, true]);
     }
     rmSync(directory, { recursive: true });
-  }, 120_000);
+  }, 300_000);
 
   it('makes types of no document that is not OpenAPI', () => {
     const directory = mkdtempSync(join(tmpdir(), 'paidonce-openapi-'));
@@ -147,5 +147,5 @@ describe('npm run openapi', () => {
     expect(status).not.toBe(0);
     expect(stderr).toContain('responses');
     rmSync(directory, { recursive: true });
-  }, 120_000);
+  }, 300_000);
 });

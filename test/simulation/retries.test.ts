@@ -5,7 +5,7 @@ import { type Outage, type Population, type Result, simulate } from '../../bench
 const { noBackOff, noJitter, fullJitter, budgetAlone, ours } = are.policies;
 
 /** Long for a machine that is busy with other suites: on a free one, none takes five seconds. */
-jest.setTimeout(120_000);
+jest.setTimeout(300_000);
 
 interface Chosen {
   readonly seed?: number;
