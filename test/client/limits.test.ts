@@ -383,8 +383,8 @@ describe('the circuit', () => {
   const breaker = { failures: 3, probeAfterMs: HOUR_MS };
   /** The circuit may be probed now, for the first time since it was opened. */
   const comeProbeTime = () => {
-    const { now } = Date;
-    jest.spyOn(Date, 'now').mockImplementation(() => now.call(Date) + HOUR_MS);
+    const now = Date.now.bind(Date);
+    jest.spyOn(Date, 'now').mockImplementation(() => now() + HOUR_MS);
   };
   afterEach(() => jest.restoreAllMocks());
 

@@ -99,8 +99,8 @@ describe('a payment whose answer is lost', () => {
     const call = patient({ fetch: noting })(url, payment);
     await eventually('the first is there', () => server.seen.length === 1);
     timers.elapse();
-    for (const answers of [1, 2]) {
-      await eventually('an answer has begun', () => begun === answers);
+    for (const count of [1, 2]) {
+      await eventually('an answer has begun', () => begun === count);
       timers.elapse();
     }
     const response = await call;

@@ -167,9 +167,8 @@ describe.each<Adapter>(['fastify', 'express'])('phased operations on %s', (adapt
     await held;
     await expireLease(key);
     // No real lease is shorter than this process's word for it: that, too, is over.
-    const { now } = performance;
-    const later = jest.spyOn(performance, 'now');
-    later.mockImplementation(() => now.call(performance) + 1_000);
+    const now = performance.now.bind(performance);
+    const later = jest.spyOn(performance, 'now').mockImplementation(() => now() + 1_000);
     const again = once(shop.watch, 'held frozen');
     const winner = shop.post('/orders/pay', body, key);
     await again;

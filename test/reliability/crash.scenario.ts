@@ -88,9 +88,10 @@ async function die(
   wish: Wish,
   { operation, point, retries }: Case,
 ): Promise<Finding[]> {
-  const { failure } = await world.clients.once(wish, server.url, { requestMs: 10_000 });
-  const end = await Promise.race([server.program.ended, pause(1_000)]);
-  if (retries) await world.clients.insist(wish, { allMs: 20_000, headers: { prefer: 'wait=10' } });
+  const { failure } = await world.clients.once(wish, server.url, { requestMs: 60_000 });
+  const end = await Promise.race([server.program.ended, pause(30_000)]);
+  const patience = { allMs: world.patienceMs, headers: { prefer: 'wait=10' } };
+  if (retries) await world.clients.insist(wish, patience);
   if (failure !== undefined && end?.signal === 'SIGKILL') return [];
   return [{ rule: 'fault', what: `the process did not die: ${point} of a ${operation}` }];
 }

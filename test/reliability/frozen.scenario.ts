@@ -59,18 +59,31 @@ async function freezeAtStep(world: World, step: string): Promise<Frozen> {
   const server = await world.startDoomed({ FAILPOINT: step, FAILPOINT_SIGNAL: 'SIGSTOP' });
   const wish = world.clients.payment();
   const late = world.clients.once(wish, server.url, { requestMs: 60_000 });
-  await eventually(`${step}: the process freezes`, () => isStopped(server), 10_000);
+  await eventually(`${step}: the process freezes`, () => isStopped(server));
   return thaw(world, server, step, [wish], [late]);
 }
 
 /** Frozen from outside, in the middle of several calls to the acquirer. */
 async function freezeInCall(world: World): Promise<Frozen> {
-  const server = await world.startDoomed();
-  const wishes = Array.from({ length: 4 }, () => world.clients.payment());
-  const late = wishes.map((wish) => world.clients.once(wish, server.url, { requestMs: 60_000 }));
-  await pause(REMOTE_MS / 2);
-  server.process.kill('SIGSTOP');
-  return thaw(world, server, 'in the remote call', wishes, late);
+  for (;;) {
+    const server = await world.startDoomed();
+    const wishes = Array.from({ length: 4 }, () => world.clients.payment());
+    const late = wishes.map((wish) => world.clients.once(wish, server.url, { requestMs: 60_000 }));
+    let answered = false;
+    void Promise.any(late).then(() => (answered = true));
+    const allUnderWay = async () => (await underWay(world, wishes)) === wishes.length;
+    await eventually('all are with the acquirer', async () => answered || (await allUnderWay()));
+    server.process.kill('SIGSTOP');
+    await eventually('the process freezes', () => isStopped(server));
+    if (await allUnderWay()) return thaw(world, server, 'in the remote call', wishes, late);
+    await server.kill9(); // the machine was too slow: some had been answered by then
+  }
+}
+
+/** How many of these have been claimed, and not finished yet. */
+async function underWay(world: World, wishes: readonly Wish[]): Promise<number> {
+  const sql = 'SELECT 1 FROM idempotency_keys WHERE key = ANY($1::text[]) AND status IS NULL';
+  return (await world.ask(sql, [wishes.map(({ order }) => order.key)])).length;
 }
 
 async function thaw(
@@ -120,14 +133,14 @@ async function flip(world: World): Promise<Finding[]> {
   const asking = { payment_method: 'pm_card_authenticationRequired' };
   const first = clients.confirmation(opened, id, asking);
   const late = clients.once(first, server.url, { requestMs: 60_000 });
-  await eventually('the first confirm freezes', () => isStopped(server), 10_000);
+  await eventually('the first confirm freezes', () => isStopped(server));
   await clients.insist(first, { headers: { prefer: 'wait=5' } });
   const second = clients.confirmation(opened, id, { payment_method: 'pm_card_visa' });
-  const paid = clients.insist(second, { allMs: 10_000 });
-  await eventually('the second confirm is with the acquirer', async () => {
-    const sql = 'SELECT 1 FROM idempotency_keys WHERE key = $1 AND status IS NULL';
-    return (await world.ask(sql, [second.order.key])).length === 1;
-  });
+  const paid = clients.insist(second, { allMs: world.patienceMs });
+  await eventually(
+    'the second confirm is with the acquirer',
+    async () => (await underWay(world, [second])) === 1,
+  );
   server.process.kill('SIGCONT');
   await late;
   await server.kill9();

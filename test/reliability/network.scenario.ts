@@ -80,7 +80,7 @@ async function disturb(world: World, { bug, chance, long, say }: Run): Promise<T
         faults += 1;
         const what = `${fault} towards ${name}, back after ${Math.round(tookMs)} ms`;
         say(what);
-        if (tookMs > BACK_WITHIN_MS) late.push({ rule: 'recovery', what });
+        if (tookMs > BACK_WITHIN_MS + world.slackMs) late.push({ rule: 'recovery', what });
       }
     }
   }
@@ -94,9 +94,9 @@ async function disturb(world: World, { bug, chance, long, say }: Run): Promise<T
  * The longest a request may take, ms: each thing it waits for gives up in time, and it waits for no
  * other afterwards but the way to say so.
  */
-function requestBound({ remoteDeadlineMs }: World): number {
+function requestBound({ remoteDeadlineMs, slackMs }: World): number {
   const database = CONNECT_TIMEOUT_MS + STATEMENT_PATIENCE_MS + SETTLE_PATIENCE_MS;
-  return remoteDeadlineMs + database + GRACE_MS;
+  return remoteDeadlineMs + database + GRACE_MS + slackMs;
 }
 
 /** Ten clients that take what they are told, and never ask again. */

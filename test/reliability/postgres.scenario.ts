@@ -38,7 +38,7 @@ async function restart(world: World, { chance, long, say }: Run): Promise<Told> 
   world.calm();
   await load.stop();
   const findings = watch.findings.slice();
-  if (slowestMs > BACK_WITHIN_MS) {
+  if (slowestMs > BACK_WITHIN_MS + world.slackMs) {
     findings.push({
       rule: 'recovery',
       what: `served only ${Math.round(slowestMs)} ms after it was back`,

@@ -65,6 +65,8 @@ const REMOTE_DEADLINE_MS = 1_000;
 const LEASE_MARGIN_MS = 5_000;
 /** Recovery looks every 2 s, give or take a quarter. */
 const RECOVERY_INTERVAL_MS = 2_500;
+/** What a server takes to start on a free machine, ms, beside another scenario. */
+const USUAL_START_MS = 2_000;
 
 export class World {
   readonly clients: Clients;
@@ -74,6 +76,7 @@ export class World {
   readonly #closing: (() => Promise<unknown>)[] = [];
   readonly #workers = new Set<Program>();
   #calmSince?: number;
+  #slowestStartMs = 0;
   #acquirer?: { readonly program: Program; readonly url: string };
 
   private constructor(
@@ -106,6 +109,19 @@ export class World {
 
   get leaseMs(): number {
     return this.remoteDeadlineMs + LEASE_MARGIN_MS;
+  }
+
+  /** How long a client insists that a planted bug may keep from its answer for ever, ms. */
+  get patienceMs(): number {
+    return this.options.bug ? 20_000 : 60_000;
+  }
+
+  /**
+   * What every bound on time grows by, ms, so that a slow machine is not taken for a slow server: twice what
+   * the start of a server has taken more here than on a free machine, where it is 0.
+   */
+  get slackMs(): number {
+    return 2 * Math.max(0, this.#slowestStartMs - USUAL_START_MS);
   }
 
   /** What a scenario has put up and must take down, once everything was checked. */
@@ -156,7 +172,9 @@ export class World {
     ways: Ways = {},
   ): Promise<RunningServer> {
     const { databaseUrl = this.databaseUrl } = ways;
+    const started = performance.now();
     const server = await startServer({ databaseUrl, env: { ...this.env(ways), ...env } });
+    this.#slowestStartMs = Math.max(this.#slowestStartMs, performance.now() - started);
     this.#servers.add(server);
     void server.program.ended.then(() => this.#servers.delete(server));
     return server;
@@ -256,7 +274,7 @@ export class World {
   /** How long it took until nothing was unfinished, or the whole bound. */
   private async recovered(): Promise<number> {
     const since = (this.#calmSince ??= performance.now());
-    const boundMs = this.leaseMs + 2 * RECOVERY_INTERVAL_MS;
+    const boundMs = this.leaseMs + 2 * RECOVERY_INTERVAL_MS + this.slackMs;
     for (;;) {
       const [row] = await this.ask<{ left: number }>(
         'SELECT count(*)::int AS left FROM idempotency_keys WHERE status IS NULL',
