@@ -83,7 +83,8 @@ export function writeKey(key: string): string {
 }
 
 /**
- * Node drops headers past a number of them without a word, and the key may be among those.
+ * Node 20 drops headers past a number of them without a word, and the key may be among those. Later
+ * versions refuse such a request themselves.
  *
  * @throws IdempotencyKeyInvalidError where it did
  */

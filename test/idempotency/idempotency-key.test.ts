@@ -194,8 +194,6 @@ describe.each<Adapter>(['fastify', 'express'])('R1 a key on the wire, on %s', (a
     ['bytes beyond ASCII', ['Idempotency-Key: schl\u00fcssel']],
     ['R23 a card number', ['Idempotency-Key: 4242424242424242']],
     ['R23 a card number in quotes', ['Idempotency-Key: "4242 4242 4242 4242"']],
-    ['one behind more headers than Node keeps', [...fillers(1_100), 'Idempotency-Key: behind']],
-    ['perhaps one behind more headers than Node keeps', fillers(1_100)],
   ])('%s: refused, with nothing stored', async (_what, lines) => {
     const { runs } = shop.watch;
     const answer = await raw(...lines);
@@ -209,17 +207,31 @@ describe.each<Adapter>(['fastify', 'express'])('R1 a key on the wire, on %s', (a
     expect(n).toBe(0);
   });
 
-  it('among as many headers as Node keeps, or behind them where it keeps all, is read', async () => {
+  it.each([
+    ['one', 'Idempotency-Key: behind'],
+    ['perhaps one', 'Another-Header: behind'],
+  ])('%s behind more headers than Node keeps: refused, never run unkeyed', async (_what, line) => {
+    const { runs } = shop.watch;
+    // Node 20 drops what is too many; those after it refuse it themselves.
+    const answer = await raw(...fillers(1_100), line);
+    expect(answer).toMatch(
+      /^HTTP\/1\.1 (400 [^]*some were dropped[^]*idempotency_key_invalid|431 )/,
+    );
+    expect(shop.watch.runs).toBe(runs);
+  });
+
+  it('among no more headers than Node keeps is read, and so is one behind any number where it keeps all', async () => {
     const key = 'Idempotency-Key: among many';
-    expect(await raw(key, ...fillers(900))).toMatch(/^HTTP\/1\.1 201 /);
-    expect(await raw(key, ...fillers(1_100))).toContain('idempotent-replayed: true');
+    expect(await raw(...fillers(900), key)).toMatch(/^HTTP\/1\.1 201 /);
     expect(await raw(...fillers(900))).toMatch(/^HTTP\/1\.1 201 /);
     const server = shop.app.getHttpServer() as Server;
     server.maxHeadersCount = 0;
     expect(await raw(...fillers(1_100), key)).toContain('idempotent-replayed: true');
     expect(await raw(...fillers(1_100))).toMatch(/^HTTP\/1\.1 201 /);
     server.maxHeadersCount = 64;
-    expect(await raw(...fillers(100), key)).toContain('some were dropped');
+    const { runs } = shop.watch;
+    expect(await raw(...fillers(100), 'Idempotency-Key: other')).toMatch(/^HTTP\/1\.1 4(00|31) /);
+    expect(shop.watch.runs).toBe(runs);
     server.maxHeadersCount = null;
     await shop.dataSource.query('DELETE FROM idempotency_keys');
   });
