@@ -161,5 +161,8 @@ class ConnectionQueue {
 function letGo(response: ServerResponse): void {
   if (response.socket !== null) return;
   response.destroy();
-  response.emit('close');
+  process.nextTick(() => {
+    // Node 24 and newer have told it by now.
+    if (!response.closed) response.emit('close');
+  });
 }
