@@ -28,7 +28,10 @@ beforeEach(async () => {
   network.otherwise = forwardsTo(shop.url);
   events = [];
 });
-afterEach(() => network.close());
+afterEach(async () => {
+  jest.restoreAllMocks();
+  await network.close();
+});
 
 type Options = Parameters<typeof createRetryingFetch>[0];
 

@@ -16,6 +16,7 @@ describe('R8 duplicates that wait', () => {
     const databaseUrl = (shop.dataSource.options as { url: string }).url;
     neighbour = await openShop('fastify', { poolSize: 4, databaseUrl });
   });
+  afterEach(() => jest.restoreAllMocks());
   afterAll(async () => {
     await neighbour.close();
     await shop.close();

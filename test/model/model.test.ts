@@ -122,7 +122,7 @@ const missing = ['spin', 'gcc'].filter((tool) => spawnSync(tool, ['--version']).
 const checked = missing.length > 0 && process.env['CI'] !== 'true' ? describe.skip : describe;
 
 checked('the protocol model (skipped without spin and gcc: apt-get install spin gcc)', () => {
-  jest.setTimeout(300_000);
+  jest.setTimeout(600_000);
 
   it('keeps every property in every state, with three faults, and uses every step', async () => {
     const verdict = await check([`FAULTS=${process.env['MODEL_FAULTS'] ?? 3}`], { long: true });

@@ -48,6 +48,24 @@ describe('the README', () => {
     }
   });
 
+  it('names the versions of Node that CI tests and that the package asks for; the image has one', () => {
+    const [, versions = ''] = /^Node ([\d., or]+) on Linux or macOS;/m.exec(readme) ?? [];
+    const named = versions.split(/, | or /);
+    expect(named.length).toBeGreaterThan(3);
+    const workflow = parse(text('.github/workflows/ci.yml')) as {
+      jobs: { ci: { strategy: { matrix: { node: string[] } } } };
+    };
+    expect(workflow.jobs.ci.strategy.matrix.node).toEqual(named);
+    const { engines } = JSON.parse(text('package.json')) as { engines: { node: string } };
+    const majors = named.map((version) => version.split('.', 1)[0]);
+    expect([...engines.node.matchAll(/\^(\d+)/g)].map(([, major]) => major)).toEqual(majors);
+    const images = [...text('Dockerfile').matchAll(/^FROM node:(\d+)-/gm)].map(
+      ([, major]) => major,
+    );
+    expect(images.length).toBeGreaterThan(0);
+    expect(majors).toEqual(expect.arrayContaining(images));
+  });
+
   it('has the test command that CI runs', () => {
     expect(text('.ci/run')).toMatch(/^npm ci && npm test( |$)/m);
     const workflow = parse(text('.github/workflows/ci.yml')) as {
