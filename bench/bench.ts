@@ -3,6 +3,7 @@
  * database, application and load, on 127.0.0.1, and measures everything in turns.
  */
 import { parseArgs } from 'node:util';
+import { measureBodies } from './bodies';
 import { measureContention } from './contention';
 import { measureEndurance } from './endurance';
 import { type Extent, type Row } from './figures';
@@ -22,6 +23,7 @@ const MEASUREMENTS: Readonly<Record<string, (stage: Stage, extent: Extent) => Pr
   floor: measureFloor,
   payments: measurePayments,
   contention: measureContention,
+  bodies: measureBodies,
   purge: measurePurge,
   scale: measureScale,
   memory: measureEndurance,
