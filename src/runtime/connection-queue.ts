@@ -35,6 +35,11 @@ export function hasUnanswered(socket: Duplex): boolean {
   return queueOf(socket)?.hasUnanswered ?? false;
 }
 
+/** Whether this connection's next bytes are not read because requests of it wait for their turn. */
+export function isHeldBack(socket: Duplex): boolean {
+  return (queueOf(socket)?.waiting ?? 0) > 0;
+}
+
 /** Whether a connection waits for a handler, and not for its client to take what is there. */
 export function waitsForHandler(socket: Socket): boolean {
   return queueOf(socket)?.isRunning === true && socket.writableLength === 0;

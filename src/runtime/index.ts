@@ -1,3 +1,3 @@
 /** What runs below the application: the HTTP server and its limits. */
-export { hasUnanswered } from './connection-queue';
+export { hasUnanswered, isHeldBack } from './connection-queue';
 export { createHttpServer } from './server-factory';

@@ -1,10 +1,11 @@
 /** The HTTP server of the API: Node's, with limits on what one connection may cost. */
 import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
-import { queueByConnection, waitsForHandler } from './connection-queue';
+import { isHeldBack, queueByConnection, waitsForHandler } from './connection-queue';
+import { paceParsing } from './paced-parser';
 
 /** Requests of one connection that run at once; the others wait for their turn. */
 const MAX_RUNNING = 4;
-/** Heads of requests of one connection that may wait. One read of 64 KB holds about 2,500. */
+/** Heads of requests of one connection that may wait. A slice that is parsed at once holds a hundred. */
 const MAX_WAITING = 4_096;
 /** Heads of all connections that may wait: about 20 MB. */
 const MAX_WAITING_IN_ALL = 10_000;
@@ -43,6 +44,7 @@ export function createHttpServer(handler: RequestListener, options: HttpServerOp
   // Node would drop what comes after 1,000 headers, a key among them. The size is bounded (16 KB), and
   // the application refuses a request with too many.
   server.maxHeadersCount = 0;
+  server.on('connection', (socket) => paceParsing(socket, () => isHeldBack(socket)));
   server.setTimeout(STALLED_TIMEOUT_MS);
   server.on('timeout', (socket) => {
     if (!waitsForHandler(socket)) socket.destroy();

@@ -4,7 +4,7 @@
  */
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { hasUnanswered } from '../runtime';
+import { hasUnanswered, isHeldBack } from '../runtime';
 import { InvalidRequestError } from './api.errors';
 import { API_VERSION } from './api.version';
 import { newId } from './ids';
@@ -15,6 +15,8 @@ import { newId } from './ids';
  * what it asked for may be done all the same.
  */
 export function refuseOnSocket(error: Error & { code?: string }, socket: Duplex): void {
+  // What is not read cannot arrive in time: it is this server that keeps it waiting.
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && isHeldBack(socket)) return;
   if (socket.writable && !hasUnanswered(socket) && error.code !== 'ECONNRESET') {
     const [status, message] = REFUSALS[error.code ?? ''] ?? NOT_HTTP;
     const { head, body } = answerOf(status, message);
