@@ -60,32 +60,45 @@ export function boundPieces({ raw: request }: FastifyRequest): void {
 export function discardRest({ raw: request }: FastifyRequest, reply: FastifyReply): void {
   const { raw: response } = reply;
   if (!hasBody(request)) return;
-  // Fastify closes the connection of each body that it refuses, also of one that has arrived.
-  if (reply.hasHeader('connection')) reply.removeHeader('connection');
   // What is injected into the process has arrived in full.
-  if (request.complete || !(request instanceof IncomingMessage)) return;
-  // Its client waits for `100 Continue` and sends nothing: Node closes the connection.
-  if (expectsContinue(request) && !asked.has(request)) return;
+  const arrived = request.complete || !(request instanceof IncomingMessage);
+  if (!arrived && !willArrive(request)) response.shouldKeepAlive = false;
+  // Fastify closes the connection of each body that it refuses, also of one that has arrived.
+  if (reply.hasHeader('connection')) {
+    reply.header('connection', response.shouldKeepAlive ? 'keep-alive' : 'close');
+  }
+  if (arrived) return;
 
+  if (!response.shouldKeepAlive) closeOnceArrived(request);
   const { socket } = request;
-  const closes = !response.shouldKeepAlive;
-  response.shouldKeepAlive = true; // for now: closing is for when the rest has arrived
   let bytes = 0;
   request.on('data', (chunk: Buffer) => {
     bytes += chunk.length;
     if (bytes > MAX_REST_BYTES) socket.destroy();
   });
-  const end = () => {
-    if (closes && request.complete && response.writableFinished) socket.end();
-  };
-  request.once('end', end);
   response.once('finish', () => {
-    end();
     if (request.complete) return;
     // The connection keeps the process alive, not this.
     const timer = setTimeout(() => socket.destroy(), REST_TIMEOUT_MS).unref();
     request.once('close', () => clearTimeout(timer));
   });
+}
+
+/** Node closes the connection by `destroySoon` after a response that says `Connection: close`. */
+function closeOnceArrived(request: IncomingMessage): void {
+  const { socket } = request;
+  const close = socket.destroySoon.bind(socket);
+  socket.destroySoon = () => {
+    // Its client sends nothing as a rule, and reads the end of the connection at once.
+    if (isUnasked(request)) socket.end();
+    if (request.complete) close();
+    else request.once('end', close);
+  };
+}
+
+/** Whether a further request can come behind this body: it is not cut off, and was asked for. */
+function willArrive(request: IncomingMessage): boolean {
+  return !(Number(request.headers['content-length']) > MAX_REST_BYTES) && !isUnasked(request);
 }
 
 /** Requests whose client was asked for the body. */
@@ -94,6 +107,14 @@ const asked = new WeakSet<IncomingMessage>();
 /** RFC 9112, 6.3. */
 function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length']) > 0;
+}
+
+/**
+ * Whether the client waits for `100 Continue`. It may lose patience and send its body all the same
+ * (RFC 9110, 10.1.1).
+ */
+function isUnasked(request: IncomingMessage): boolean {
+  return expectsContinue(request) && !asked.has(request);
 }
 
 function expectsContinue({ headers, httpVersion }: IncomingMessage): boolean {

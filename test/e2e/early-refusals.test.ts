@@ -96,7 +96,9 @@ describe('a request that is answered without its body', () => {
     const socket = open();
     const closed = once(socket, 'close');
     socket.write(head(line, TOO_LARGE, `${more()}Connection: close\r\n`));
-    expect((await response(socket)).status).toBe(status);
+    const answer = await response(socket);
+    expect(answer.status).toBe(status);
+    expect(answer.text).toMatch(/^connection: close/im);
     // Were it closed now, what the client still sends would break it under the response.
     const other = open();
     other.write(head('GET /health', 0));
@@ -162,7 +164,9 @@ describe('a request that is answered without its body', () => {
     const socket = open();
     const answered = response(socket);
     socket.write(head('POST /v1/customers', 10 * MAX_REST));
-    expect((await answered).status).toBe(401);
+    const { status, text } = await answered;
+    expect(status).toBe(401);
+    expect(text).toMatch(/^connection: close/im);
     const closed = new Promise((resolve) => socket.once('close', resolve));
     const chunk = Buffer.alloc(1_000_000);
     const send = () => {
@@ -179,6 +183,16 @@ describe('a request that is answered without its body', () => {
     const refused = open();
     refused.write(head('POST /v1/customers', 8, expects));
     expect((await response(refused)).status).toBe(401);
+
+    // It may lose patience and send it all the same.
+    const impatient = open();
+    const closed = once(impatient, 'close');
+    impatient.write(head('POST /v1/customers', TOO_LARGE, expects));
+    const { status, text } = await response(impatient);
+    expect(status).toBe(401);
+    expect(text).toMatch(/^connection: close/im);
+    impatient.write(Buffer.alloc(TOO_LARGE, 'a'));
+    expect(await closed).toEqual([false]);
 
     const wanted = open();
     wanted.write(head('POST /v1/customers', 8, `${KEY()}${expects}`));
