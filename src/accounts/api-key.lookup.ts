@@ -34,6 +34,8 @@ export class ApiKeyLookup {
   /** The hashes among them that no statement asks for yet. */
   #unasked: string[] = [];
   #isAsking = false;
+  /** Raised by `forget`: what was asked before it is not remembered. */
+  #generation = 0;
 
   constructor(private readonly findPrincipals: FindPrincipals) {}
 
@@ -51,6 +53,7 @@ export class ApiKeyLookup {
 
   /** Whatever was found is asked for again. */
   forget(): void {
+    this.#generation += 1;
     this.#found.clear();
     this.#unknown.clear();
   }
@@ -67,10 +70,13 @@ export class ApiKeyLookup {
     this.#isAsking = true;
     while (this.#unasked.length > 0) {
       const hashes = this.#unasked.splice(0, MAX_PER_STATEMENT);
+      const asked = { atMs: performance.now(), generation: this.#generation };
       try {
         const principals = await this.findPrincipals(hashes);
         for (const hash of hashes) {
-          this.take(hash).resolve(this.remember(hash, principals.get(hash)));
+          const principal = principals.get(hash);
+          this.remember(hash, principal, asked);
+          this.take(hash).resolve(principal ?? null);
         }
       } catch (error) {
         for (const hash of hashes) this.take(hash).reject(error);
@@ -86,10 +92,16 @@ export class ApiKeyLookup {
     return pending;
   }
 
-  private remember(hash: string, principal: Principal | undefined): Principal | null {
-    if (principal) this.#found.set(hash, principal);
-    else this.#unknown.set(hash, true);
-    return principal ?? null;
+  /** From when it was asked for on: what the database said then may be revoked by now. */
+  private remember(
+    hash: string,
+    principal: Principal | undefined,
+    asked: { readonly atMs: number; readonly generation: number },
+  ): void {
+    if (asked.generation !== this.#generation) return;
+    const start = asked.atMs;
+    if (principal) this.#found.set(hash, principal, { start });
+    else this.#unknown.set(hash, true, { start });
   }
 }
 

@@ -151,6 +151,38 @@ describe('the API key', () => {
     clock.mockRestore();
   });
 
+  it('is not remembered when it was revoked while it was looked up, and from the question on', async () => {
+    const known = { account: 'shop', livemode: false, apiKey: 'key_1' };
+    let asked = 0;
+    let answer = () => undefined as void;
+    const lookup = new ApiKeyLookup(async () => {
+      asked += 1;
+      await new Promise<void>((resolve) => (answer = resolve));
+      return new Map([['valid', known]]);
+    });
+    const answered = async (meanwhile: () => void) => {
+      const found = lookup.principalOf('valid');
+      meanwhile();
+      answer();
+      return found;
+    };
+    await answered(() => lookup.forget());
+    await answered(() => undefined);
+    expect(asked).toBe(2);
+    await lookup.principalOf('valid');
+    expect(asked).toBe(2);
+
+    lookup.forget();
+    const start = performance.now();
+    const clock = jest.spyOn(performance, 'now').mockReturnValue(start);
+    await answered(() => clock.mockReturnValue(start + 900));
+    clock.mockReturnValue(start + 1_001);
+    await sleep(20); // the cache itself looks at the clock once a millisecond
+    await answered(() => undefined);
+    expect(asked).toBe(4);
+    clock.mockRestore();
+  });
+
   it('is asked for again after a statement that failed', async () => {
     let fails = true;
     const known = { account: 'shop', livemode: false, apiKey: 'key_1' };
