@@ -5,9 +5,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import globalSetup from '../support/global-setup';
-import globalTeardown from '../support/global-teardown';
-import { killAll } from '../support/server';
+import { onlyOf, onPostgres, print, runHarness } from '../support/harness';
+import { inLanes } from '../support/lanes';
 import { clock } from './clock.scenario';
 import { failPoints, kills } from './crash.scenario';
 import { duplicates } from './duplicates.scenario';
@@ -49,14 +48,7 @@ async function main(): Promise<number> {
   const options = readOptions();
   const started = performance.now();
   print(`seed ${options.seed} (again with: npm run test:faults -- --seed ${options.seed})`);
-  await globalSetup();
-  let lines: Line[];
-  try {
-    lines = await runAll(options);
-  } finally {
-    await killAll();
-    await globalTeardown();
-  }
+  const lines = await onPostgres(() => runAll(options));
   const seconds = Math.round((performance.now() - started) / 1_000);
   print(`\n${table(lines)}\n\n${seconds} s, seed ${options.seed}`);
   if (options.write) {
@@ -82,17 +74,6 @@ async function runAll(options: Options): Promise<Line[]> {
     ...sprung.map((trap) => () => runTrap(trap, options)),
   ];
   return [...lines, ...(await inLanes(options.long ? 1 : 2, others))];
-}
-
-/** The results of all, so many of them at a time, in the order in which they were given. */
-async function inLanes<T>(count: number, all: readonly (() => Promise<T>)[]): Promise<T[]> {
-  const results: T[] = [];
-  const waiting = all.entries(); // shared: each lane takes the next
-  const lane = async () => {
-    for (const [at, run] of waiting) results[at] = await run();
-  };
-  await Promise.all(Array.from({ length: count }, lane));
-  return results;
 }
 
 async function runScenario(scenario: Scenario, options: Options): Promise<Line> {
@@ -161,13 +142,8 @@ function readOptions(): Options {
       'no-bugs': { type: 'boolean', default: false },
     },
   });
-  const only = values.only?.split(',');
   const known = [...scenarios.map(({ name }) => name), ...traps.map(({ bug }) => bug)];
-  for (const name of only ?? []) {
-    if (known.every((other) => other !== name)) {
-      throw new Error(`There is no scenario ${name}, but ${known.join(', ')}.`);
-    }
-  }
+  const only = onlyOf(values.only, known);
   const seed = Number(values.seed ?? Math.floor(Math.random() * 1_000_000_000));
   if (!Number.isSafeInteger(seed)) throw new Error('--seed takes a whole number.');
   return { only, seed, long: values.long, write: values.write, bugs: !values['no-bugs'] };
@@ -178,21 +154,4 @@ const chosen = ({ only }: Options, name: string): boolean => only?.includes(name
 const sumOf = (name: string): number =>
   Buffer.from(name).reduce((sum, byte) => (sum * 31 + byte) % 1_000_000_007, 7);
 
-const print = (text: string): void => void process.stdout.write(`${text}\n`);
-
-/** Ends what was started, and nothing else, when it is told to stop in the middle. */
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => {
-    void killAll()
-      .then(() => globalTeardown())
-      .then(() => process.exit(130));
-  });
-}
-
-main().then(
-  (code) => process.exit(code),
-  (error: Error) => {
-    process.stderr.write(`${error.stack ?? error.message}\n`);
-    process.exit(2);
-  },
-);
+runHarness(main);

@@ -15,16 +15,9 @@
  */
 'use strict';
 const { connect } = require('node:net');
-const path = require('node:path');
+const { load, program, wrap } = require('../support/planting.cjs');
 
 const { FAILPOINT, FAILPOINT_SIGNAL = 'SIGKILL', PLANTED_BUG } = process.env;
-/** Puts `around(original)` in the place of a method; a name that is gone is an error, not a no-op. */
-function wrap(prototype, name, around) {
-  const original = prototype[name];
-  if (typeof original !== 'function') throw new Error(`plant: there is no method ${name} any more`);
-  prototype[name] = around(original);
-}
-
 const before = (original) =>
   function (...args) {
     die();
@@ -256,9 +249,6 @@ function plantInAcquirer(bug) {
       },
   );
 }
-
-const [, program = ''] = process.argv;
-const load = (...file) => require(path.join(path.dirname(program), ...file));
 
 if (/(main|worker)\.js$/.test(program) && (FAILPOINT || PLANTED_BUG)) {
   require('reflect-metadata');

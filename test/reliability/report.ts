@@ -1,5 +1,5 @@
 /** What a run of the harness tells: a table for the terminal, and rows for docs/RELIABILITY.md. */
-import { cpus, release, totalmem } from 'node:os';
+import { alignedTable, machine, markdownTable, rowsIn } from '../support/tables';
 import { traps } from './planted-bugs';
 import type { Report } from './scenario';
 
@@ -28,22 +28,10 @@ const FIGURES = ['faults', 'keys', 'retries', 'violations', 'seconds'];
 
 /** For the terminal. */
 export function table(lines: readonly Line[]): string {
-  const rows = [
+  return alignedTable([
     ['scenario', ...FIGURES, ''],
     ...lines.map((line) => [line.name, ...figuresOf(line), line.passed ? 'ok' : 'FAILED']),
-  ];
-  const last = FIGURES.length + 1;
-  const widths = rows[0]!.map((_, at) => Math.max(...rows.map((row) => row[at]!.length)));
-  return rows
-    .map((row) =>
-      row
-        .map((cell, at) =>
-          at === 0 || at === last ? cell.padEnd(widths[at]!) : cell.padStart(widths[at]!),
-        )
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
+  ]);
 }
 
 /**
@@ -54,11 +42,10 @@ export function withFigures(page: string, lines: readonly Line[], run: RunFacts)
   const [beginning = '', rest = ''] = page.split(MARK);
   const ran = lines.filter(({ skipped }) => !skipped);
   const rows = (title: string, some: readonly Line[]) => {
-    const known = rowsUnder(title, rest);
+    const known = rowsIn(rest.split(/^## /m).find((part) => part.startsWith(`${title}\n`)) ?? '');
     for (const line of some) known.set(line.name, rowOf(line, run));
-    return [HEAD, HEAD.map((_, at) => (FIGURES[at - 1] ? '--:' : '---')), ...known.values()]
-      .map((cells) => `| ${cells.join(' | ')} |`)
-      .join('\n');
+    const under = HEAD.map((_, at) => (FIGURES[at - 1] ? '--:' : '---'));
+    return markdownTable([HEAD, under, ...known.values()]);
   };
   const real = ran.filter(({ planted }) => !planted);
   return [
@@ -88,17 +75,6 @@ const LONG = 'Long runs';
 const BUGS = 'Planted bugs';
 const HEAD = ['scenario', ...FIGURES, 'date', 'seed', 'measured besides'];
 
-/** The rows of a table, by their first cells. */
-function rowsUnder(title: string, text: string): Map<string, string[]> {
-  const section = text.split(/^## /m).find((part) => part.startsWith(`${title}\n`)) ?? '';
-  const rows = section
-    .split('\n')
-    .filter((line) => line.startsWith('| '))
-    .slice(2) // the head, and the line under it
-    .map((line) => line.slice(2, -2).split(' | '));
-  return new Map(rows.map((cells) => [cells[0] ?? '', cells]));
-}
-
 function rowOf(line: Line, { date, seed }: RunFacts): string[] {
   const final = `all final ${(line.finalMs / 1_000).toFixed(1)} s after the faults`;
   const notes = line.planted ? line.notes : [...line.notes, final];
@@ -107,8 +83,3 @@ function rowOf(line: Line, { date, seed }: RunFacts): string[] {
 
 const figuresOf = ({ faults, keys, retries, findings, seconds }: Line): string[] =>
   [faults, keys, retries, findings.length, seconds].map((figure) => figure.toLocaleString('en'));
-
-function machine(): string {
-  const gigabytes = Math.round(totalmem() / 2 ** 30);
-  return `${cpus().length} cores, ${gigabytes} GB, Linux ${release()}, Node ${process.version}`;
-}

@@ -2,12 +2,12 @@
  * What a scenario happens in: a database of its own, the acquirer, API processes and workers, each a
  * process that can be killed, frozen and started again. Ends only what it started.
  */
-import { createHash, randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client } from 'pg';
+import { insertAccounts, newAccount, type TestAccount } from '../support/accounts';
 import { freshDatabase, type FreshDatabase } from '../support/database';
 import { Program, type RunningServer, startAcquirer, startServer } from '../support/server';
 import { check, type Invariant } from './checker';
@@ -82,7 +82,7 @@ export class World {
   private constructor(
     private readonly options: WorldOptions,
     private readonly database: FreshDatabase,
-    accounts: { name: string; apiKey: string }[],
+    accounts: readonly TestAccount[],
   ) {
     this.clients = new Clients(accounts, () => this.urls, options.chance.fork());
   }
@@ -90,7 +90,7 @@ export class World {
   /** Opens a world with an acquirer and one server in it. */
   static async open(options: WorldOptions): Promise<World> {
     const database = await freshDatabase();
-    const accounts = ACCOUNTS.map((name) => ({ name, apiKey: newApiKey() }));
+    const accounts = ACCOUNTS.map(newAccount);
     const world = new World(options, database, accounts);
     try {
       await world.startAcquirer(options.acquirer);
@@ -283,28 +283,5 @@ export class World {
       if (row?.left === 0 || tookMs > boundMs) return Math.round(tookMs);
       await pause(100);
     }
-  }
-}
-
-const newApiKey = (): string =>
-  `sk_test_${BigInt(`0x${randomBytes(32).toString('hex')}`)
-    .toString(36)
-    .padStart(43, '0')
-    .slice(0, 43)}`;
-
-/** Accounts beside the one that the first start makes. */
-async function insertAccounts(url: string, accounts: { name: string; apiKey: string }[]) {
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  try {
-    for (const { name, apiKey } of accounts) {
-      await client.query('INSERT INTO accounts (account) VALUES ($1)', [name]);
-      await client.query(
-        `INSERT INTO api_keys (account, id, livemode, hash, hint) VALUES ($1, $2, false, $3, '')`,
-        [name, `key_${name}`, createHash('sha256').update(apiKey).digest()],
-      );
-    }
-  } finally {
-    await client.end();
   }
 }

@@ -1,0 +1,18 @@
+/** What plants bugs in a program under test: preloaded into it, they wrap its compiled classes. */
+'use strict';
+const path = require('node:path');
+
+/** The program's main file. */
+const [, program = ''] = process.argv;
+
+/** A compiled module of the program, by its path from there. */
+const load = (...file) => require(path.join(path.dirname(program), ...file));
+
+/** Puts `around(original)` in the place of a method; a name that is gone is an error, not a no-op. */
+function wrap(prototype, name, around) {
+  const original = prototype[name];
+  if (typeof original !== 'function') throw new Error(`plant: there is no method ${name} any more`);
+  prototype[name] = around(original);
+}
+
+module.exports = { load, program, wrap };
