@@ -1,4 +1,5 @@
-/** Waits for something that only asking can tell, such as the state of a connection. */
+/** Waiting: for what only asking can tell, such as the state of a connection, and for events. */
+import { type EventEmitter, once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 
 /**
@@ -17,5 +18,30 @@ export async function eventually(
   while (!(await check())) {
     if (performance.now() - started > patienceMs) throw new Error(`It did not happen: ${what}.`);
     await pause(5);
+  }
+}
+
+/**
+ * The arguments of an event, if it comes before another one.
+ *
+ * @param ended what it is an error of if the other one comes first
+ */
+export async function onceBefore(
+  emitter: EventEmitter,
+  event: string,
+  end: string,
+  ended: () => Error,
+): Promise<unknown[]> {
+  const over = new AbortController();
+  const { signal } = over;
+  try {
+    return await Promise.race([
+      once(emitter, event, { signal }),
+      once(emitter, end, { signal }).then(() => {
+        throw ended();
+      }),
+    ]);
+  } finally {
+    over.abort();
   }
 }

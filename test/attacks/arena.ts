@@ -1,0 +1,395 @@
+/**
+ * Where an attack takes place: a server and its database, an attacker with an account of its own, and a
+ * victim that pays. Everything is measured here; what must hold in every attack is judged here.
+ */
+import { type ChildProcess, fork, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { type IncomingMessage, request } from 'node:http';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Client } from 'pg';
+import { insertAccounts, newAccount, type TestAccount } from '../support/accounts';
+import { freshDatabase, type FreshDatabase } from '../support/database';
+import { eventually, onceBefore } from '../support/eventually';
+import { type RunningServer, startServer } from '../support/server';
+import type { Attack, Finding, Report, Run } from './attack';
+import { type Memory, Probe } from './probe';
+import type { Raid, RaidResult } from './raid';
+import { Victim, type Waits } from './victim';
+
+/** How often the victim pays, how long before the attack, and how long attacks go on, ms. */
+const SHORT = { everyMs: 100, calmMs: 1_000, attackMs: 0 };
+const PLANTED = { ...SHORT, calmMs: 0 };
+const LONG = { everyMs: 1_000, calmMs: 60_000, attackMs: 60_000 };
+/**
+ * An ordinary load before all, so often and so long, ms: it compiles what all others run, and lets
+ * the young part of the heap grow to what it then stays at.
+ */
+const SHORT_WARM_UP = { everyMs: 10, ms: 500 };
+const LONG_WARM_UP = { everyMs: 5, ms: 15_000 };
+/** The goals of a long run. */
+const MOST_WAIT_MS = 500;
+const MOST_GROWTH_BYTES = 30 * 2 ** 20;
+/** Past this much more memory the attack has won and is ended, for the sake of the machine. */
+const RUIN_BYTES = 600 * 2 ** 20;
+const LOOK_EVERY_MS = 20;
+/** So many checks of one attack are not shown one by one. */
+const MANY_CHECKS = 20;
+const STOP_MS = 20_000;
+const SETTLE_MS = 10_000;
+/** A key is looked up once in so many ms at the most, whoever sends it. */
+const LOOKED_UP_EVERY_MS = 1_000;
+
+const RUNNER = join(__dirname, '..', 'support', 'run.cjs');
+const preload = (file: string) => `--require=${join(__dirname, file)}`;
+
+export const MB = 2 ** 20;
+
+/** Thrown where the attacker was ended before it was done. */
+class Ruined extends Error {}
+
+export class Arena {
+  readonly victim: Victim;
+  readonly #attacker: ChildProcess;
+  readonly #results: RaidResult[] = [];
+  #ruin?: string;
+  #costliest = { ms: 0, what: '' };
+  #mostLookups = 0;
+  readonly #opened = performance.now();
+
+  private constructor(
+    readonly run: Run,
+    readonly server: RunningServer,
+    readonly probe: Probe,
+    /** The attacker's own. */
+    readonly account: TestAccount,
+    private readonly victims: TestAccount,
+    private readonly sql: Client,
+    private readonly database: FreshDatabase,
+    private readonly directory: string,
+  ) {
+    this.victim = new Victim(victims, server.url);
+    this.#attacker = fork(RUNNER, [join(__dirname, 'attacker.ts')], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    if (run.long) {
+      pin(server.process, 0);
+      pin(this.#attacker, 1);
+    }
+  }
+
+  static async open(run: Run, env: Readonly<Record<string, string>> = {}): Promise<Arena> {
+    const database = await freshDatabase();
+    const directory = mkdtempSync(join(tmpdir(), 'paidonce-attacks-'));
+    const socket = join(directory, 'probe');
+    const [victims, account] = [newAccount('victim'), newAccount('attacker')];
+    const server = await startServer({
+      databaseUrl: database.url,
+      env: {
+        LOG_LEVEL: 'info',
+        JOBS: 'off',
+        NODE_OPTIONS: `${preload('probe.cjs')} ${preload('weaken.cjs')}`,
+        PROBE_SOCKET: socket,
+        PROBE_IGNORES: victims.apiKey,
+        ...(run.planted && { WEAKNESS: run.planted.weakness }),
+        ...env,
+      },
+    });
+    await insertAccounts(database.url, [victims, account]);
+    const sql = new Client({ connectionString: database.url });
+    await sql.connect();
+    const probe = await Probe.open(socket, server.process.pid!);
+    return new Arena(run, server, probe, account, victims, sql, database, directory);
+  }
+
+  get say(): (what: string) => void {
+    return this.run.say;
+  }
+
+  /** The header with which the attacker is who it is. */
+  get authorization(): string {
+    return `authorization: Bearer ${this.account.apiKey}\r\n`;
+  }
+
+  /** @throws Error where the server was about to be ruined, and the attacker was ended */
+  async raid(plan: Raid): Promise<RaidResult> {
+    const [result] = await this.raids([plan]);
+    return result!;
+  }
+
+  /** Several at once. @throws as `raid` does */
+  async raids(plans: readonly Raid[]): Promise<RaidResult[]> {
+    const attacker = this.#attacker;
+    if (this.#ruin !== undefined) throw new Ruined(this.#ruin);
+    attacker.send({ target: { host: '127.0.0.1', port: this.server.port }, plans });
+    const ended = () => new Ruined(this.#ruin ?? 'The attacker has ended.');
+    const [message] = await onceBefore(attacker, 'message', 'exit', ended);
+    const results = message as RaidResult[];
+    this.#results.push(...results);
+    return results;
+  }
+
+  /** What a body cost the server's process, ms; the costliest is reported. */
+  cost(ms: number, what: string): void {
+    if (ms > this.#costliest.ms) this.#costliest = { ms, what };
+  }
+
+  /** From here on so many keys that nobody has were sent again and again, for so many ms. */
+  allowLookups(keys: number, ms: number): void {
+    this.#mostLookups += keys * Math.ceil(ms / LOOKED_UP_EVERY_MS + 1);
+  }
+
+  /** When the server has accepted, and begun to read, every connection that was opened before. */
+  async caughtUp(): Promise<void> {
+    for (let time = 0; time < 2; time += 1) {
+      const asked = request(`${this.server.url}/nowhere`, { agent: false }).end();
+      const [response] = (await once(asked, 'response')) as [IncomingMessage];
+      await once(response.resume(), 'close');
+    }
+  }
+
+  /** The server's memory after a collection of garbage, during which the victim rests. */
+  memory(): Promise<Memory> {
+    return this.victim.restWhile(() => this.probe.memory());
+  }
+
+  /**
+   * How much more is alive than before, bytes. Handlers may go on for a moment with what nobody waits for
+   * any more, so that it is looked at again until it is little enough, or for 10 s.
+   */
+  async kept(beforeBytes: number, enoughBytes: number): Promise<number> {
+    let kept = Infinity;
+    const isLittle = async () => {
+      kept = (await this.memory()).used - beforeBytes;
+      return kept <= enoughBytes;
+    };
+    const patienceMs = this.run.planted ? 0 : SETTLE_MS;
+    await eventually('it is little', isLittle, patienceMs).catch(() => undefined);
+    return kept;
+  }
+
+  /** Ends the connections that the last raids have held. */
+  async release(): Promise<void> {
+    await this.raids([]);
+  }
+
+  /** One number out of the database, of the attacker's account ($1). */
+  async count(sql: string): Promise<number> {
+    const { rows } = await this.sql.query<{ count: number }>(sql, [this.account.name]);
+    return Number(rows[0]?.count);
+  }
+
+  payments(): Promise<number> {
+    return this.count('SELECT count(*) FROM payment_intents WHERE account = $1');
+  }
+
+  /** Rows that the attacker's account has anywhere. */
+  rows(): Promise<number> {
+    const tables = ['customers', 'payment_intents', 'charges', 'idempotency_keys'];
+    const counts = tables.map((table) => `(SELECT count(*) FROM ${table} WHERE account = $1)`);
+    return this.count(`SELECT ${counts.join(' + ')} AS count`);
+  }
+
+  /** Lets the victim pay, first alone, then under attack, and judges what everybody is owed. */
+  async fight(attack: Attack): Promise<Report> {
+    const { long, planted } = this.run;
+    const { everyMs, calmMs, attackMs } = long ? LONG : planted ? PLANTED : SHORT;
+    await this.warmUp();
+    const calm = this.victim.pay(everyMs);
+    await pause(calmMs);
+    const without = await calm.stop();
+    const before = await this.memory();
+    await this.probe.begin();
+
+    const findings: Finding[] = [];
+    const harried = this.victim.pay(everyMs);
+    const guard = this.guard(before.rss + RUIN_BYTES);
+    const started = performance.now();
+    try {
+      do {
+        findings.push(...(await this.attackOnce(attack)));
+      } while (performance.now() - started < attackMs);
+    } catch (error) {
+      if (!(error instanceof Ruined)) throw error;
+      findings.push({ rule: 'memory', what: error.message });
+    }
+    const under = await harried.stop();
+    guard.stop();
+    const { begun, heldMs, highestRss } = await this.probe.totals();
+    const grown = await this.kept(before.used, MOST_GROWTH_BYTES);
+    const after = this.probe.rss;
+    const [payments, rows] = [await this.payments(), await this.rows()];
+    await this.stopServer();
+    const lookups = await this.lookups();
+
+    const report = {
+      findings: [],
+      without,
+      under,
+      rss: { before: before.rss, highest: highestRss, after },
+      heldMs,
+      costliest: this.#costliest.ms > 0 ? this.#costliest : undefined,
+      ...sumOf(this.#results),
+      begun,
+      payments,
+      rows,
+      lookups,
+    };
+    const common = [
+      ...memoryFindings(grown, 'alive'),
+      ...victimFindings(under),
+      ...logFindings(this.log),
+      ...this.lookupFindings(lookups),
+      ...(this.run.long ? goalFindings(report) : []),
+    ];
+    return { ...report, findings: [...distinct(findings), ...common] };
+  }
+
+  /** With a weakness planted only the check that must notice it. */
+  private async attackOnce(attack: Attack): Promise<Finding[]> {
+    const { planted, long } = this.run;
+    const checks = attack.checks(this);
+    const chosen = planted ? checks.filter(({ name }) => name === planted.check) : checks;
+    if (chosen.length === 0) throw new Error(`${attack.name} has no check ${planted?.check}.`);
+    const findings: Finding[] = [];
+    for (const { name, run } of chosen) {
+      const found = await run();
+      findings.push(...found.map(({ rule, what }) => ({ rule, what: `${name}: ${what}` })));
+      const verdict = found.length === 0 ? 'held' : 'did not hold';
+      if (!planted && !long && checks.length < MANY_CHECKS) this.say(`${name}: ${verdict}`);
+    }
+    return findings;
+  }
+
+  /** What the server has said so far. */
+  get log(): string {
+    return this.server.program.stderr + this.server.program.stdout;
+  }
+
+  async close(): Promise<void> {
+    this.#attacker.kill('SIGKILL');
+    this.victim.close();
+    this.probe.close();
+    await this.server.kill9();
+    await this.sql.end();
+    await this.database.drop();
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  private async warmUp(): Promise<void> {
+    const { everyMs, ms } = this.run.long ? LONG_WARM_UP : SHORT_WARM_UP;
+    const load = this.victim.pay(everyMs);
+    await pause(ms);
+    await load.stop();
+  }
+
+  /** The victim's key and the attacker's are looked up once in a while too. */
+  private lookupFindings(lookups: number): Finding[] {
+    if (this.#mostLookups === 0) return [];
+    const most = this.#mostLookups + 2 * ((performance.now() - this.#opened) / LOOKED_UP_EVERY_MS);
+    if (lookups <= most) return [];
+    return [{ rule: 'lookups', what: `${lookups} keys were looked up, of ${Math.round(most)}` }];
+  }
+
+  /** In good order, or, where an attack has won, in any. */
+  private async stopServer(): Promise<void> {
+    const timer = setTimeout(() => void this.server.kill9(), STOP_MS);
+    await this.server.stop();
+    clearTimeout(timer);
+  }
+
+  /** Ends the attacker when the server has more memory than `most`. */
+  private guard(most: number): { stop: () => void } {
+    const timer = setInterval(() => {
+      const { rss } = this.probe;
+      if (rss < most) return;
+      this.#ruin = `the server had ${Math.round(rss / MB)} MB when the attack was broken off`;
+      this.#attacker.kill('SIGKILL');
+      clearInterval(timer);
+    }, LOOK_EVERY_MS);
+    return { stop: () => clearInterval(timer) };
+  }
+
+  /** Look-ups of API keys. The database knows all of them only when its clients are gone. */
+  private lookups(): Promise<number> {
+    return this.count(
+      `SELECT seq_scan + coalesce(idx_scan, 0) AS count FROM pg_stat_user_tables
+       WHERE relname = 'api_keys' AND $1 <> ''`,
+    );
+  }
+}
+
+/** Each on a processor of its own, so that what an attacker costs itself costs nobody else. */
+function pin({ pid }: ChildProcess, core: number): void {
+  if (cpus().length < 2) return;
+  // Where there is no taskset they share.
+  spawnSync('taskset', ['-a', '-c', '-p', String(core), String(pid)]);
+}
+
+function memoryFindings(grownBytes: number, kind: string): Finding[] {
+  if (grownBytes <= MOST_GROWTH_BYTES) return [];
+  return [
+    { rule: 'memory', what: `${Math.round(grownBytes / MB)} MB more are ${kind} afterwards` },
+  ];
+}
+
+const victimFindings = ({ failures }: Waits): Finding[] =>
+  Object.entries(failures).map(([what, times]) => ({
+    rule: 'victim',
+    what: `${times} payments of the victim ended with ${what}`,
+  }));
+
+/** Nobody's attack is a fault of the server or of its database. */
+function logFindings(log: string): Finding[] {
+  const lines = log.split('\n').filter((line) => /\bERROR\b|lost the database/.test(line));
+  const [first] = lines;
+  return first === undefined ? [] : [{ rule: 'log', what: `${lines.length} lines like: ${first}` }];
+}
+
+function goalFindings({ under, rss }: Pick<Report, 'under' | 'rss'>): Finding[] {
+  const waited: Finding = {
+    rule: 'victim',
+    what: `a payment of the victim took ${Math.round(under.worst)} ms`,
+  };
+  return [
+    ...(under.worst > MOST_WAIT_MS ? [waited] : []),
+    ...memoryFindings(rss.after - rss.before, 'resident'),
+  ];
+}
+
+/** Findings of later rounds that say the same are the same. */
+const distinct = (findings: readonly Finding[]): Finding[] => [
+  ...new Map(findings.map((finding) => [`${finding.rule} ${finding.what}`, finding])).values(),
+];
+
+function sumOf(results: readonly RaidResult[]) {
+  const sum = (figure: (result: RaidResult) => number) =>
+    results.reduce((total, result) => total + figure(result), 0);
+  const statuses: Record<string, number> = {};
+  const refusals = new Set<string>();
+  for (const result of results) {
+    for (const [status, times] of Object.entries(result.statuses)) {
+      statuses[status] = (statuses[status] ?? 0) + times;
+    }
+    for (const [status, body] of Object.entries(result.bodies)) {
+      if (Number(status) >= 400) refusals.add(`${status} ${messageIn(body)}`);
+    }
+  }
+  return {
+    requests: sum(({ requests }) => requests),
+    bytes: sum(({ bytes }) => bytes),
+    connections: sum(({ connections }) => connections),
+    closed: sum(({ closed }) => closed),
+    statuses,
+    refusals: [...refusals],
+  };
+}
+
+/** The code, or the beginning of the sentence, of an error in the envelope. */
+function messageIn(body: string): string {
+  const code = /"code":"(\w+)"/.exec(body)?.[1];
+  const message = /"message":"([^"]*)/.exec(body)?.[1] ?? body;
+  return code ?? message.slice(0, 60);
+}
