@@ -96,9 +96,13 @@ function closeOnceArrived(request: IncomingMessage): void {
   };
 }
 
-/** Whether a further request can come behind this body: it is not cut off, and was asked for. */
+/**
+ * Whether a further request can come behind this body: it is not cut off, and was asked for. Behind a
+ * body with `Upgrade`, as Java's client sends it, Node loses what it reads together with the body's end.
+ */
 function willArrive(request: IncomingMessage): boolean {
-  return !(Number(request.headers['content-length']) > MAX_REST_BYTES) && !isUnasked(request);
+  const { 'content-length': length, upgrade } = request.headers;
+  return !(Number(length) > MAX_REST_BYTES) && upgrade === undefined && !isUnasked(request);
 }
 
 /** Requests whose client was asked for the body. */

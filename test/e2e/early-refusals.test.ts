@@ -108,6 +108,24 @@ describe('a request that is answered without its body', () => {
     expect(await closed).toEqual([false]);
   });
 
+  it('is the last one of its connection where it offers another protocol, as Java’s client does', async () => {
+    const socket = open();
+    const closed = once(socket, 'close');
+    const upgrade =
+      'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEA\r\n';
+    socket.write(head('POST /v1/customers', TOO_LARGE, upgrade));
+    const { status, text } = await response(socket);
+    expect(status).toBe(401);
+    expect(text).toMatch(/^connection: close/im);
+    socket.write(Buffer.alloc(TOO_LARGE, 'a'));
+    expect(await closed).toEqual([false]);
+
+    const offered = open();
+    offered.write(head('GET /health', 0, upgrade));
+    const { status: health, text: kept } = await response(offered);
+    expect([health, /^connection: keep-alive/im.test(kept)]).toEqual([200, true]);
+  });
+
   it('in chunks is 413 once it is too large, and the connection stays', async () => {
     const socket = open();
     const received = response(socket);
