@@ -56,6 +56,8 @@ const cases: [string, string, number, () => string][] = [
   ['with an unknown key', 'POST /v1/customers', 401, () => UNKNOWN],
   ['without a key, to no route', 'POST /v1/nothing', 401, () => ''],
   ['without a key, with a wrong method', 'PUT /v1/customers', 401, () => ''],
+  ['without a key, to a whole URL', 'POST http://x/v1/customers', 401, () => ''],
+  ['without a key, to a path in disguise', 'POST /%761/%63ustomers', 401, () => ''],
   ['to no route', 'POST /v1/nothing', 404, KEY],
   ['to no route outside of /v1', 'POST /nothing', 404, () => ''],
   ['with a wrong method', 'PUT /v1/customers', 404, KEY],
