@@ -22,7 +22,7 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { Redis } from 'ioredis';
 import { Column, DataSource, Entity, PrimaryColumn, type QueryRunner } from 'typeorm';
-import { keepRequestsYoung } from '../src/heap';
+import { keepRequestsYoung } from '../src/runtime/heap';
 import {
   CreateIdempotencyKeys1764000000000,
   Idempotent,

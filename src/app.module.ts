@@ -1,4 +1,6 @@
-import { type DynamicModule, Module } from '@nestjs/common';
+/** The table of contents: every module, in the order a request meets them. */
+import { type DynamicModule, Module, type Type } from '@nestjs/common';
+import type { MigrationInterface } from 'typeorm';
 import { AccountsModule, principalOf, runAs } from './accounts';
 import { CustomersModule } from './customers';
 import { DatabaseModule } from './database';
@@ -6,17 +8,16 @@ import { GatewayModule } from './gateway';
 import { type HttpRequest, IdempotencyModule, type IdempotencyOptions } from './idempotency';
 import { IdempotencyKeysModule } from './idempotency-keys';
 import { JobsModule } from './jobs';
-import { migrations } from './migrations';
 import { OpsModule } from './ops';
 import { PaymentsModule } from './payments';
 import { RefundsModule } from './refunds';
-import { Settings, SettingsModule } from './settings';
+import { Settings, SettingsModule } from './runtime';
 import { idempotencyErrorAnswer, WireModule } from './wire';
 
-/** The table of contents: every module, in the order a request meets them. */
 @Module({})
 export class AppModule {
-  static with(settings: Settings): DynamicModule {
+  /** @param migrations all of the database's, in the order in which they run */
+  static with(settings: Settings, migrations: Type<MigrationInterface>[]): DynamicModule {
     return {
       module: AppModule,
       imports: [

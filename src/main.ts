@@ -1,11 +1,9 @@
 /** The HTTP process: settings → application → listen → drain. */
 import 'reflect-metadata';
 import { AccountsService } from './accounts';
-import { createApplication } from './application';
+import { createApplication, type SandboxKey, sandboxKey } from './application';
 import { openDatabase } from './database';
-import { listen } from './http.server';
-import { runService } from './process';
-import { sandboxKey, type SandboxKey } from './sandbox-account';
+import { listen, runService } from './runtime';
 
 runService(async (given, undo) => {
   const { settings, embedded, close } = await openDatabase(given);

@@ -2,7 +2,7 @@
 import 'reflect-metadata';
 import { createApplication } from './application';
 import { openDatabase } from './database';
-import { runService } from './process';
+import { runService } from './runtime';
 
 runService(async (given, undo) => {
   const { settings, close } = await openDatabase(given);

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
+import { OperatorError } from '../runtime';
 import { newId } from '../wire';
 import { AccountsStore } from './accounts.store';
 import type { ApiKeyEntity } from './api-key.entity';
@@ -10,9 +11,7 @@ import type { Principal } from './principal';
  * Thrown with a sentence for the operator: a name that is not one, an account or key that is not
  * there.
  */
-export class AccountsError extends Error {
-  override readonly name = 'AccountsError';
-}
+export class AccountsError extends OperatorError {}
 
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 

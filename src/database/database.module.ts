@@ -2,8 +2,8 @@ import { type DynamicModule, Module, type Type } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { Client, type Pool, type PoolClient } from 'pg';
 import { DataSource, type DataSourceOptions, type MigrationInterface } from 'typeorm';
-import { Settings } from '../settings';
-import { PreparingClient } from './preparing.client';
+import { Settings } from '../runtime';
+import { PreparingClient } from './preparing-client';
 
 /** Two processes that start together migrate one after the other. */
 const MIGRATIONS_LOCK = 0x6d69_6772;

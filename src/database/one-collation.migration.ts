@@ -9,7 +9,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { type MigrationInterface, QueryFailedError, type QueryRunner } from 'typeorm';
-import { DatabaseUnavailableError } from './database.opening';
+import { DatabaseUnavailableError } from './opening';
 
 /** The columns that had the collation of the database, by table. */
 const COLUMNS = {

@@ -1,5 +1,5 @@
 import { Module } from '@nestjs/common';
-import { Settings } from '../settings';
+import { Settings } from '../runtime';
 import { Gateways } from './gateways';
 import { HttpGateway } from './http.gateway';
 import { SandboxAcquirer } from './sandbox.acquirer';

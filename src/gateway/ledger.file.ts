@@ -9,11 +9,10 @@ import { connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { once } from 'node:events';
+import { OperatorError } from '../runtime';
 
 /** The ledger cannot be used; the message is a sentence for the operator. */
-export class LedgerError extends Error {
-  override readonly name = 'LedgerError';
-}
+export class LedgerError extends OperatorError {}
 
 const NEWLINE = 0x0a;
 

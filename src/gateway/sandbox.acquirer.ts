@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { OnApplicationShutdown, OnModuleInit } from '@nestjs/common';
 import type { Tenant } from '../database';
-import type { Settings } from '../settings';
+import type { Settings } from '../runtime';
 import type { LedgerEntry } from './acquirer.books';
 import type { Order } from './acquirer.rules';
 import { AcquirerStore } from './acquirer.store';

@@ -4,8 +4,7 @@
  * and a last phase that commits together with the answer.
  */
 import { createHash } from 'node:crypto';
-import type { Attempt, HandlerEnd } from './attempt';
-import { fateOf, rethrowOwn } from './attempt';
+import { type Attempt, fateOf, type HandlerEnd, rethrowOwn } from './attempt';
 import { assertStorable, type OutgoingAnswer } from './exchange';
 import { IdempotencyError, IdempotencyOutcomeUnknownError } from './idempotency.errors';
 import type { Answer } from './idempotency.options';

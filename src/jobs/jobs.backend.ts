@@ -10,7 +10,7 @@ import {
   setDefaultBackendFactory,
 } from 'bullmq';
 import type { Pool } from 'pg';
-import type { Settings } from '../settings';
+import type { Settings } from '../runtime';
 
 /** Name of the queue, in Redis or PostgreSQL. */
 export const JOBS_QUEUE = 'paidonce';

@@ -1,6 +1,6 @@
 import { BullModule } from '@nestjs/bullmq';
 import { type DynamicModule, Module } from '@nestjs/common';
-import { Settings } from '../settings';
+import { Settings } from '../runtime';
 import { JobReportsModule } from './job-reports.module';
 import { JOBS_QUEUE, JobsQueue, queueOptions } from './jobs.backend';
 import { JobsProcessor } from './jobs.processor';

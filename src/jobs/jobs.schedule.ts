@@ -2,7 +2,7 @@
 import { BullRegistrar, InjectQueue } from '@nestjs/bullmq';
 import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import type { Queue } from 'bullmq';
-import { Settings } from '../settings';
+import { Settings } from '../runtime';
 import { JOBS_QUEUE } from './jobs.backend';
 import { JobsProcessor } from './jobs.processor';
 

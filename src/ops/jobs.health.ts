@@ -2,7 +2,7 @@
 import { Injectable } from '@nestjs/common';
 import { type Backlog, IdempotencyKeys } from '../idempotency';
 import { JobReports } from '../jobs';
-import { Settings } from '../settings';
+import { Settings } from '../runtime';
 
 /** How far behind the jobs are. Seconds by the database's clock. */
 export interface JobFigures extends Backlog {

@@ -1,3 +1,8 @@
-/** What runs below the application: the HTTP server and its limits. */
+/** What a process is made of: settings, its life, the HTTP server, logs, errors for operators. */
 export { hasUnanswered, isHeldBack } from './connection-queue';
+export { listen, listenOn } from './http-server';
+export { Log } from './log';
+export { OperatorError } from './operator-error';
+export { runService, runTask, type Undo } from './process';
 export { createHttpServer } from './server-factory';
+export { loadSettings, Settings, SettingsModule } from './settings';

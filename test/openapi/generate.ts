@@ -9,14 +9,15 @@ import { dirname, join } from 'node:path';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { AppModule } from '../../src/app.module';
+import { migrations } from '../../src/application';
 import { documentOf } from '../../src/openapi/document';
-import { loadSettings } from '../../src/settings';
+import { loadSettings } from '../../src/runtime/settings';
 
 const ROOT = join(__dirname, '..', '..');
 
 async function generate(directory: string): Promise<void> {
   // A preview has every controller and connects to nothing.
-  const app = await NestFactory.create(AppModule.with(loadSettings({})), new FastifyAdapter(), {
+  const app = await NestFactory.create(AppModule.with(loadSettings({}), migrations), new FastifyAdapter(), {
     preview: true,
     logger: false,
     abortOnError: false,

@@ -1,6 +1,6 @@
 /** The tables of payments and refunds can be made, taken away and made again. */
 import { DataSource } from 'typeorm';
-import { migrations } from '../../src/migrations';
+import { migrations } from '../../src/application/migrations';
 import { freshDatabase, type FreshDatabase } from '../support/database';
 
 let database: FreshDatabase;

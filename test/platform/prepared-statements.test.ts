@@ -1,7 +1,7 @@
 /** TypeORM's statements are prepared once for each connection, and survive what happens to a table. */
 import { Client } from 'pg';
 import { DataSource } from 'typeorm';
-import { PreparingClient } from '../../src/database/preparing.client';
+import { PreparingClient } from '../../src/database/preparing-client';
 import { type FreshDatabase, freshDatabase } from '../support/database';
 
 describe('a connection that prepares', () => {

@@ -1,5 +1,5 @@
 import { DataSource } from 'typeorm';
-import { migrations } from '../../src/migrations';
+import { migrations } from '../../src/application/migrations';
 import { freshDatabase, type FreshDatabase } from '../support/database';
 import { schemaOf } from '../support/schema';
 

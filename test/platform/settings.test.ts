@@ -1,7 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import { loadSettings, settingNames, type Settings, SettingsError } from '../../src/settings';
+import {
+  loadSettings,
+  settingNames,
+  type Settings,
+  SettingsError,
+} from '../../src/runtime/settings';
 
 const ROOT = join(__dirname, '..', '..');
 const text = (name: string) => readFileSync(join(ROOT, name), 'utf8');

@@ -3,9 +3,9 @@ import 'reflect-metadata';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import Stripe from 'stripe';
 import { AccountsService } from '../../src/accounts';
-import { createApplication } from '../../src/application';
-import { listen } from '../../src/http.server';
-import { loadSettings } from '../../src/settings';
+import { createApplication } from '../../src/application/application';
+import { listen } from '../../src/runtime/http-server';
+import { loadSettings } from '../../src/runtime/settings';
 import { freshDatabase } from './database';
 import { PATIENT } from './patience';
 

@@ -2,7 +2,7 @@
 import { Client } from 'pg';
 import { DataSource } from 'typeorm';
 import { OneCollation1764000006000 } from '../../src/database';
-import { migrations } from '../../src/migrations';
+import { migrations } from '../../src/application/migrations';
 import { freshDatabase, type FreshDatabase } from '../support/database';
 import { eventually } from '../support/eventually';
 import { schemaOf } from '../support/schema';

@@ -1,6 +1,6 @@
 /** What happens on a data directory before today's server sees it, all of it through the API. */
 import { Client } from 'pg';
-import { startEmbeddedPostgres } from '../../src/database';
+import { startEmbeddedPostgres } from '../../src/embedded-postgres';
 import { eventually } from '../support/eventually';
 import type { Program } from '../support/server';
 import type { EarlierServer } from './earlier';

@@ -8,7 +8,7 @@ import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
-import { startEmbeddedPostgres } from '../../src/database';
+import { startEmbeddedPostgres } from '../../src/embedded-postgres';
 import { freshDatabase } from '../support/database';
 import { eventually } from '../support/eventually';
 import globalSetup from '../support/global-setup';

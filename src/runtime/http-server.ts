@@ -2,7 +2,7 @@
 import type { Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import { OperatorError } from './process';
+import { OperatorError } from './operator-error';
 import type { Settings } from './settings';
 
 export interface Listening {

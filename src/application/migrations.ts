@@ -1,12 +1,12 @@
 import type { Type } from '@nestjs/common';
 import type { MigrationInterface } from 'typeorm';
-import { CreateAccounts1764000001000 } from './accounts';
-import { CreateCustomers1764000002000 } from './customers';
-import { OneCollation1764000006000 } from './database';
-import { CreateIdempotencyKeys1764000000000 } from './idempotency';
-import { CreateJobReports1764000005000 } from './jobs';
-import { CreatePayments1764000003000 } from './payments';
-import { CreateRefunds1764000004000 } from './refunds';
+import { CreateAccounts1764000001000 } from '../accounts';
+import { CreateCustomers1764000002000 } from '../customers';
+import { OneCollation1764000006000 } from '../database';
+import { CreateIdempotencyKeys1764000000000 } from '../idempotency';
+import { CreateJobReports1764000005000 } from '../jobs';
+import { CreatePayments1764000003000 } from '../payments';
+import { CreateRefunds1764000004000 } from '../refunds';
 
 /**
  * Every migration, in the order of its number. Each stands in the folder whose tables it makes, or in

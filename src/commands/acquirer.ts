@@ -1,12 +1,15 @@
 /** The sandbox acquirer in a process of its own: ledger → listen → drain. */
-import { acquirerServer, AcquirerLedger, Faults, type FaultSettings, LedgerError } from './gateway';
-import { listenOn } from './http.server';
-import { OperatorError, runService } from './process';
-import type { Settings } from './settings';
+import {
+  acquirerServer,
+  AcquirerLedger,
+  Faults,
+  type FaultSettings,
+} from '../gateway';
+import { listenOn, OperatorError, runService, type Settings } from '../runtime';
 
 runService(async (settings, undo) => {
   const faults = new Faults(faultSettings(settings));
-  const ledger = await openLedger(settings.ACQUIRER_LEDGER);
+  const ledger = await AcquirerLedger.open(settings.ACQUIRER_LEDGER);
   undo(() => ledger.close());
   ledger.onFailure((error) => {
     // What the file holds is not known any more, so neither is what to answer: only a new start tells.
@@ -41,12 +44,4 @@ function faultSettings(settings: Settings): FaultSettings {
     rates,
     seed: settings.ACQUIRER_SEED,
   };
-}
-
-async function openLedger(path: string): Promise<AcquirerLedger> {
-  try {
-    return await AcquirerLedger.open(path);
-  } catch (error) {
-    throw error instanceof LedgerError ? new OperatorError(error.message) : error;
-  }
 }

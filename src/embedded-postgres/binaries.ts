@@ -17,11 +17,10 @@ import {
   symlinkSync,
 } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
+import { OperatorError } from '../runtime';
 
 /** Thrown with a sentence for people when the embedded PostgreSQL cannot be started. */
-export class EmbeddedPostgresError extends Error {
-  override readonly name = 'EmbeddedPostgresError';
-}
+export class EmbeddedPostgresError extends OperatorError {}
 
 /** The operating system's user that PostgreSQL runs as; undefined: as ourselves. */
 export interface RunAs {

@@ -1,8 +1,8 @@
 /** The account of a first start, so that the first request needs nothing but a copied line. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { AccountsService } from './accounts';
-import type { Settings } from './settings';
+import type { AccountsService } from '../accounts';
+import type { Settings } from '../runtime';
 
 const NAME = 'sandbox';
 

@@ -3,12 +3,10 @@ import 'reflect-metadata';
 import { parseArgs } from 'node:util';
 import { Module, type DynamicModule } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { AccountsError, AccountsModule, AccountsService } from './accounts';
-import { DatabaseModule, openDatabase } from './database';
-import { Log } from './log';
-import { migrations } from './migrations';
-import { OperatorError, runTask } from './process';
-import { type Settings, SettingsModule } from './settings';
+import { AccountsModule, AccountsService } from '../accounts';
+import { migrations } from '../application';
+import { DatabaseModule, openDatabase } from '../database';
+import { Log, OperatorError, runTask, type Settings, SettingsModule } from '../runtime';
 
 const USAGE = `Usage:
   npm run keys -- create --account NAME [--live]   makes a key, and the account if it is new
@@ -29,11 +27,7 @@ runTask(async (given, undo) => {
     abortOnError: false,
   });
   undo(() => app.close());
-  try {
-    process.stdout.write(`${await carryOut(command, app.get(AccountsService))}\n`);
-  } catch (error) {
-    throw error instanceof AccountsError ? new OperatorError(error.message) : error;
-  }
+  process.stdout.write(`${await carryOut(command, app.get(AccountsService))}\n`);
 });
 
 /** Accounts and their database, nothing else. */

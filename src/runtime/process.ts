@@ -1,16 +1,9 @@
 /**
  * The life of a process of ours: settings, start, wait to be asked to stop, undo what was started.
  */
-import { DatabaseUnavailableError, EmbeddedPostgresError } from './database';
 import { keepRequestsYoung } from './heap';
-import { loadSettings, type Settings, SettingsError } from './settings';
-
-/**
- * A failure the operator can mend: its message is a sentence for people, all that is printed of it.
- */
-export class OperatorError extends Error {
-  override readonly name = 'OperatorError';
-}
+import { OperatorError } from './operator-error';
+import { loadSettings, type Settings } from './settings';
 
 /** Registers what undoes the step just done. Run in reverse order, after a failed start too. */
 export type Undo = (step: () => Promise<unknown>) => void;
@@ -57,8 +50,7 @@ async function run(body: (settings: Settings, undo: Undo) => Promise<void>): Pro
 
 function inWords(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const forPeople = [OperatorError, SettingsError, DatabaseUnavailableError, EmbeddedPostgresError];
-  if (forPeople.some((type) => error instanceof type)) return error.message;
+  if (error instanceof OperatorError) return error.message;
   // Not foreseen, so where it came from is the only clue there is.
   return `paidonce stopped: ${error.stack ?? error.message}`;
 }

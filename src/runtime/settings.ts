@@ -5,13 +5,12 @@
 import { existsSync } from 'node:fs';
 import { Module, type DynamicModule } from '@nestjs/common';
 import { cleanEnv, makeValidator } from 'envalid';
+import { OperatorError } from './operator-error';
 
 /**
  * Thrown by `loadSettings`. The message has one sentence, on a line of its own, per wrong setting.
  */
-export class SettingsError extends Error {
-  override readonly name = 'SettingsError';
-}
+export class SettingsError extends OperatorError {}
 
 interface IntegerSpec {
   default: number;

@@ -1,14 +1,12 @@
 /** What a process does about its database before it builds anything on it. */
 import { Client } from 'pg';
-import type { Settings } from '../settings';
-import { startEmbeddedPostgres } from './embedded';
+import { startEmbeddedPostgres } from '../embedded-postgres';
+import { OperatorError, type Settings } from '../runtime';
 
 const OLDEST_VERSION = 15;
 
 /** Thrown with a sentence for people when the database of DATABASE_URL cannot serve. */
-export class DatabaseUnavailableError extends Error {
-  override readonly name = 'DatabaseUnavailableError';
-}
+export class DatabaseUnavailableError extends OperatorError {}
 
 export interface OpenDatabase {
   /** The settings with a DATABASE_URL that answers. */

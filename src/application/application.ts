@@ -1,11 +1,12 @@
+/** The application on Fastify, for every process that needs it. */
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
-import { Authentication } from './accounts';
-import { AppModule } from './app.module';
-import { Log } from './log';
-import { serveDocs } from './openapi';
-import type { Settings } from './settings';
-import { configureWire, wireServerOptions } from './wire';
+import { Authentication } from '../accounts';
+import { AppModule } from '../app.module';
+import { serveDocs } from '../openapi';
+import { Log, type Settings } from '../runtime';
+import { configureWire, wireServerOptions } from '../wire';
+import { migrations } from './migrations';
 
 /** A client that sends its request more slowly than this holds a connection for nothing. */
 const REQUEST_TIMEOUT_MS = 60_000;
@@ -13,7 +14,7 @@ const REQUEST_TIMEOUT_MS = 60_000;
 /** The whole application on Fastify, neither initialised nor listening yet. */
 export async function createApplication(settings: Settings): Promise<NestFastifyApplication> {
   const app = await NestFactory.create<NestFastifyApplication>(
-    AppModule.with(settings),
+    AppModule.with(settings, migrations),
     new FastifyAdapter({
       ...wireServerOptions,
       bodyLimit: settings.BODY_LIMIT_BYTES,

@@ -27,9 +27,8 @@ import {
   isReachable,
   locateBinaries,
   type RunAs,
-} from './embedded.binaries';
+} from './binaries';
 
-export { EmbeddedPostgresError } from './embedded.binaries';
 
 export interface EmbeddedPostgresOptions {
   /**

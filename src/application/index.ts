@@ -1,0 +1,4 @@
+/** The whole application, for the processes and commands that run it. */
+export { createApplication } from './application';
+export { migrations } from './migrations';
+export { sandboxKey, type SandboxKey } from './sandbox-account';
