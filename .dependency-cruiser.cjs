@@ -56,7 +56,7 @@ module.exports = {
       comment: 'main, worker, keys and acquirer start something; importing them would start it.',
       severity: 'error',
       from: { path: '^(src|test)/' },
-      to: { path: '^src/(main|worker|keys|acquirer)\\.ts$' },
+      to: { path: '^src/(main|worker|commands/\\w+)\\.ts$' },
     },
     {
       name: 'src-without-tests',

@@ -6,9 +6,9 @@
  */
 import { randomUUID } from 'node:crypto';
 import { DataSource } from 'typeorm';
-import { DatabaseClock } from '../src/idempotency/database.clock';
-import { newFence, PostgresKeyStore } from '../src/idempotency/postgres-key.store';
-import { joinAmbientTransaction } from '../src/idempotency/transaction';
+import { DatabaseClock } from '../src/idempotency/store/database-clock';
+import { newFence, PostgresKeyStore } from '../src/idempotency/store/postgres/postgres-key.store';
+import { joinAmbientTransaction } from '../src/idempotency/store/postgres/transaction';
 import { type Extent, median, perSecond, ratioOf, type Row } from './figures';
 import { paymentAnswer } from './keys';
 import { findPgbench, pgbench, statementsOf } from './pgbench';

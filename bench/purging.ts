@@ -1,9 +1,9 @@
 /** The purge: how fast, and what requests feel of it. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { DataSource } from 'typeorm';
-import { DatabaseClock } from '../src/idempotency/database.clock';
-import { PostgresKeyStore } from '../src/idempotency/postgres-key.store';
-import { PurgeJob } from '../src/idempotency/purge.job';
+import { DatabaseClock } from '../src/idempotency/store/database-clock';
+import { PostgresKeyStore } from '../src/idempotency/store/postgres/postgres-key.store';
+import { PurgeJob } from '../src/idempotency/recovery/purge.job';
 import { insertFinished } from '../test/jobs/keys.fixture';
 import { type Extent, median, perSecond, ratioOf, type Row } from './figures';
 import type { Stage } from './stage';

@@ -8,9 +8,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client } from 'pg';
 import { DataSource } from 'typeorm';
-import { DatabaseClock } from '../src/idempotency/database.clock';
-import { PostgresKeyStore } from '../src/idempotency/postgres-key.store';
-import { PurgeJob } from '../src/idempotency/purge.job';
+import { DatabaseClock } from '../src/idempotency/store/database-clock';
+import { PostgresKeyStore } from '../src/idempotency/store/postgres/postgres-key.store';
+import { PurgeJob } from '../src/idempotency/recovery/purge.job';
 import { freshDatabase } from '../test/support/database';
 import { type Extent, median, perSecond, ratioOf, type Row } from './figures';
 import { ANSWER_BYTES, anyFinished, copyKeys, type Life } from './keys';

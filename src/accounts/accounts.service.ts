@@ -4,7 +4,7 @@ import { OperatorError } from '../runtime';
 import { newId } from '../wire';
 import { AccountsStore } from './accounts.store';
 import type { ApiKeyEntity } from './api-key.entity';
-import { ApiKeyLookup } from './api-key.lookup';
+import { ApiKeyLookup } from './api-key-lookup';
 import type { Principal } from './principal';
 
 /**

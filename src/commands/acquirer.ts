@@ -1,15 +1,15 @@
 /** The sandbox acquirer in a process of its own: ledger → listen → drain. */
 import {
   acquirerServer,
-  AcquirerLedger,
+  FileAcquirerLedger,
   Faults,
   type FaultSettings,
-} from '../gateway';
+} from '../sandbox-acquirer';
 import { listenOn, OperatorError, runService, type Settings } from '../runtime';
 
 runService(async (settings, undo) => {
   const faults = new Faults(faultSettings(settings));
-  const ledger = await AcquirerLedger.open(settings.ACQUIRER_LEDGER);
+  const ledger = await FileAcquirerLedger.open(settings.ACQUIRER_LEDGER);
   undo(() => ledger.close());
   ledger.onFailure((error) => {
     // What the file holds is not known any more, so neither is what to answer: only a new start tells.

@@ -9,7 +9,7 @@ import {
   ListCustomersQuery,
   RetrieveCustomerQuery,
   UpdateCustomerParams,
-} from './customer.params';
+} from './customers.params';
 import { customerListSchema, customerSchema, deletedCustomerSchema } from './customer.wire';
 import { CustomersService } from './customers.service';
 

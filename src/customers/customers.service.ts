@@ -20,7 +20,7 @@ import {
   type ListCustomersQuery,
   shippingOf,
   type UpdateCustomerParams,
-} from './customer.params';
+} from './customers.params';
 import { toWireCustomer, type WireCustomer, type WireDeletedCustomer } from './customer.wire';
 import { CustomersRepository } from './customers.repository';
 

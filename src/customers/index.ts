@@ -2,5 +2,9 @@
 export { CreateCustomers1764000002000 } from './customers.migration';
 export { CustomersModule } from './customers.module';
 export { CustomersService, type KnownCustomer, type PaymentMethodDesk } from './customers.service';
-export { shippingOf, ShippingParams } from './customer.params';
-export { addressSchema } from './customer.wire';
+export {
+  orderShippingOf,
+  OrderShippingParams,
+  orderShippingSchema,
+  type OrderShipping,
+} from './order-shipping';

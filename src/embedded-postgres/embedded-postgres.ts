@@ -29,7 +29,6 @@ import {
   type RunAs,
 } from './binaries';
 
-
 export interface EmbeddedPostgresOptions {
   /**
    * Holds the cluster in `postgres/` and the server's log in `postgres.log`; made if it is not

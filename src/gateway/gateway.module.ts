@@ -1,9 +1,9 @@
 import { Module } from '@nestjs/common';
 import { Settings } from '../runtime';
 import { Gateways } from './gateways';
-import { HttpGateway } from './http.gateway';
-import { SandboxAcquirer } from './sandbox.acquirer';
-import { SandboxGateway } from './sandbox.gateway';
+import { HttpGateway } from './adapters/http.gateway';
+import { InProcessGateway } from './adapters/in-process.gateway';
+import { SandboxGateway } from './adapters/sandbox.gateway';
 
 /** What moves money: the port, and behind it the sandbox acquirer, in this process or in its own. */
 @Module({
@@ -14,7 +14,7 @@ import { SandboxGateway } from './sandbox.gateway';
       inject: [Settings],
       useFactory: (settings: Settings): SandboxGateway =>
         settings.ACQUIRER_URL === ''
-          ? new SandboxAcquirer(settings)
+          ? new InProcessGateway(settings)
           : new HttpGateway(settings.ACQUIRER_URL, settings.IDEMPOTENCY_REMOTE_DEADLINE_MS),
     },
   ],

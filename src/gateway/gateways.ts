@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { Tenant } from '../database';
 import { InvalidRequestError } from '../wire';
 import type { Gateway } from './gateway';
-import { SandboxGateway } from './sandbox.gateway';
+import { SandboxGateway } from './adapters/sandbox.gateway';
 
 /** Which acquirer moves a tenant's money. */
 @Injectable()

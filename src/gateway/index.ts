@@ -1,4 +1,4 @@
-/** What moves money: the port every acquirer is reached through, and the sandbox's own acquirer. */
+/** What moves money: the port every acquirer is reached through, and the adapters behind it. */
 export {
   type Approved,
   type CancelOrder,
@@ -14,13 +14,6 @@ export {
 } from './gateway';
 export { GatewayModule } from './gateway.module';
 export { Gateways } from './gateways';
-export { HttpGateway } from './http.gateway';
-export { RemoteKeyConflictError } from './acquirer.rules';
-export { type Books, type LedgerEntry } from './acquirer.books';
-export { AcquirerLedger, type LedgerLine } from './acquirer.ledger';
-export { Faults, type FaultSettings } from './acquirer.faults';
-export { acquirerServer } from './acquirer.server';
-export { LedgerError } from './ledger.file';
-export { SandboxAcquirer } from './sandbox.acquirer';
-export { SandboxGateway } from './sandbox.gateway';
-export { sandboxCard, sandboxCardNames, type CardDecline, type SandboxCard } from './sandbox-cards';
+export { HttpGateway } from './adapters/http.gateway';
+export { InProcessGateway } from './adapters/in-process.gateway';
+export { SandboxGateway } from './adapters/sandbox.gateway';

@@ -9,26 +9,26 @@ import {
 } from '@nestjs/common/internal';
 import { APP_INTERCEPTOR, DiscoveryModule, DiscoveryService, MetadataScanner } from '@nestjs/core';
 import { DataSource } from 'typeorm';
-import { DatabaseClock } from './database.clock';
-import { AnswerGate } from './exchange';
-import { IdempotencyInterceptor } from './idempotency.interceptor';
-import { IdempotencyKeys } from './idempotency.keys';
+import { DatabaseClock } from './store/database-clock';
+import { AnswerGate } from './pipeline/pending-response';
+import { IdempotencyInterceptor } from './pipeline/idempotency.interceptor';
+import { IdempotencyKeys } from './key-status.service';
 import {
   type IdempotencyOptions,
   RESOLVED_OPTIONS,
   type ResolvedOptions,
   resolveOptions,
-} from './idempotency.options';
-import { idempotentOptionsOf } from './idempotent.decorator';
-import { KeyStore } from './key.store';
-import { PostgresKeyStore } from './postgres-key.store';
-import { PurgeJob } from './purge.job';
-import { RecoveryJob } from './recovery.job';
-import { RecoveryTimer } from './recovery.timer';
-import { RedisReplays } from './redis.replays';
-import { ReplayCache } from './replay.cache';
-import { joinAmbientTransaction, surviveLostConnections } from './transaction';
-import { WaitingRoom } from './waiting-room';
+} from './contract/idempotency.options';
+import { idempotentOptionsOf } from './contract/idempotent.decorator';
+import { KeyStore } from './store/key.store';
+import { PostgresKeyStore } from './store/postgres/postgres-key.store';
+import { PurgeJob } from './recovery/purge.job';
+import { RecoveryJob } from './recovery/recovery.job';
+import { RecoveryTimer } from './recovery/recovery.timer';
+import { RedisReplays } from './replays/redis-replays';
+import { ReplayCache } from './replays/replay-cache';
+import { joinAmbientTransaction, surviveLostConnections } from './store/postgres/transaction';
+import { WaitingRoom } from './pipeline/waiting-room';
 
 const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } =
   new ConfigurableModuleBuilder<IdempotencyOptions>().setClassMethodName('forRoot').build();

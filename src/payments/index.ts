@@ -5,4 +5,4 @@ export {
   RefundableCharges,
   type RefundTaken,
   type RefundTarget,
-} from './refundable-charges.service';
+} from './payment-intents/refundable-charges.service';

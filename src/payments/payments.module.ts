@@ -3,21 +3,21 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import { CustomersModule } from '../customers';
 import { GatewayModule } from '../gateway';
 import { WireModule } from '../wire';
-import { ChargeEntity } from './charge.entity';
-import { ChargesController } from './charges.controller';
-import { ChargesRepository } from './charges.repository';
-import { ChargesService } from './charges.service';
-import { PaymentIntentEntity } from './payment-intent.entity';
-import { PaymentIntentHolds } from './payment-intent.holds';
-import { PaymentIntentSteps } from './payment-intent.steps';
-import { PaymentIntentsController } from './payment-intents.controller';
-import { PaymentIntentsRepository } from './payment-intents.repository';
-import { PaymentIntentsService } from './payment-intents.service';
-import { PaymentMethodEntity } from './payment-method.entity';
-import { PaymentMethodsController } from './payment-methods.controller';
-import { PaymentMethodsRepository } from './payment-methods.repository';
-import { PaymentMethodsService } from './payment-methods.service';
-import { RefundableCharges } from './refundable-charges.service';
+import { ChargeEntity } from './charges/charge.entity';
+import { ChargesController } from './charges/charges.controller';
+import { ChargesRepository } from './charges/charges.repository';
+import { ChargesService } from './charges/charges.service';
+import { PaymentIntentEntity } from './payment-intents/payment-intent.entity';
+import { PaymentIntentHolds } from './payment-intents/payment-intent-capture';
+import { PaymentIntentSteps } from './payment-intents/payment-intent-confirmation';
+import { PaymentIntentsController } from './payment-intents/payment-intents.controller';
+import { PaymentIntentsRepository } from './payment-intents/payment-intents.repository';
+import { PaymentIntentsService } from './payment-intents/payment-intents.service';
+import { PaymentMethodEntity } from './payment-methods/payment-method.entity';
+import { PaymentMethodsController } from './payment-methods/payment-methods.controller';
+import { PaymentMethodsRepository } from './payment-methods/payment-methods.repository';
+import { PaymentMethodsService } from './payment-methods/payment-methods.service';
+import { RefundableCharges } from './payment-intents/refundable-charges.service';
 
 /** Payment intents, charges and payment methods. */
 @Module({

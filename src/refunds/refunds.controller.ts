@@ -4,7 +4,7 @@ import type { Tenant } from '../database';
 import { Idempotent, Phases } from '../idempotency';
 import { Operation } from '../wire';
 import { refundListSchema, refundSchema } from './refund.wire';
-import { CreateRefund, ExpandRefund, ListRefunds, UpdateRefund } from './refunds.requests';
+import { CreateRefund, ExpandRefund, ListRefunds, UpdateRefund } from './refunds.params';
 import { RefundsService } from './refunds.service';
 
 /** https://docs.stripe.com/api/refunds */

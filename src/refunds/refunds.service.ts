@@ -15,7 +15,7 @@ import type { RefundEntity } from './refund.entity';
 import { cancelRefusal, CANCELLABLE } from './refund.states';
 import { type RefundObject, refundToWire } from './refund.wire';
 import { RefundsRepository } from './refunds.repository';
-import type { CreateRefund, ExpandRefund, ListRefunds, UpdateRefund } from './refunds.requests';
+import type { CreateRefund, ExpandRefund, ListRefunds, UpdateRefund } from './refunds.params';
 
 /** A refund that was reserved: what the phases after it need, as JSON. */
 interface ReservedRefund extends RefundTaken {

@@ -2,17 +2,17 @@ import { Global, Module } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { createHttpServer } from '../runtime';
-import { InvalidRequestError, shown } from './api.errors';
-import { API_VERSION } from './api.version';
-import { askForBody, boundPieces, discardRest } from './body-arrival';
-import { WireErrorFilter } from './error.filter';
-import { Expander } from './expand';
-import type { ReusedStatus } from './idempotency.answer';
-import { newId } from './ids';
-import { isSafeText, readBody, readQuery, refuseCardNumberInPath } from './request.reader';
-import { RouteTable } from './route.table';
-import { refuseOnSocket } from './socket.answers';
-import { WireValidationPipe } from './validation.pipe';
+import { InvalidRequestError, shown } from './errors/api.errors';
+import { API_VERSION } from './schema/api-version';
+import { askForBody, boundPieces, discardRest } from './request/body-arrival';
+import { WireErrorFilter } from './errors/error.filter';
+import { Expander } from './response/expand';
+import type { ReusedStatus } from './errors/idempotency-error.wire';
+import { newId } from './schema/ids';
+import { isSafeText, readBody, readQuery, refuseCardNumberInPath } from './request/request-reader';
+import { RouteTable } from './request/route-table';
+import { refuseOnSocket } from './errors/socket-errors';
+import { WireValidationPipe } from './request/validation.pipe';
 
 /** What modules share at run time. */
 @Global()

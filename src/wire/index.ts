@@ -1,6 +1,6 @@
 /** Stripe's wire format: what a request may look like, and what an answer does. */
-export * from './api.errors';
-export { errorSchema, type ApiErrorDetails, type ApiErrorType } from './error.wire';
+export * from './errors/api.errors';
+export { errorSchema, type ApiErrorDetails, type ApiErrorType } from './errors/error.wire';
 export {
   declaredReferences,
   declareReferences,
@@ -8,8 +8,8 @@ export {
   ExpandParam,
   type Loader,
   type WireObject,
-} from './expand';
-export { newId, randomBase62 } from './ids';
+} from './response/expand';
+export { newId, randomBase62 } from './schema/ids';
 export {
   listOf,
   ListQuery,
@@ -17,8 +17,13 @@ export {
   unixSeconds,
   type CreatedRange,
   type WireList,
-} from './list.query';
-export { mergeMetadata, MetadataParam, type Metadata, type MetadataChange } from './metadata.param';
+} from './response/list';
+export {
+  mergeMetadata,
+  MetadataParam,
+  type Metadata,
+  type MetadataChange,
+} from './request/metadata.param';
 export {
   CURRENCIES,
   decimalsOf,
@@ -27,8 +32,8 @@ export {
   IsCurrency,
   MAX_AMOUNT,
   MIN_AMOUNT,
-} from './money.param';
-export { declaredOperations, Operation, type DeclaredOperation } from './operation';
+} from './request/money.param';
+export { declaredOperations, Operation, type DeclaredOperation } from './schema/operation';
 export {
   declaredParams,
   IsEmailAddress,
@@ -43,12 +48,12 @@ export {
   type Coercion,
   type DeclaredParam,
   type ParamOptions,
-} from './params';
-export { IsReturnUrl } from './return-url.param';
-export * from './schema';
-export { API_VERSION } from './api.version';
+} from './request/params';
+export { IsReturnUrl } from './request/return-url.param';
+export * from './schema/schema';
+export { API_VERSION } from './schema/api-version';
 export { configureWire, WireModule, wireServerOptions, type WireOptions } from './configure';
-export { WireErrorFilter } from './error.filter';
-export { idempotencyErrorAnswer, type ReusedStatus } from './idempotency.answer';
-export { isSafeText } from './harmless';
-export { WireValidationPipe } from './validation.pipe';
+export { WireErrorFilter } from './errors/error.filter';
+export { idempotencyErrorAnswer, type ReusedStatus } from './errors/idempotency-error.wire';
+export { isSafeText } from './request/harmless-values';
+export { WireValidationPipe } from './request/validation.pipe';

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Stripe from 'stripe';
 import { AccountsService, runAs } from '../../src/accounts';
 import { AccountsStore } from '../../src/accounts/accounts.store';
-import { ApiKeyLookup } from '../../src/accounts/api-key.lookup';
+import { ApiKeyLookup } from '../../src/accounts/api-key-lookup';
 import { type RunningApp, startApp } from '../support/app';
 
 let app: RunningApp;

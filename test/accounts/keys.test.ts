@@ -14,7 +14,7 @@ afterAll(async () => {
 });
 
 async function keys(...args: string[]) {
-  const program = Program.start('keys', { args, env: { DATABASE_URL: database.url } });
+  const program = Program.start('commands/keys', { args, env: { DATABASE_URL: database.url } });
   const { code } = await program.ended;
   return { code, stdout: program.stdout, stderr: program.stderr };
 }

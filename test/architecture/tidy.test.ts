@@ -39,7 +39,7 @@ describe('the source is tidy', () => {
     ['sql-in-stores', 'src/payments/payments.store.ts', "q('SELECT 1');"],
     ['sql-in-stores', 'src/payments/payments.service.ts', "f('Select a card first.', 'updated');"],
     ['database-decides-the-time', 'src/idempotency/phases.ts', 'const t = performance.now();'],
-    ['settings-in-one-place', 'src/settings.ts', 'const p = process.env.PORT;'],
+    ['settings-in-one-place', 'src/runtime/settings.ts', 'const p = process.env.PORT;'],
     ['function-length', 'src/wire/ids.ts', `function f() {\n${'f();\n'.repeat(68)}}`],
   ])('%s lets pass what it is not about in %s', (_rule, path, text) => {
     expect(untidy([{ path, text }])).toEqual([]);

@@ -32,7 +32,7 @@ export const rules: readonly Rule[] = [
     name: 'sql-in-stores',
     in: /^src\//,
     except:
-      /\.(store|repository|migration)\.ts$|^src\/database\/|^src\/idempotency\/transaction\.ts$/,
+      /\.(store|repository|migration)\.ts$|^src\/(database|embedded-postgres)\/|^src\/idempotency\/store\/postgres\/transaction\.ts$/,
     check: (file) => strings(file, (text) => SQL.some((pattern) => pattern.test(text))),
   },
   {
@@ -43,7 +43,7 @@ export const rules: readonly Rule[] = [
   {
     name: 'settings-in-one-place',
     in: /^src\//,
-    except: /^src\/settings\.ts$/,
+    except: /^src\/runtime\/settings\.ts$/,
     check: (file) =>
       lines(file, /\bprocess\.env\b|\bprocess\[['"]env['"]\]|\{[^}]*\benv\b[^}]*\} = process\b/),
   },

@@ -47,21 +47,24 @@ const arrived = (request) =>
 const weaknesses = {
   /** The whole text in NFKC, as the search for card numbers had it. */
   quadratic_search() {
-    const { hasCardNumber, ...others } = load('idempotency', 'card-number.js');
-    replace(['idempotency', 'card-number.js'], {
+    const { hasCardNumber, ...others } = load('idempotency', 'request', 'card-number.js');
+    replace(['idempotency', 'request', 'card-number.js'], {
       ...others,
       hasCardNumber: (text) => hasCardNumber(text.normalize('NFKC')),
     });
   },
 
   json_uncounted() {
-    const limits = load('wire', 'body.limits.js');
-    replace(['wire', 'body.limits.js'], { ...limits, requireFewParameters: () => undefined });
+    const limits = load('wire', 'request', 'body-limits.js');
+    replace(['wire', 'request', 'body-limits.js'], {
+      ...limits,
+      requireFewParameters: () => undefined,
+    });
   },
 
   chunks_uncounted() {
-    const arrival = load('wire', 'body-arrival.js');
-    replace(['wire', 'body-arrival.js'], { ...arrival, boundPieces: () => undefined });
+    const arrival = load('wire', 'request', 'body-arrival.js');
+    replace(['wire', 'request', 'body-arrival.js'], { ...arrival, boundPieces: () => undefined });
   },
 
   /** Nobody tells the responses that their connection is closed. */
@@ -119,7 +122,7 @@ const weaknesses = {
   /** A key that was not found is looked up again each time. */
   unknown_keys_forgotten() {
     wrap(
-      load('accounts', 'api-key.lookup.js').ApiKeyLookup.prototype,
+      load('accounts', 'api-key-lookup.js').ApiKeyLookup.prototype,
       'remember',
       (original) =>
         function (hash, principal, asked) {
@@ -130,19 +133,19 @@ const weaknesses = {
 
   /** A body that is refused may take its time. */
   bodies_without_an_end() {
-    const arrival = load('wire', 'body-arrival.js');
-    replace(['wire', 'body-arrival.js'], { ...arrival, discardRest: () => undefined });
+    const arrival = load('wire', 'request', 'body-arrival.js');
+    replace(['wire', 'request', 'body-arrival.js'], { ...arrival, discardRest: () => undefined });
   },
 
   /** The connection of a refused body is closed with its response. */
   closed_at_once() {
-    const arrival = load('wire', 'body-arrival.js');
+    const arrival = load('wire', 'request', 'body-arrival.js');
     const discardRest = ({ raw: request }, { raw: response }) => {
       if (request.complete !== false) return;
       response.shouldKeepAlive = false;
       response.once('finish', () => request.socket.destroy());
     };
-    replace(['wire', 'body-arrival.js'], { ...arrival, discardRest });
+    replace(['wire', 'request', 'body-arrival.js'], { ...arrival, discardRest });
   },
 
   /** Node keeps 1,000 headers, and nobody counts them. */
@@ -157,14 +160,17 @@ const weaknesses = {
   },
 
   keys_not_searched() {
-    const { hasCardNumber: _, ...others } = load('idempotency', 'card-number.js');
-    replace(['idempotency', 'card-number.js'], { ...others, hasCardNumber: () => false });
+    const { hasCardNumber: _, ...others } = load('idempotency', 'request', 'card-number.js');
+    replace(['idempotency', 'request', 'card-number.js'], {
+      ...others,
+      hasCardNumber: () => false,
+    });
   },
 
   /** Whose connection broke is not looked at. */
   client_taken_for_database() {
     wrap(
-      load('wire', 'error.filter.js').WireErrorFilter.prototype,
+      load('wire', 'errors', 'error.filter.js').WireErrorFilter.prototype,
       'toApiError',
       (original) =>
         function (error, request) {
@@ -175,9 +181,9 @@ const weaknesses = {
   },
 
   any_return_url() {
-    const { IsText } = load('wire', 'params.js');
+    const { IsText } = load('wire', 'request', 'params.js');
     const IsReturnUrl = () => IsText({ max: 2048 });
-    replace(['wire', 'return-url.param.js'], { IsReturnUrl });
+    replace(['wire', 'request', 'return-url.param.js'], { IsReturnUrl });
   },
 };
 

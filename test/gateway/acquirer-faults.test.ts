@@ -1,5 +1,6 @@
 /** What the acquirer does wrong when it is told to, and what its caller makes of it. */
-import { type FaultSettings, type GatewayOutcome } from '../../src/gateway';
+import { type GatewayOutcome } from '../../src/gateway';
+import { type FaultSettings } from '../../src/sandbox-acquirer';
 import { approved, charge, faultsOf, type HttpSite, overHttp, patient } from './gateways.fixture';
 
 const unknown = { outcome: 'unknown' };

@@ -1,7 +1,8 @@
 /** `npm run acquirer`: what a kill -9 leaves behind, its start and its stop. */
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type HttpGateway, type LedgerLine } from '../../src/gateway';
+import { type HttpGateway } from '../../src/gateway';
+import { type LedgerLine } from '../../src/sandbox-acquirer';
 import { eventually } from '../support/eventually';
 import { Program, startAcquirer, stopAll } from '../support/server';
 import {
@@ -149,7 +150,7 @@ describe('start and stop', () => {
       "The ledger /dev/null/ledger cannot be opened: EEXIST: file already exists, mkdir '/dev/null'.",
     ],
   ])('%j stops the start with a sentence', async (env, sentence) => {
-    const program = Program.start('acquirer', {
+    const program = Program.start('commands/acquirer', {
       env: { ACQUIRER_PORT: '0', ACQUIRER_LEDGER: ledger, ...env },
     });
     expect(await program.ended).toMatchObject({ code: 1 });
@@ -158,12 +159,12 @@ describe('start and stop', () => {
 
   test('two acquirers share neither a ledger nor a port', async () => {
     const { port } = new URL((await startAcquirer(ledger)).url);
-    const second = Program.start('acquirer', {
+    const second = Program.start('commands/acquirer', {
       env: { ACQUIRER_PORT: '0', ACQUIRER_LEDGER: ledger },
     });
     expect(await second.ended).toMatchObject({ code: 1 });
     expect(second.stderr).toBe(`The ledger ${ledger} is open in another acquirer: stop it.\n`);
-    const third = Program.start('acquirer', {
+    const third = Program.start('commands/acquirer', {
       env: { ACQUIRER_PORT: port, ACQUIRER_LEDGER: `${ledger}-2` },
     });
     expect(await third.ended).toMatchObject({ code: 1 });

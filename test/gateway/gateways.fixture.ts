@@ -3,24 +3,26 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
-  AcquirerLedger,
-  acquirerServer,
-  type Books,
   type ChargeOrder,
-  Faults,
-  type FaultSettings,
   HttpGateway,
-  type LedgerLine,
-  SandboxAcquirer,
+  InProcessGateway,
   type SandboxGateway,
 } from '../../src/gateway';
+import {
+  type AcquirerLedger,
+  FileAcquirerLedger,
+  acquirerServer,
+  Faults,
+  type FaultSettings,
+  type LedgerLine,
+} from '../../src/sandbox-acquirer';
 import { freshDatabase } from '../support/database';
 
 export interface Site {
   readonly gateway: SandboxGateway;
   /** The same acquirer as another process of ours sees it. */
   readonly other: SandboxGateway;
-  readonly books: Pick<Books, 'balance' | 'ledger'>;
+  readonly books: Pick<AcquirerLedger, 'balance' | 'ledger'>;
   close(): Promise<void>;
 }
 
@@ -33,7 +35,7 @@ export interface HttpSite extends Site {
 export async function inProcess(): Promise<Site> {
   const database = await freshDatabase();
   const settings = { DATABASE_URL: database.url, SANDBOX_LATENCY_MS: 0 };
-  const [gateway, other] = [new SandboxAcquirer(settings), new SandboxAcquirer(settings)];
+  const [gateway, other] = [new InProcessGateway(settings), new InProcessGateway(settings)];
   await gateway.onModuleInit();
   await other.onModuleInit();
   return {
@@ -51,7 +53,7 @@ export async function inProcess(): Promise<Site> {
 /** Behind HTTP, with its books in a ledger file. */
 export async function overHttp(faults: Partial<FaultSettings> = {}): Promise<HttpSite> {
   const directory = temporaryDirectory();
-  const books = await AcquirerLedger.open(join(directory.path, 'ledger'));
+  const books = await FileAcquirerLedger.open(join(directory.path, 'ledger'));
   const server = acquirerServer(books, faultsOf(faults));
   const url = await server.listen({ port: 0, host: '127.0.0.1' });
   const [gateway, other] = [gatewayTo(url), gatewayTo(url)];

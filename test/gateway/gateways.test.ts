@@ -1,6 +1,6 @@
 /** What the sandbox acquirer promises, in this process over PostgreSQL and behind HTTP over its ledger. */
 import fc from 'fast-check';
-import { RemoteKeyConflictError, sandboxCard, sandboxCardNames } from '../../src/gateway';
+import { RemoteKeyConflictError, sandboxCard, sandboxCardNames } from '../../src/sandbox-acquirer';
 import { approved, charge, inProcess, overHttp, patient, type Site } from './gateways.fixture';
 
 describe.each([

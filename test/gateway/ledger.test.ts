@@ -2,7 +2,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { AcquirerLedger, LedgerError } from '../../src/gateway';
+import { FileAcquirerLedger, LedgerError } from '../../src/sandbox-acquirer';
 import { ledgerLines, temporaryDirectory } from './gateways.fixture';
 
 const order = {
@@ -36,7 +36,7 @@ async function fileHandles(): Promise<FileHandle> {
 }
 
 test('a line says what was asked, and what came of it', async () => {
-  const books = await AcquirerLedger.open(path);
+  const books = await FileAcquirerLedger.open(path);
   const metadata = { order: '7' };
   const charged = await books.once('shop', 'k1', { ...order, metadata });
   const payment = charged.outcome === 'approved' ? charged.reference : '';
@@ -95,14 +95,14 @@ test('a line says what was asked, and what came of it', async () => {
 });
 
 test('the next start knows all of it: answers, payments, balance', async () => {
-  const before = await AcquirerLedger.open(path);
+  const before = await FileAcquirerLedger.open(path);
   const held = await before.once('shop', 'k1', { ...order, capture: false });
   const payment = held.outcome === 'approved' ? held.reference : '';
   await before.once('shop', 'k2', { kind: 'capture', payment, amount: 600 });
   const refund = await before.once('shop', 'k3', { kind: 'refund', payment, amount: 200 });
   const refused = await before.once('shop', 'k4', { kind: 'refund', payment, amount: 500 });
   await before.close();
-  const after = await AcquirerLedger.open(path);
+  const after = await FileAcquirerLedger.open(path);
   expect(await after.balance('shop', 'usd')).toBe(400);
   expect(await after.once('shop', 'k3', { kind: 'refund', payment, amount: 200 })).toEqual(refund);
   expect(await after.answerTo('shop', 'k4')).toEqual(refused);
@@ -114,7 +114,7 @@ test('the next start knows all of it: answers, payments, balance', async () => {
 });
 
 test('nothing is told before it is on disk, to duplicates and look-ups neither', async () => {
-  const books = await AcquirerLedger.open(path);
+  const books = await FileAcquirerLedger.open(path);
   const handles = await fileHandles();
   let sync = (): void => undefined;
   const asked = new Promise<void>((begun) => {
@@ -142,7 +142,7 @@ test('nothing is told before it is on disk, to duplicates and look-ups neither',
 });
 
 test('a thousand orders at once share a few syncs', async () => {
-  const books = await AcquirerLedger.open(path);
+  const books = await FileAcquirerLedger.open(path);
   const sync = jest.spyOn(await fileHandles(), 'datasync');
   await Promise.all(Array.from({ length: 1_000 }, (_, i) => books.once('shop', `k${i}`, order)));
   expect(sync.mock.calls.length).toBeLessThan(10);
@@ -151,7 +151,7 @@ test('a thousand orders at once share a few syncs', async () => {
 });
 
 test('a torn last line is cut off, and the order it was for is new', async () => {
-  const before = await AcquirerLedger.open(path);
+  const before = await FileAcquirerLedger.open(path);
   await before.once('shop', 'k1', order);
   await before.once('shop', 'k2', order);
   await before.close();
@@ -160,7 +160,7 @@ test('a torn last line is cut off, and the order it was for is new', async () =>
   const second = whole.indexOf('\n') + 1;
   for (const cut of [second + 1, second + 40, end - 2, end - 1]) {
     writeFileSync(path, whole.subarray(0, cut));
-    const after = await AcquirerLedger.open(path);
+    const after = await FileAcquirerLedger.open(path);
     expect(await after.answerTo('shop', 'k1')).toBeDefined();
     expect(await after.answerTo('shop', 'k2')).toBeUndefined();
     await after.once('shop', 'k2', order);
@@ -178,24 +178,24 @@ test.each([
     '{"merchant":"a","remoteKey":"b","payment":"c","kind":"refund","amount":1,"outcome":"approved"}',
   ],
 ])('a whole line that %s stops the start, with its number', async (_, line) => {
-  const before = await AcquirerLedger.open(path);
+  const before = await FileAcquirerLedger.open(path);
   await before.once('shop', 'k1', order);
   await before.close();
   appendFileSync(path, `${line}\n`);
-  await expect(AcquirerLedger.open(path)).rejects.toThrow(`Line 2 of the ledger ${path}`);
+  await expect(FileAcquirerLedger.open(path)).rejects.toThrow(`Line 2 of the ledger ${path}`);
 });
 
 test('a remote key that is there twice stops the start', async () => {
-  const before = await AcquirerLedger.open(path);
+  const before = await FileAcquirerLedger.open(path);
   await before.once('shop', 'k1', order);
   await before.close();
   appendFileSync(path, readFileSync(path));
-  await expect(AcquirerLedger.open(path)).rejects.toThrow('the remote key k1 is there twice');
+  await expect(FileAcquirerLedger.open(path)).rejects.toThrow('the remote key k1 is there twice');
 });
 
 test('a file that is no ledger is refused without reading all of it', async () => {
   writeFileSync(join(directory.path, 'zeros'), Buffer.alloc(3_000_000));
-  await expect(AcquirerLedger.open(join(directory.path, 'zeros'))).rejects.toThrow(
+  await expect(FileAcquirerLedger.open(join(directory.path, 'zeros'))).rejects.toThrow(
     /is not a ledger/,
   );
 });
@@ -205,16 +205,16 @@ test.each([
   ['a path too long for a socket', join('x'.repeat(80), 'y'.repeat(80), 'ledger')],
 ])('a ledger with %s is open once, until it is closed', async (_, name) => {
   path = join(directory.path, name);
-  const books = await AcquirerLedger.open(path);
-  await expect(AcquirerLedger.open(path)).rejects.toThrow(LedgerError);
-  await expect(AcquirerLedger.open(path)).rejects.toThrow(/open in another acquirer/);
+  const books = await FileAcquirerLedger.open(path);
+  await expect(FileAcquirerLedger.open(path)).rejects.toThrow(LedgerError);
+  await expect(FileAcquirerLedger.open(path)).rejects.toThrow(/open in another acquirer/);
   await books.close();
-  await (await AcquirerLedger.open(path)).close();
+  await (await FileAcquirerLedger.open(path)).close();
   expect(readdirSync(dirname(path))).toEqual(['ledger']);
 });
 
 test('once a write has failed nothing more is taken or told', async () => {
-  const books = await AcquirerLedger.open(path);
+  const books = await FileAcquirerLedger.open(path);
   const all = await fileHandles();
   const full = jest.spyOn(all, 'datasync').mockRejectedValue(new Error('ENOSPC: no space left'));
   const failures: string[] = [];

@@ -1,10 +1,10 @@
 /** The sandbox acquirer inside this process: still something outside. Its promises: gateways.test.ts. */
 import { type FreshDatabase, freshDatabase } from '../support/database';
-import { known, OutcomeUnknownError, SandboxAcquirer } from '../../src/gateway';
+import { known, OutcomeUnknownError, InProcessGateway } from '../../src/gateway';
 import { approved, charge, patient } from './gateways.fixture';
 
 let database: FreshDatabase;
-let acquirer: SandboxAcquirer;
+let acquirer: InProcessGateway;
 
 beforeAll(async () => {
   database = await freshDatabase();
@@ -16,8 +16,8 @@ afterAll(async () => {
   await database.drop();
 });
 
-async function started(latencyMs = 0): Promise<SandboxAcquirer> {
-  const one = new SandboxAcquirer({ DATABASE_URL: database.url, SANDBOX_LATENCY_MS: latencyMs });
+async function started(latencyMs = 0): Promise<InProcessGateway> {
+  const one = new InProcessGateway({ DATABASE_URL: database.url, SANDBOX_LATENCY_MS: latencyMs });
   await one.onModuleInit();
   return one;
 }
@@ -47,7 +47,7 @@ test('a call given up on its way back has its effect, which the same key finds',
 test('several processes may create its schema at the same moment', async () => {
   const empty = await freshDatabase();
   const settings = { DATABASE_URL: empty.url, SANDBOX_LATENCY_MS: 0 };
-  const all = Array.from({ length: 4 }, () => new SandboxAcquirer(settings));
+  const all = Array.from({ length: 4 }, () => new InProcessGateway(settings));
   await Promise.all(all.map((one) => one.onModuleInit()));
   await Promise.all(all.map((one) => one.onApplicationShutdown()));
   await empty.drop();

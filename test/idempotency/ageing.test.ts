@@ -10,7 +10,7 @@ import {
   IdempotencyKeys,
   PurgeJob,
 } from '../../src/idempotency';
-import { KeyStore, type PurgedBatch } from '../../src/idempotency/key.store';
+import { KeyStore, type PurgedBatch } from '../../src/idempotency/store/key.store';
 import { eventually } from '../support/eventually';
 import { openShop, type Shop, Watch } from './shop.fixture';
 

@@ -2,12 +2,12 @@
 import type { Duplex } from 'node:stream';
 import { DatabaseError, Pool, type PoolClient, type QueryConfig } from 'pg';
 import { DataSource } from 'typeorm';
-import { rememberPrepared, sendBatch } from '../../src/idempotency/batch';
+import { rememberPrepared, sendBatch } from '../../src/idempotency/store/postgres/batch';
 import {
   CommitFailed,
   surviveLostConnections,
   Transaction,
-} from '../../src/idempotency/transaction';
+} from '../../src/idempotency/store/postgres/transaction';
 import { type FreshDatabase, freshDatabase } from '../support/database';
 import { eventually } from '../support/eventually';
 import { TcpProxy } from '../support/tcp-proxy';

@@ -1,5 +1,5 @@
 /** The whole table of decisions: every combination of what can be known of a key. */
-import { decide, type Decision, type Known } from '../../src/idempotency/decision';
+import { decide, type Decision, type Known } from '../../src/idempotency/pipeline/decision';
 
 const [yes, no] = [true, false];
 

@@ -6,7 +6,7 @@ import {
   digestsOf,
   FINGERPRINT_VERSION,
   fingerprintOf,
-} from '../../src/idempotency/fingerprint';
+} from '../../src/idempotency/request/fingerprint';
 import { IdempotencyKeyInvalidError, type HttpRequest } from '../../src/idempotency';
 import { openShop } from './shop.fixture';
 

@@ -1,8 +1,8 @@
 /** R19 what recovery and purge cost on a table of a million keys: by what they find, not by the table. */
 import { DataSource } from 'typeorm';
 import { CreateIdempotencyKeys1764000000000 } from '../../src/idempotency';
-import { DatabaseClock } from '../../src/idempotency/database.clock';
-import { PostgresKeyStore } from '../../src/idempotency/postgres-key.store';
+import { DatabaseClock } from '../../src/idempotency/store/database-clock';
+import { PostgresKeyStore } from '../../src/idempotency/store/postgres/postgres-key.store';
 import { connected, insertFinished, insertUnfinished } from '../jobs/keys.fixture';
 import { freshDatabase, type FreshDatabase } from '../support/database';
 

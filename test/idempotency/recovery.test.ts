@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { RecoveryJob } from '../../src/idempotency';
-import { KeyStore } from '../../src/idempotency/key.store';
-import { PhasedAttempt } from '../../src/idempotency/phases';
+import { KeyStore } from '../../src/idempotency/store/key.store';
+import { PhasedAttempt } from '../../src/idempotency/attempts/phased-attempt';
 import { type Adapter, impersonated, openShop, Order, type Shop, Watch } from './shop.fixture';
 
 const options = {

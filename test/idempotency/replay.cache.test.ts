@@ -5,11 +5,11 @@ import { Body, Controller, Header, Post } from '@nestjs/common';
 import { Client } from 'pg';
 import { DataSource } from 'typeorm';
 import { Idempotent } from '../../src/idempotency';
-import { DatabaseClock } from '../../src/idempotency/database.clock';
-import { type FinishedKey, nameOf } from '../../src/idempotency/key.store';
-import { PostgresKeyStore } from '../../src/idempotency/postgres-key.store';
-import { RedisReplays } from '../../src/idempotency/redis.replays';
-import { ReplayCache, type SharedReplays } from '../../src/idempotency/replay.cache';
+import { DatabaseClock } from '../../src/idempotency/store/database-clock';
+import { type FinishedKey, nameOf } from '../../src/idempotency/store/key.store';
+import { PostgresKeyStore } from '../../src/idempotency/store/postgres/postgres-key.store';
+import { RedisReplays } from '../../src/idempotency/replays/redis-replays';
+import { ReplayCache, type SharedReplays } from '../../src/idempotency/replays/replay-cache';
 import { eventually } from '../support/eventually';
 import { hasRedis, Redis } from '../support/redis';
 import {

@@ -189,7 +189,7 @@ describe('docs/MODEL.md', () => {
   });
 
   it('speaks of every verb of the store', () => {
-    const verbs = [...namesOf('src/idempotency/key.store.ts')]
+    const verbs = [...namesOf('src/idempotency/store/key.store.ts')]
       .filter((name) => name.startsWith('KeyStore.'))
       .map((name) => name.slice('KeyStore.'.length));
     expect(verbs.length).toBeGreaterThan(10);

@@ -17,11 +17,15 @@ const ROOT = join(__dirname, '..', '..');
 
 async function generate(directory: string): Promise<void> {
   // A preview has every controller and connects to nothing.
-  const app = await NestFactory.create(AppModule.with(loadSettings({}), migrations), new FastifyAdapter(), {
-    preview: true,
-    logger: false,
-    abortOnError: false,
-  });
+  const app = await NestFactory.create(
+    AppModule.with(loadSettings({}), migrations),
+    new FastifyAdapter(),
+    {
+      preview: true,
+      logger: false,
+      abortOnError: false,
+    },
+  );
   const document = join(directory, 'docs', 'openapi.json');
   const types = join(directory, 'src', 'client', 'openapi.types.ts');
   for (const file of [document, types]) mkdirSync(dirname(file), { recursive: true });

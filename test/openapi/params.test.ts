@@ -3,7 +3,7 @@ import Ajv2020 from 'ajv/dist/2020';
 import { getMetadataStorage } from 'class-validator';
 import '../../src/app.module';
 import { declaredParams } from '../../src/wire';
-import { coercionOf, Refused } from '../../src/wire/params';
+import { coercionOf, Refused } from '../../src/wire/request/params';
 
 /** Every parameter of every request, by the name of its class. */
 const params = declaredParams

@@ -1,7 +1,11 @@
 /** What may be captured and refunded of a charge, by itself. */
 import fc from 'fast-check';
-import type { ChargeEntity } from '../../src/payments/charge.entity';
-import { captureRefusal, chargeOutcome, refundableAmount } from '../../src/payments/charge.states';
+import type { ChargeEntity } from '../../src/payments/charges/charge.entity';
+import {
+  captureRefusal,
+  chargeOutcome,
+  refundableAmount,
+} from '../../src/payments/charges/charge.states';
 import type { InvalidRequestError } from '../../src/wire';
 
 function charge(change: Partial<ChargeEntity> = {}): ChargeEntity {

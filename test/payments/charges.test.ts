@@ -1,6 +1,6 @@
 /** Charges on the running application, through the official SDK. */
 import Stripe from 'stripe';
-import { type SandboxAcquirer, SandboxGateway } from '../../src/gateway';
+import { type InProcessGateway, SandboxGateway } from '../../src/gateway';
 import { type RunningApp, startApp } from '../support/app';
 import { accountOf, refusal } from './refusal';
 
@@ -116,7 +116,7 @@ describe('create', () => {
   });
 
   test('R12 a lost reply leaves it pending until the same key settles it, and it is charged once', async () => {
-    const acquirer = app.app.get<SandboxGateway, SandboxAcquirer>(SandboxGateway);
+    const acquirer = app.app.get<SandboxGateway, InProcessGateway>(SandboxGateway);
     const account = await accountOf(app);
     const before = await acquirer.ledger(account);
     const real = acquirer.charge.bind(acquirer);
@@ -165,7 +165,7 @@ describe('capture', () => {
 
   test('of eight keys at once one reaches the acquirer', async () => {
     const { id } = await authorise();
-    const acquirer = app.app.get<SandboxGateway, SandboxAcquirer>(SandboxGateway);
+    const acquirer = app.app.get<SandboxGateway, InProcessGateway>(SandboxGateway);
     const captures = jest.spyOn(acquirer, 'capture');
     acquirer.latencyMs = 60;
     const once = app.stripe({ maxNetworkRetries: 0 });

@@ -6,7 +6,7 @@ import {
   type PaymentIntentStatus,
   statusBeforeConfirm,
   statusesFor,
-} from '../../src/payments/payment-intent.states';
+} from '../../src/payments/payment-intents/payment-intent.states';
 
 const STATUSES: PaymentIntentStatus[] = [
   'requires_payment_method',

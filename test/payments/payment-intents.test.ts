@@ -1,6 +1,6 @@
 /** Payment intents on the running application, through the official SDK. */
 import Stripe from 'stripe';
-import { type SandboxAcquirer, SandboxGateway } from '../../src/gateway';
+import { type InProcessGateway, SandboxGateway } from '../../src/gateway';
 import { type RunningApp, startApp } from '../support/app';
 import { accountOf, refusal } from './refusal';
 
@@ -334,7 +334,7 @@ describe('of a customer', () => {
 
   test('that was deleted while the acquirer was asked, no card is kept', async () => {
     const { id: customer } = await stripe.customers.create({});
-    const acquirer = app.app.get<SandboxGateway, SandboxAcquirer>(SandboxGateway);
+    const acquirer = app.app.get<SandboxGateway, InProcessGateway>(SandboxGateway);
     const real = acquirer.charge.bind(acquirer);
     jest.spyOn(acquirer, 'charge').mockImplementationOnce(async (...order) => {
       await stripe.customers.del(customer);
@@ -473,13 +473,13 @@ describe('what is not possible', () => {
 });
 
 describe('at the same moment', () => {
-  let acquirer: SandboxAcquirer;
+  let acquirer: InProcessGateway;
   /** Sees every answer: the SDK would repeat what ends in a 409 or a 500. */
   let once: Stripe;
 
   beforeAll(() => {
     once = app.stripe({ maxNetworkRetries: 0 });
-    acquirer = app.app.get<SandboxGateway, SandboxAcquirer>(SandboxGateway);
+    acquirer = app.app.get<SandboxGateway, InProcessGateway>(SandboxGateway);
     acquirer.latencyMs = 60;
   });
 

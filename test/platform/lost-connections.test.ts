@@ -76,7 +76,7 @@ it('a client that goes away in the middle of its body is nobody’s lost databas
 });
 
 async function newKey(): Promise<string> {
-  const keys = Program.start('keys', {
+  const keys = Program.start('commands/keys', {
     args: ['create', '--account', 'sandbox'],
     env: { DATABASE_URL: database.url },
   });

@@ -103,13 +103,13 @@ describe('npm start without any configuration', () => {
   });
 
   it('does not hand out a key that was revoked', async () => {
-    const list = Program.start('keys', {
+    const list = Program.start('commands/keys', {
       args: ['list', '--account', 'sandbox'],
       env: { DATA_DIR: dataDir },
     });
     expect(await list.ended).toMatchObject({ code: 0 });
     const [id = ''] = list.stdout.split(' ', 1);
-    const revoke = Program.start('keys', {
+    const revoke = Program.start('commands/keys', {
       args: ['revoke', '--account', 'sandbox', '--key', id],
       env: { DATA_DIR: dataDir },
     });

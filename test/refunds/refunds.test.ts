@@ -1,20 +1,20 @@
 /** Refunds on the running application, through the official SDK. */
 import fc from 'fast-check';
 import Stripe from 'stripe';
-import { type SandboxAcquirer, SandboxGateway } from '../../src/gateway';
+import { type InProcessGateway, SandboxGateway } from '../../src/gateway';
 import { RefundsRepository } from '../../src/refunds/refunds.repository';
 import { accountOf, refusal } from '../payments/refusal';
 import { type RunningApp, startApp } from '../support/app';
 
 let app: RunningApp;
 let stripe: Stripe;
-let acquirer: SandboxAcquirer;
+let acquirer: InProcessGateway;
 let account: string;
 
 beforeAll(async () => {
   app = await startApp({ env: { LOG_LEVEL: 'silent' } });
   stripe = app.stripe();
-  acquirer = app.app.get<SandboxGateway, SandboxAcquirer>(SandboxGateway);
+  acquirer = app.app.get<SandboxGateway, InProcessGateway>(SandboxGateway);
   account = await accountOf(app);
 });
 

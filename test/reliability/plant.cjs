@@ -240,7 +240,7 @@ const LAG_MS = 300;
 function plantInAcquirer(bug) {
   if (bug !== 'ledger_lags') return;
   wrap(
-    load('gateway', 'ledger.file.js').LedgerFile.prototype,
+    load('sandbox-acquirer', 'ledger-file.js').LedgerFile.prototype,
     'append',
     (original) =>
       function (line) {
@@ -252,8 +252,9 @@ function plantInAcquirer(bug) {
 
 if (/(main|worker)\.js$/.test(program) && (FAILPOINT || PLANTED_BUG)) {
   require('reflect-metadata');
-  const store = load('idempotency', 'postgres-key.store.js').PostgresKeyStore.prototype;
-  const phased = load('idempotency', 'phases.js').PhasedAttempt.prototype;
+  const store = load('idempotency', 'store', 'postgres', 'postgres-key.store.js').PostgresKeyStore
+    .prototype;
+  const phased = load('idempotency', 'attempts', 'phased-attempt.js').PhasedAttempt.prototype;
   if (FAILPOINT) failAt(FAILPOINT, store, phased);
   if (PLANTED_BUG) plant(PLANTED_BUG, store, phased);
 }

@@ -6,7 +6,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { createHttpServer } from '../../src/runtime';
 import { queueByConnection } from '../../src/runtime/connection-queue';
-import { refuseOnSocket } from '../../src/wire/socket.answers';
+import { refuseOnSocket } from '../../src/wire/errors/socket-errors';
 import { eventually } from '../support/eventually';
 
 /** Ends the response of a handler that runs, with the path it was asked for. */

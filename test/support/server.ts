@@ -63,7 +63,7 @@ export class Program {
   }
 
   static start(
-    file: 'main' | 'worker' | 'keys' | 'acquirer',
+    file: 'main' | 'worker' | 'commands/keys' | 'commands/acquirer',
     options: ProgramOptions = {},
   ): Program {
     const env = { PATH: process.env.PATH, HOME: process.env.HOME, ...options.env };
@@ -165,7 +165,7 @@ export async function startAcquirer(
   env: Readonly<Record<string, string>> = {},
 ): Promise<RunningAcquirer> {
   for (;;) {
-    const program = Program.start('acquirer', {
+    const program = Program.start('commands/acquirer', {
       env: { ACQUIRER_PORT: '0', ACQUIRER_LEDGER: ledger, ...env },
     });
     try {

@@ -1,7 +1,7 @@
 /** That a body costs what its length says, counted in work and not in time. */
 import { ApiError } from '../../src/wire';
-import { CardSearch } from '../../src/idempotency/card-number';
-import { readBody } from '../../src/wire/request.reader';
+import { CardSearch } from '../../src/idempotency/request/card-number';
+import { readBody } from '../../src/wire/request/request-reader';
 import { COSTLY_BODIES } from './costly.bodies';
 
 const MEGABYTE = 1_000_000;

@@ -10,9 +10,9 @@ import {
   MIN_AMOUNT,
   newId,
 } from '../../src/wire';
-import { parseForm } from '../../src/wire/form.body';
-import { extentOf } from '../../src/wire/json.body';
-import { readBody } from '../../src/wire/request.reader';
+import { parseForm } from '../../src/wire/request/form-body';
+import { extentOf } from '../../src/wire/request/json-body';
+import { readBody } from '../../src/wire/request/request-reader';
 import { thingsApp } from './wire.app';
 
 const FORM = 'application/x-www-form-urlencoded';

@@ -1,0 +1,82 @@
+import { Column, Entity } from 'typeorm';
+import { TenantEntity } from '../../database';
+import type { Metadata } from '../../wire';
+import type { CardFace } from '../payment-methods/payment-method.entity';
+import type { OrderShipping } from '../../customers';
+
+/** `pending` while the acquirer is being asked for the charge or for its capture. */
+export const CHARGE_STATUSES = ['pending', 'succeeded', 'failed'] as const;
+export type ChargeStatus = (typeof CHARGE_STATUSES)[number];
+
+/** One attempt to take money from a card. Amounts are in the currency's smallest unit. */
+@Entity('charges')
+export class ChargeEntity extends TenantEntity {
+  @Column({ name: 'amount', type: 'integer' })
+  amount: number;
+
+  /** At most `amount`; 0 until it is captured. */
+  @Column({ name: 'amount_captured', type: 'integer' })
+  amountCaptured: number;
+
+  /** Paid back or about to be: refunds are counted here before the acquirer is asked for them. */
+  @Column({ name: 'amount_refunded', type: 'integer' })
+  amountRefunded: number;
+
+  @Column({ name: 'currency', type: 'text' })
+  currency: string;
+
+  @Column({ name: 'status', type: 'text' })
+  status: ChargeStatus;
+
+  /** Whether the money was taken; false while it is only authorised. */
+  @Column({ name: 'captured', type: 'boolean' })
+  captured: boolean;
+
+  /** The authorisation was given back without a capture. */
+  @Column({ name: 'released', type: 'boolean' })
+  released: boolean;
+
+  /** The acquirer's name for this payment; null until it approves. */
+  @Column({ name: 'reference', type: 'text', nullable: true })
+  reference: string | null;
+
+  @Column({ name: 'customer', type: 'text', nullable: true })
+  customer: string | null;
+
+  @Column({ name: 'payment_intent', type: 'text', nullable: true })
+  paymentIntent: string | null;
+
+  @Column({ name: 'payment_method', type: 'text' })
+  paymentMethod: string;
+
+  /** The card as it was when it was charged. */
+  @Column({ name: 'card', type: 'jsonb' })
+  card: CardFace;
+
+  @Column({ name: 'failure_code', type: 'text', nullable: true })
+  failureCode: string | null;
+
+  @Column({ name: 'failure_message', type: 'text', nullable: true })
+  failureMessage: string | null;
+
+  @Column({ name: 'decline_code', type: 'text', nullable: true })
+  declineCode: string | null;
+
+  @Column({ name: 'description', type: 'text', nullable: true })
+  description: string | null;
+
+  @Column({ name: 'metadata', type: 'jsonb' })
+  metadata: Metadata;
+
+  @Column({ name: 'receipt_email', type: 'text', nullable: true })
+  receiptEmail: string | null;
+
+  @Column({ name: 'shipping', type: 'jsonb', nullable: true })
+  shipping: OrderShipping | null;
+
+  @Column({ name: 'statement_descriptor', type: 'text', nullable: true })
+  statementDescriptor: string | null;
+
+  @Column({ name: 'statement_descriptor_suffix', type: 'text', nullable: true })
+  statementDescriptorSuffix: string | null;
+}

@@ -1,0 +1,211 @@
+import {
+  declareReferences,
+  flag,
+  integer,
+  listSchema,
+  literal,
+  named,
+  nothing,
+  object,
+  oneOf,
+  orNull,
+  text,
+  textsByName,
+  type TypeOf,
+  unixSeconds,
+} from '../../wire';
+import { CHARGE_STATUSES, type ChargeEntity } from './charge.entity';
+import {
+  billingDetailsSchema,
+  cardFields,
+  cardToWire,
+  NO_BILLING_DETAILS,
+  sourceSchema,
+  sourceToWire,
+} from '../payment-methods/payment-method.wire';
+import { orderShippingSchema } from '../../customers';
+
+declareReferences('charge', {
+  customer: 'customer',
+  payment_intent: 'payment_intent',
+  // Always null here, but Stripe's clients ask for them.
+  application: 'application',
+  application_fee: 'application_fee',
+  balance_transaction: 'balance_transaction',
+  failure_balance_transaction: 'balance_transaction',
+  on_behalf_of: 'account',
+  'outcome.rule': 'rule',
+  review: 'review',
+  source_transfer: 'transfer',
+  transfer: 'transfer',
+  'transfer_data.destination': 'account',
+});
+declareReferences('balance_transaction', { source: 'charge' });
+declareReferences('review', { charge: 'charge', payment_intent: 'payment_intent' });
+
+const cardDetailsSchema = object({
+  ...cardFields,
+  amount_authorized: orNull(integer()),
+  authorization_code: nothing(),
+  electronic_commerce_indicator: nothing(),
+  installments: nothing(),
+  mandate: nothing(),
+  network: text(),
+  network_transaction_id: nothing(),
+  three_d_secure: nothing(),
+  transaction_link_id: nothing(),
+});
+
+const outcomeSchema = object({
+  advice_code: nothing(),
+  network_advice_code: nothing(),
+  network_decline_code: nothing(),
+  network_status: oneOf(['approved_by_network', 'declined_by_network', 'reversed_after_approval']),
+  reason: orNull(text()),
+  risk_level: literal('normal'),
+  seller_message: text(),
+  type: oneOf(['authorized', 'issuer_declined']),
+});
+
+/** A charge as it goes over the wire (https://docs.stripe.com/api/charges/object). */
+export const chargeSchema = named(
+  'Charge',
+  object({
+    id: text(),
+    object: literal('charge'),
+    amount: integer("In the currency's smallest unit."),
+    amount_captured: integer(),
+    amount_refunded: integer(),
+    application: nothing(),
+    application_fee: nothing(),
+    application_fee_amount: nothing(),
+    balance_transaction: nothing(),
+    billing_details: billingDetailsSchema,
+    calculated_statement_descriptor: orNull(text()),
+    captured: flag('False while it is only authorised.'),
+    created: integer('Unix seconds.'),
+    currency: text(),
+    customer: orNull(text()),
+    description: orNull(text()),
+    disputed: literal(false),
+    failure_balance_transaction: nothing(),
+    failure_code: orNull(text()),
+    failure_message: orNull(text()),
+    fraud_details: object({}),
+    livemode: flag('False for objects of the sandbox.'),
+    metadata: textsByName(),
+    on_behalf_of: nothing(),
+    outcome: orNull(outcomeSchema),
+    paid: flag(),
+    payment_intent: orNull(text()),
+    payment_method: text(),
+    payment_method_details: object({ card: cardDetailsSchema, type: literal('card') }),
+    receipt_email: orNull(text()),
+    receipt_number: nothing(),
+    receipt_url: nothing(),
+    refunded: flag(),
+    review: nothing(),
+    shipping: orNull(orderShippingSchema),
+    source: orNull(sourceSchema),
+    source_transfer: nothing(),
+    statement_descriptor: orNull(text()),
+    statement_descriptor_suffix: orNull(text()),
+    status: oneOf(CHARGE_STATUSES),
+    transfer_data: nothing(),
+    transfer_group: nothing(),
+  }),
+);
+export type ChargeObject = TypeOf<typeof chargeSchema>;
+export const chargeListSchema = listSchema('ChargeList', chargeSchema);
+
+export function chargeToWire(charge: ChargeEntity): ChargeObject {
+  // What was held and released reads as refunded, though nothing was paid back.
+  const refunded = charge.released ? charge.amount : charge.amountRefunded;
+  return {
+    id: charge.id,
+    object: 'charge',
+    amount: charge.amount,
+    amount_captured: charge.amountCaptured,
+    amount_refunded: refunded,
+    application: null,
+    application_fee: null,
+    application_fee_amount: null,
+    balance_transaction: null,
+    billing_details: { ...NO_BILLING_DETAILS },
+    calculated_statement_descriptor: charge.statementDescriptor,
+    captured: charge.captured,
+    created: unixSeconds(charge.created),
+    currency: charge.currency,
+    customer: charge.customer,
+    description: charge.description,
+    disputed: false,
+    failure_balance_transaction: null,
+    failure_code: charge.failureCode,
+    failure_message: charge.failureMessage,
+    fraud_details: {},
+    livemode: charge.livemode,
+    metadata: charge.metadata,
+    on_behalf_of: null,
+    outcome: outcomeToWire(charge),
+    paid: charge.reference !== null,
+    payment_intent: charge.paymentIntent,
+    payment_method: charge.paymentMethod,
+    payment_method_details: { card: cardDetails(charge), type: 'card' },
+    receipt_email: charge.receiptEmail,
+    receipt_number: null,
+    receipt_url: null,
+    refunded: charge.released || (charge.captured && refunded === charge.amountCaptured),
+    review: null,
+    shipping: charge.shipping,
+    // Charges of payment intents name their card in payment_method alone.
+    source:
+      charge.paymentIntent === null
+        ? sourceToWire(charge.paymentMethod, charge.card, charge.customer)
+        : null,
+    source_transfer: null,
+    statement_descriptor: charge.statementDescriptor,
+    statement_descriptor_suffix: charge.statementDescriptorSuffix,
+    status: charge.status,
+    transfer_data: null,
+    transfer_group: null,
+  };
+}
+
+function cardDetails(charge: ChargeEntity): TypeOf<typeof cardDetailsSchema> {
+  return {
+    ...cardToWire(charge.card),
+    amount_authorized: charge.reference === null ? null : charge.amount,
+    authorization_code: null,
+    electronic_commerce_indicator: null,
+    installments: null,
+    mandate: null,
+    network: charge.card.brand,
+    network_transaction_id: null,
+    three_d_secure: null,
+    transaction_link_id: null,
+  };
+}
+
+/** Null until the acquirer has answered. */
+function outcomeToWire(charge: ChargeEntity): TypeOf<typeof outcomeSchema> | null {
+  const codes = { advice_code: null, network_advice_code: null, network_decline_code: null };
+  if (charge.status === 'failed') {
+    return {
+      ...codes,
+      network_status: 'declined_by_network',
+      reason: charge.declineCode ?? charge.failureCode,
+      risk_level: 'normal',
+      seller_message: 'The bank declined this payment.',
+      type: 'issuer_declined',
+    };
+  }
+  if (charge.reference === null) return null;
+  return {
+    ...codes,
+    network_status: charge.released ? 'reversed_after_approval' : 'approved_by_network',
+    reason: null,
+    risk_level: 'normal',
+    seller_message: charge.released ? 'Authorization released.' : 'Payment complete.',
+    type: 'authorized',
+  };
+}

@@ -1,0 +1,68 @@
+import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
+import { CurrentTenant } from '../../accounts';
+import type { Tenant } from '../../database';
+import { Idempotent, Phases } from '../../idempotency';
+import { Operation } from '../../wire';
+import { chargeListSchema, chargeSchema } from './charge.wire';
+import {
+  CaptureCharge,
+  CreateCharge,
+  ListCharges,
+  RetrieveCharge,
+  UpdateCharge,
+} from './charges.params';
+import { ChargesService } from './charges.service';
+
+/** https://docs.stripe.com/api/charges */
+@Controller('v1/charges')
+export class ChargesController {
+  constructor(private readonly charges: ChargesService) {}
+
+  @Operation('Create a charge', chargeSchema, {
+    declines: true,
+    example: { amount: 2000, currency: 'usd', source: 'tok_visa' },
+  })
+  @Post()
+  @HttpCode(200)
+  @Idempotent({ required: true, phased: true })
+  create(@CurrentTenant() tenant: Tenant, @Body() request: CreateCharge, @Phases() phases: Phases) {
+    return this.charges.create(tenant, request, phases);
+  }
+
+  @Operation('List charges, newest first', chargeListSchema)
+  @Get()
+  list(@CurrentTenant() tenant: Tenant, @Query() query: ListCharges) {
+    return this.charges.list(tenant, query);
+  }
+
+  @Operation('Retrieve a charge', chargeSchema)
+  @Get(':id')
+  retrieve(
+    @CurrentTenant() tenant: Tenant,
+    @Param('id') id: string,
+    @Query() query: RetrieveCharge,
+  ) {
+    return this.charges.retrieve(tenant, id, query);
+  }
+
+  @Operation('Update a charge', chargeSchema)
+  @Post(':id')
+  @HttpCode(200)
+  @Idempotent()
+  update(@CurrentTenant() tenant: Tenant, @Param('id') id: string, @Body() request: UpdateCharge) {
+    return this.charges.update(tenant, id, request);
+  }
+
+  @Operation('Capture a charge', chargeSchema, { declines: true })
+  @Post(':id/capture')
+  @HttpCode(200)
+  @Idempotent({ required: true, phased: true })
+  capture(
+    @CurrentTenant() tenant: Tenant,
+    @Param('id') id: string,
+    @Body() request: CaptureCharge,
+    @Phases() phases: Phases,
+  ) {
+    return this.charges.capture(tenant, id, request, phases);
+  }
+}

@@ -1,0 +1,99 @@
+/** The parameters of every operation on charges. */
+import {
+  ExpandParam,
+  IsAmount,
+  IsCurrency,
+  IsEmailAddress,
+  IsFlag,
+  IsObjectOf,
+  IsText,
+  ListQuery,
+  type MetadataChange,
+  MetadataParam,
+} from '../../wire';
+import { OrderShippingParams } from '../../customers';
+
+const DESCRIPTOR_LENGTH = 22;
+
+/** What a charge says beside the money; shared by create and update. */
+class ChargeFields {
+  @IsText({ max: 255 })
+  customer?: string;
+
+  @IsText({ max: 1000, unsettable: true })
+  description?: string | null;
+
+  @ExpandParam('charge')
+  expand?: string[];
+
+  @MetadataParam()
+  metadata?: MetadataChange;
+
+  @IsEmailAddress({ unsettable: true })
+  receipt_email?: string | null;
+
+  @IsObjectOf(() => OrderShippingParams, { unsettable: true })
+  shipping?: OrderShippingParams | null;
+}
+
+export class CreateCharge extends ChargeFields {
+  @IsAmount()
+  amount: number;
+
+  @IsCurrency()
+  currency: string;
+
+  @IsFlag({ description: 'False only authorises. Default true.' })
+  capture?: boolean;
+
+  @IsText({
+    max: 255,
+    description:
+      "A token of the sandbox such as tok_visa, or the id of one of the customer's payment methods.",
+  })
+  source?: string;
+
+  @IsText({ max: DESCRIPTOR_LENGTH, unsettable: true })
+  statement_descriptor?: string | null;
+
+  @IsText({ max: DESCRIPTOR_LENGTH, unsettable: true })
+  statement_descriptor_suffix?: string | null;
+}
+
+export class UpdateCharge extends ChargeFields {}
+
+export class CaptureCharge {
+  @IsAmount({
+    description:
+      'What is captured of the authorised amount; the rest is released. Default: all of it.',
+  })
+  amount?: number;
+
+  @ExpandParam('charge')
+  expand?: string[];
+
+  @IsEmailAddress()
+  receipt_email?: string;
+
+  @IsText({ max: DESCRIPTOR_LENGTH })
+  statement_descriptor?: string;
+
+  @IsText({ max: DESCRIPTOR_LENGTH })
+  statement_descriptor_suffix?: string;
+}
+
+export class RetrieveCharge {
+  @ExpandParam('charge')
+  expand?: string[];
+}
+
+export class ListCharges extends ListQuery {
+  @IsText({ max: 255 })
+  customer?: string;
+
+  @IsText({ max: 255 })
+  payment_intent?: string;
+
+  @ExpandParam('charge', 'list')
+  expand?: string[];
+}

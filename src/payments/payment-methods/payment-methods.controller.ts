@@ -1,0 +1,69 @@
+import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
+import { CurrentTenant } from '../../accounts';
+import type { Tenant } from '../../database';
+import { Idempotent } from '../../idempotency';
+import { Operation } from '../../wire';
+import { paymentMethodListSchema, paymentMethodSchema } from './payment-method.wire';
+import {
+  AttachPaymentMethod,
+  ListCustomerPaymentMethods,
+  ListPaymentMethods,
+  RetrievePaymentMethod,
+} from './payment-methods.params';
+import { PaymentMethodsService } from './payment-methods.service';
+
+/** https://docs.stripe.com/api/payment_methods */
+@Controller('v1')
+export class PaymentMethodsController {
+  constructor(private readonly methods: PaymentMethodsService) {}
+
+  @Operation('List payment methods, newest first', paymentMethodListSchema)
+  @Get('payment_methods')
+  list(@CurrentTenant() tenant: Tenant, @Query() query: ListPaymentMethods) {
+    return this.methods.list(tenant, query);
+  }
+
+  @Operation('List the payment methods of a customer', paymentMethodListSchema)
+  @Get('customers/:customer/payment_methods')
+  listOfCustomer(
+    @CurrentTenant() tenant: Tenant,
+    @Param('customer') customer: string,
+    @Query() query: ListCustomerPaymentMethods,
+  ) {
+    return this.methods.listOfCustomer(tenant, customer, query);
+  }
+
+  @Operation('Retrieve a payment method', paymentMethodSchema)
+  @Get('payment_methods/:id')
+  retrieve(
+    @CurrentTenant() tenant: Tenant,
+    @Param('id') id: string,
+    @Query() query: RetrievePaymentMethod,
+  ) {
+    return this.methods.retrieve(tenant, id, query);
+  }
+
+  @Operation('Attach a payment method to a customer', paymentMethodSchema)
+  @Post('payment_methods/:id/attach')
+  @HttpCode(200)
+  @Idempotent()
+  attach(
+    @CurrentTenant() tenant: Tenant,
+    @Param('id') id: string,
+    @Body() request: AttachPaymentMethod,
+  ) {
+    return this.methods.attachTo(tenant, id, request);
+  }
+
+  @Operation('Detach a payment method from its customer', paymentMethodSchema)
+  @Post('payment_methods/:id/detach')
+  @HttpCode(200)
+  @Idempotent()
+  detach(
+    @CurrentTenant() tenant: Tenant,
+    @Param('id') id: string,
+    @Body() request: RetrievePaymentMethod,
+  ) {
+    return this.methods.detach(tenant, id, request);
+  }
+}

@@ -1,0 +1,17 @@
+import { Injectable } from '@nestjs/common';
+import { InjectRepository } from '@nestjs/typeorm';
+import { Repository } from 'typeorm';
+import { type Tenant, TenantRepository } from '../../database';
+import { PaymentMethodEntity } from './payment-method.entity';
+
+@Injectable()
+export class PaymentMethodsRepository extends TenantRepository<PaymentMethodEntity> {
+  constructor(@InjectRepository(PaymentMethodEntity) rows: Repository<PaymentMethodEntity>) {
+    super(rows);
+  }
+
+  async detachAll(tenant: Tenant, customer: string): Promise<void> {
+    const { account, livemode } = tenant;
+    await this.rows.update({ account, livemode, customer }, { customer: null });
+  }
+}

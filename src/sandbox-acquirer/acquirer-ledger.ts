@@ -1,0 +1,34 @@
+import type { Order } from './rules';
+import type { OrderResult } from './order-result';
+
+/** One line of the acquirer's books: an operation that was approved. */
+export interface LedgerEntry {
+  readonly kind: Order['kind'];
+  readonly payment: string;
+  readonly amount: number;
+  readonly remoteKey: string;
+}
+
+/**
+ * Where the sandbox acquirer keeps what it has done. `acquirer.rules.ts` decides; the books see to it
+ * that there is one decision for one (merchant, remote key), and that it is durable before it is told.
+ */
+export interface AcquirerLedger {
+  /**
+   * Does what is ordered if this remote key is new, and hands back the remembered answer if it is not,
+   * refusals included. A duplicate that comes while the first is still at it waits for it.
+   * @throws RemoteKeyConflictError when the key was used for another order
+   */
+  once(merchant: string, remoteKey: string, order: Order): Promise<OrderResult>;
+
+  /** The answer given to a remote key, if it was ever seen. */
+  answerTo(merchant: string, remoteKey: string): Promise<OrderResult | undefined>;
+
+  /** Captured less refunded, in the currency's smallest unit. */
+  balance(merchant: string, currency: string): Promise<number>;
+
+  /** Everything approved, oldest first. */
+  ledger(merchant: string): Promise<LedgerEntry[]>;
+
+  close(): Promise<void>;
+}

@@ -1,0 +1,49 @@
+import {
+  IdempotencyKeyReusedError,
+  type Answer,
+  type HttpRequest,
+  type IdempotencyError,
+} from '../../idempotency';
+import { ApiError } from './api.errors';
+import type { ApiErrorType } from './error.wire';
+
+/**
+ * The status of a reused key: `auto` is 400 for a client that sends Stripe-Version, whose SDK maps
+ * 400 to its own idempotency error, and 409 for any other.
+ */
+export type ReusedStatus = 'auto' | 400 | 409 | 422;
+
+/** An error of the idempotency module in Stripe's envelope, as the bytes to send. */
+export function idempotencyErrorAnswer(
+  error: IdempotencyError,
+  request: Pick<HttpRequest, 'headers'>,
+  reusedStatus: ReusedStatus = 'auto',
+): Answer {
+  const answer = idempotencyApiError(error, request, reusedStatus);
+  return {
+    status: answer.status,
+    headers: { ...answer.headers, 'content-type': 'application/json; charset=utf-8' },
+    body: Buffer.from(JSON.stringify(answer.toWire())),
+  };
+}
+
+/** The same as an error of the API. */
+export function idempotencyApiError(
+  error: IdempotencyError,
+  request: Pick<HttpRequest, 'headers'>,
+  reusedStatus: ReusedStatus,
+): ApiError {
+  const reused = error instanceof IdempotencyKeyReusedError;
+  const auto = request.headers['stripe-version'] === undefined ? 409 : 400;
+  const status = reused ? (reusedStatus === 'auto' ? auto : reusedStatus) : error.status;
+  const headers = {
+    'stripe-should-retry': String(error.retryable),
+    ...(error.retryAfter === undefined ? {} : { 'retry-after': String(error.retryAfter) }),
+  };
+  return new ApiError(status, typeOf(error), error.message, { code: error.code }, { headers });
+}
+
+function typeOf(error: IdempotencyError): ApiErrorType {
+  if (error instanceof IdempotencyKeyReusedError) return 'idempotency_error';
+  return error.status >= 500 ? 'api_error' : 'invalid_request_error';
+}

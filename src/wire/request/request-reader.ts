@@ -1,0 +1,86 @@
+/**
+ * From bytes to parameters: what arrives is either a hash of well-formed, harmless values or a 400
+ * that says what is wrong with it.
+ */
+import type { IncomingHttpHeaders } from 'node:http';
+import { InvalidRequestError, shown } from '../errors/api.errors';
+import { parseForm } from './form-body';
+import { requireHarmless } from './harmless-values';
+import { parseJson } from './json-body';
+
+/**
+ * The parameters in a body.
+ *
+ * @param headers of the request, of which `content-type` and `content-encoding` count
+ * @throws InvalidRequestError 400, or 415 for a type, charset or encoding that is not read
+ */
+export function readBody(body: Buffer, headers: IncomingHttpHeaders): Record<string, unknown> {
+  if (body.length === 0) return {};
+  requireNoEncoding(headers['content-encoding']);
+  const [type = '', ...attributes] = (headers['content-type'] ?? '')
+    .split(';')
+    .map((part) => part.trim());
+  const read = READERS.get(type.toLowerCase());
+  if (!read) {
+    throw new InvalidRequestError(
+      `${type === '' ? 'A body without a Content-Type' : `The Content-Type ${shown(type)}`} cannot ` +
+        'be read. Send application/x-www-form-urlencoded or application/json.',
+      {},
+      415,
+    );
+  }
+  for (const attribute of attributes) requireUtf8(attribute);
+  const parameters = read(textOf(body), body);
+  requireHarmless(parameters);
+  return parameters;
+}
+
+/**
+ * The parameters in a URL's query.
+ *
+ * @param query what follows the question mark
+ * @throws InvalidRequestError 400
+ */
+export function readQuery(query: string): Record<string, unknown> {
+  const parameters = parseForm(query);
+  requireHarmless(parameters);
+  return parameters;
+}
+
+export { isSafeText, refuseCardNumberInPath } from './harmless-values';
+
+type BodyReader = (text: string, bytes: Buffer) => Record<string, unknown>;
+
+const READERS: ReadonlyMap<string, BodyReader> = new Map<string, BodyReader>([
+  ['application/x-www-form-urlencoded', (text) => parseForm(text)],
+  ['application/json', (text, bytes) => parseJson(text, bytes)],
+]);
+
+function requireNoEncoding(encoding: string | undefined): void {
+  if (encoding === undefined || /^(identity)?$/i.test(encoding.trim())) return;
+  throw new InvalidRequestError(
+    `A body with Content-Encoding: ${shown(encoding)} cannot be read. Send it uncompressed, without ` +
+      'that header.',
+    {},
+    415,
+  );
+}
+
+function requireUtf8(attribute: string): void {
+  const [name, value = ''] = attribute.split('=').map((part) => part.trim().toLowerCase());
+  if (name !== 'charset' || /^"?(utf-?8|us-ascii)"?$/.test(value)) return;
+  throw new InvalidRequestError(
+    `The charset ${shown(value)} cannot be read. Send the body as UTF-8.`,
+    {},
+    415,
+  );
+}
+
+function textOf(body: Buffer): string {
+  try {
+    // Drops a byte order mark.
+    return new TextDecoder('utf-8', { fatal: true }).decode(body);
+  } catch {
+    throw new InvalidRequestError('The request body is not valid UTF-8.');
+  }
+}

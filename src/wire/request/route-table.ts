@@ -1,0 +1,48 @@
+/** The routes of the application, to tell a wrong method from a wrong path. */
+import { InvalidRequestError, shown } from '../errors/api.errors';
+
+/** Every method and path that the application answers. */
+export class RouteTable {
+  private readonly methodsByPath = new Map<string, { pattern: RegExp; methods: Set<string> }>();
+
+  /** @param url as it was registered, e.g. `/v1/customers/:id` */
+  add(method: string | readonly string[], url: string): void {
+    const route = this.methodsByPath.get(url) ?? { pattern: patternOf(url), methods: new Set() };
+    for (const name of [method].flat()) route.methods.add(name);
+    this.methodsByPath.set(url, route);
+  }
+
+  /** What to answer to a request that no route takes: 404 also for a wrong method, as Stripe does. */
+  unknown({ method, url }: { readonly method: string; readonly url: string }): InvalidRequestError {
+    const path = url.split('?', 1)[0] ?? '';
+    const methods = this.methodsAt(path);
+    const hint =
+      methods.length > 0
+        ? `This URL takes ${methods.join(', ')}.`
+        : 'Check the path for slips: it begins with /v1/ and names a resource, e.g. /v1/customers.';
+    return new InvalidRequestError(
+      `Unrecognized request URL (${method}: ${shown(path)}). ${hint}`,
+      {},
+      404,
+    );
+  }
+
+  /** The methods a path answers to; none where the path is unknown. */
+  private methodsAt(path: string): string[] {
+    const methods = new Set<string>();
+    for (const route of this.methodsByPath.values()) {
+      if (!route.pattern.test(path)) continue;
+      for (const method of route.methods) methods.add(method);
+    }
+    return [...methods].filter((method) => method !== 'HEAD' && method !== 'OPTIONS').toSorted();
+  }
+}
+
+function patternOf(url: string): RegExp {
+  const segments = url.split('/').map((segment) => {
+    if (segment.startsWith(':')) return '[^/]+';
+    // A wildcard is no resource; it must not make every path look known.
+    return segment.includes('*') ? '(?!)' : segment.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&');
+  });
+  return new RegExp(`^${segments.join('/')}$`);
+}
