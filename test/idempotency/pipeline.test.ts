@@ -1050,6 +1050,23 @@ describe('an application does not start', () => {
     );
   });
 
+  it.each(['/errors', 'ftp://a.example/errors', 'https://a.example/#top', 'https://a.example/>;x'])(
+    'R24 with %s as the page of its errors',
+    async (errorPageUrl) => {
+      await expect(start(PassesThrough, { errorPageUrl })).rejects.toThrow(
+        'errorPageUrl must be an absolute http or https URL in ASCII without a fragment',
+      );
+    },
+  );
+
+  it('R24 with a page of its errors that formatError would not link to', async () => {
+    const formatError = () => ({ status: 400, headers: {}, body: '' });
+    const errorPageUrl = 'https://a.example/errors';
+    await expect(start(PassesThrough, { errorPageUrl, formatError })).rejects.toThrow(
+      'errorPageUrl has no effect beside formatError',
+    );
+  });
+
   it('and with all of it right it does', async () => {
     await expect(start(PassesThrough)).resolves.toBeUndefined();
   });

@@ -1,12 +1,24 @@
 /** What can go wrong between a key and its answer: typed, with a sentence that says what to do. */
 
+/** The codes of this module's errors; each is explained in docs/ERRORS.md. */
+export type IdempotencyErrorCode =
+  | 'idempotency_key_missing'
+  | 'idempotency_key_invalid'
+  | 'idempotency_key_reused'
+  | 'idempotency_key_in_use'
+  | 'idempotency_store_unavailable'
+  | 'idempotency_outcome_unknown'
+  | 'idempotency_commit_failed'
+  | 'idempotency_answer_unstorable'
+  | 'idempotency_scope_missing';
+
 /**
  * The base of every error this module answers with. The module formats them itself
  * (`formatError`), so an application's exception filters need not know them.
  */
 export abstract class IdempotencyError extends Error {
   /** Stable, machine-readable name. */
-  abstract readonly code: string;
+  abstract readonly code: IdempotencyErrorCode;
   /** HTTP status of draft-ietf-httpapi-idempotency-key-header-07 and RFC 9110. */
   abstract readonly status: number;
   /** Whether the same request with the same key is worth sending again. */

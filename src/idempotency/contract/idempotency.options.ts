@@ -81,6 +81,12 @@ export interface IdempotencyOptions {
   readonly replayRedisUrl?: string;
   /** Names a request in `Request-Id` and `Original-Request` (R17). Default: a random UUID. */
   readonly requestId?: (request: HttpRequest) => string;
+  /**
+   * The page of yours that explains this module's errors: an absolute http or https URL in ASCII without
+   * a fragment. A problem's `type` is then this URL with `#` and the code, and so is its `Link` with
+   * `rel="describedby"` (R24). Default: none; `type` is `about:blank`. Not beside `formatError`.
+   */
+  readonly errorPageUrl?: string;
   /** Turns this module's own errors into bytes. Default: RFC 9457 problem details. */
   readonly formatError?: (error: IdempotencyError, request: HttpRequest) => Answer;
   /**
@@ -141,6 +147,15 @@ export function resolveOptions(options: IdempotencyOptions): ResolvedOptions {
   if (typeof options.scope !== 'function') {
     wrong.push('scope must be a function that returns the authenticated account of a request.');
   }
+  const { errorPageUrl = '', formatError } = options;
+  if (errorPageUrl !== '' && !isPageUrl(errorPageUrl)) {
+    wrong.push(
+      `errorPageUrl must be an absolute http or https URL in ASCII without a fragment, and it is ${errorPageUrl}.`,
+    );
+  }
+  if (errorPageUrl !== '' && formatError) {
+    wrong.push('errorPageUrl has no effect beside formatError: link to the page there.');
+  }
   const storedHeaders = (options.storedHeaders ?? []).map((name) => name.toLowerCase());
   for (const name of storedHeaders.filter((header) => NEVER_STORED.has(header))) {
     wrong.push(`storedHeaders must not name ${name}, which is never replayed.`);
@@ -159,25 +174,34 @@ export function resolveOptions(options: IdempotencyOptions): ResolvedOptions {
     replayMemoryBytes: bounded('replayMemoryBytes', 67_108_864, 0, 17_179_869_184),
     replayRedisUrl: options.replayRedisUrl ?? '',
     requestId: options.requestId ?? (() => randomUUID()),
-    formatError: options.formatError ?? problemDetails,
+    errorPageUrl,
+    formatError: formatError ?? problemDetails(errorPageUrl),
     storedHeaders: [...STORED_HEADERS, ...storedHeaders],
   };
   if (wrong.length > 0) throw new Error(`IdempotencyModule: ${wrong.join(' ')}`);
   return resolved;
 }
 
-/** RFC 9457: how errors look on an application that does not say otherwise. */
-function problemDetails({ status, code, message }: IdempotencyError): Answer {
-  const problem = {
-    type: 'about:blank',
-    title: STATUS_CODES[status],
-    status,
-    detail: message,
-    code,
-  };
-  return {
-    status,
-    headers: { 'content-type': 'application/problem+json' },
-    body: Buffer.from(JSON.stringify(problem)),
+/** Whether `#code` can be put behind it, and it can stand in a header. */
+function isPageUrl(text: string): boolean {
+  return /^https?:\/\/[!$-;=?-~]+$/i.test(text) && URL.canParse(text);
+}
+
+/**
+ * RFC 9457: how errors look on an application that does not say otherwise. Where there is a page that
+ * explains them they link to it in both ways of draft-ietf-httpapi-idempotency-key-header-07, 2.7.
+ */
+function problemDetails(errorPageUrl: string): ResolvedOptions['formatError'] {
+  return ({ status, code, message }) => {
+    const type = errorPageUrl === '' ? 'about:blank' : `${errorPageUrl}#${code}`;
+    const problem = { type, title: STATUS_CODES[status], status, detail: message, code };
+    return {
+      status,
+      headers: {
+        'content-type': 'application/problem+json',
+        ...(errorPageUrl === '' ? {} : { link: `<${type}>; rel="describedby"` }),
+      },
+      body: Buffer.from(JSON.stringify(problem)),
+    };
   };
 }
