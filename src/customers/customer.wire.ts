@@ -60,7 +60,7 @@ export const customerSchema = named(
     test_clock: nothing(),
   }),
 );
-export type WireCustomer = TypeOf<typeof customerSchema>;
+export type CustomerObject = TypeOf<typeof customerSchema>;
 export const customerListSchema = listSchema('CustomerList', customerSchema);
 
 /** What is left of a customer that was deleted. */
@@ -68,7 +68,7 @@ export const deletedCustomerSchema = named(
   'DeletedCustomer',
   object({ id: text(), object: literal('customer'), deleted: literal(true) }),
 );
-export type WireDeletedCustomer = TypeOf<typeof deletedCustomerSchema>;
+export type DeletedCustomerObject = TypeOf<typeof deletedCustomerSchema>;
 
 declareReferences('customer', {
   default_source: 'payment_method',
@@ -77,7 +77,7 @@ declareReferences('customer', {
   test_clock: 'test_helpers.test_clock',
 });
 
-export function toWireCustomer(customer: CustomerEntity): WireCustomer | WireDeletedCustomer {
+export function customerToWire(customer: CustomerEntity): CustomerObject | DeletedCustomerObject {
   if (customer.deleted) return { id: customer.id, object: 'customer', deleted: true };
   return {
     id: customer.id,

@@ -6,8 +6,8 @@ import { either, Operation } from '../wire';
 import {
   CreateCustomerParams,
   DeleteCustomerParams,
-  ListCustomersQuery,
-  RetrieveCustomerQuery,
+  ListCustomersParams,
+  RetrieveCustomerParams,
   UpdateCustomerParams,
 } from './customers.params';
 import { customerListSchema, customerSchema, deletedCustomerSchema } from './customer.wire';
@@ -30,7 +30,7 @@ export class CustomersController {
 
   @Operation('List customers, newest first', customerListSchema)
   @Get()
-  list(@CurrentTenant() tenant: Tenant, @Query() query: ListCustomersQuery) {
+  list(@CurrentTenant() tenant: Tenant, @Query() query: ListCustomersParams) {
     return this.customers.list(tenant, query);
   }
 
@@ -39,7 +39,7 @@ export class CustomersController {
   retrieve(
     @CurrentTenant() tenant: Tenant,
     @Param('id') id: string,
-    @Query() query: RetrieveCustomerQuery,
+    @Query() query: RetrieveCustomerParams,
   ) {
     return this.customers.retrieve(tenant, id, query.expand);
   }

@@ -110,7 +110,7 @@ export class UpdateCustomerParams extends CustomerParams {
   default_source?: string | null;
 }
 
-export class RetrieveCustomerQuery {
+export class RetrieveCustomerParams {
   @ExpandParam('customer')
   expand?: string[];
 }
@@ -118,7 +118,7 @@ export class RetrieveCustomerQuery {
 /** Deleting takes no parameters. */
 export class DeleteCustomerParams {}
 
-export class ListCustomersQuery extends ListQuery {
+export class ListCustomersParams extends ListQuery {
   @IsText({ max: 512, description: 'Compared exactly, upper and lower case included.' })
   email?: string;
 

@@ -17,15 +17,15 @@ import {
   addressOf,
   type CreateCustomerParams,
   type CustomerParams,
-  type ListCustomersQuery,
+  type ListCustomersParams,
   shippingOf,
   type UpdateCustomerParams,
 } from './customers.params';
-import { toWireCustomer, type WireCustomer, type WireDeletedCustomer } from './customer.wire';
+import { customerToWire, type CustomerObject, type DeletedCustomerObject } from './customer.wire';
 import { CustomersRepository } from './customers.repository';
 
 /** What other modules may know of a customer that is present. */
-export interface KnownCustomer {
+export interface CustomerSummary {
   readonly id: string;
   readonly email: string | null;
   /** Id of the payment method that pays when none is named. */
@@ -37,7 +37,7 @@ export interface KnownCustomer {
  * `CustomersService.usePaymentMethods`, so that this one need not know it. Every method works in
  * the caller's transaction.
  */
-export interface PaymentMethodDesk {
+export interface CustomerPaymentMethods {
   /**
    * Attaches the payment method that a token (`tok_visa`) or id (`pm_card_visa`, `pm_…`) names.
    *
@@ -54,12 +54,12 @@ export interface PaymentMethodDesk {
 /** How often a change is tried again when others change the same customer at the same moment. */
 const MAX_CHANGES = 10;
 
-type Answer = WireCustomer | WireDeletedCustomer;
+type Answer = CustomerObject | DeletedCustomerObject;
 type Patch = QueryDeepPartialEntity<CustomerEntity>;
 
 @Injectable()
 export class CustomersService implements OnModuleInit {
-  private paymentMethods?: PaymentMethodDesk;
+  private paymentMethods?: CustomerPaymentMethods;
 
   constructor(
     private readonly customers: CustomersRepository,
@@ -68,12 +68,12 @@ export class CustomersService implements OnModuleInit {
 
   onModuleInit(): void {
     this.expander.register('customer', async (tenant, ids) =>
-      (await this.customers.findMany(tenant, ids)).map(toWireCustomer),
+      (await this.customers.findMany(tenant, ids)).map(customerToWire),
     );
   }
 
   /** Called once, at start-up, by the module that owns payment methods. */
-  usePaymentMethods(desk: PaymentMethodDesk): void {
+  usePaymentMethods(desk: CustomerPaymentMethods): void {
     this.paymentMethods = desk;
   }
 
@@ -113,14 +113,14 @@ export class CustomersService implements OnModuleInit {
     const customer = await this.customers.markDeleted(tenant, id);
     if (!customer) throw new ResourceMissingError('customer', id);
     await this.paymentMethods?.detachAll(tenant, id);
-    return toWireCustomer(customer);
+    return customerToWire(customer);
   }
 
-  async list(tenant: Tenant, query: ListCustomersQuery): Promise<WireList<Answer>> {
+  async list(tenant: Tenant, query: ListCustomersParams): Promise<WireList<Answer>> {
     const page = await this.customers.pageOfPresent(tenant, query, query.email);
     return this.expander.expand(
       tenant,
-      listOf('/v1/customers', page, toWireCustomer),
+      listOf('/v1/customers', page, customerToWire),
       query.expand,
     );
   }
@@ -131,7 +131,7 @@ export class CustomersService implements OnModuleInit {
    * @param param the parameter that refers to it
    * @throws ResourceMissingError (400, naming `param`) where it does not exist or was deleted
    */
-  async require(tenant: Tenant, id: string, param = 'customer'): Promise<KnownCustomer> {
+  async require(tenant: Tenant, id: string, param = 'customer'): Promise<CustomerSummary> {
     const { email, defaultSource } = await this.present(tenant, id, param);
     return { id, email, defaultSource };
   }
@@ -210,7 +210,7 @@ export class CustomersService implements OnModuleInit {
     if (typeof id === 'string') await this.desk(param).requireAttached(tenant, customer, id, param);
   }
 
-  private desk(param: string): PaymentMethodDesk {
+  private desk(param: string): CustomerPaymentMethods {
     if (this.paymentMethods) return this.paymentMethods;
     throw new InvalidRequestError('This server takes no payment methods.', { param });
   }
@@ -220,7 +220,7 @@ export class CustomersService implements OnModuleInit {
     customer: CustomerEntity,
     expand: readonly string[] | undefined,
   ): Promise<Answer> {
-    return this.expander.expand(tenant, toWireCustomer(customer), expand);
+    return this.expander.expand(tenant, customerToWire(customer), expand);
   }
 }
 

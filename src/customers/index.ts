@@ -1,7 +1,11 @@
 /** Customers: who pays. */
 export { CreateCustomers1764000002000 } from './customers.migration';
 export { CustomersModule } from './customers.module';
-export { CustomersService, type KnownCustomer, type PaymentMethodDesk } from './customers.service';
+export {
+  CustomersService,
+  type CustomerSummary,
+  type CustomerPaymentMethods,
+} from './customers.service';
 export {
   orderShippingOf,
   OrderShippingParams,

@@ -106,7 +106,7 @@ export class OutcomeUnknownError extends Error {
  * The outcome, if it is one.
  * @throws OutcomeUnknownError for `unknown`, which makes a remote phase end without a result
  */
-export async function known(answer: Promise<GatewayOutcome>): Promise<KnownOutcome> {
+export async function requireKnownOutcome(answer: Promise<GatewayOutcome>): Promise<KnownOutcome> {
   const outcome = await answer;
   if (outcome.outcome === 'unknown') throw new OutcomeUnknownError();
   return outcome;

@@ -7,7 +7,7 @@ export {
   type Declined,
   Gateway,
   type GatewayOutcome,
-  known,
+  requireKnownOutcome,
   type KnownOutcome,
   OutcomeUnknownError,
   type RefundOrder,

@@ -8,8 +8,8 @@ import { ChargesController } from './charges/charges.controller';
 import { ChargesRepository } from './charges/charges.repository';
 import { ChargesService } from './charges/charges.service';
 import { PaymentIntentEntity } from './payment-intents/payment-intent.entity';
-import { PaymentIntentHolds } from './payment-intents/payment-intent-capture';
-import { PaymentIntentSteps } from './payment-intents/payment-intent-confirmation';
+import { PaymentIntentCapture } from './payment-intents/payment-intent-capture';
+import { PaymentIntentConfirmation } from './payment-intents/payment-intent-confirmation';
 import { PaymentIntentsController } from './payment-intents/payment-intents.controller';
 import { PaymentIntentsRepository } from './payment-intents/payment-intents.repository';
 import { PaymentIntentsService } from './payment-intents/payment-intents.service';
@@ -31,8 +31,8 @@ import { RefundableCharges } from './payment-intents/refundable-charges.service'
   providers: [
     ChargesRepository,
     ChargesService,
-    PaymentIntentHolds,
-    PaymentIntentSteps,
+    PaymentIntentCapture,
+    PaymentIntentConfirmation,
     PaymentIntentsRepository,
     PaymentIntentsService,
     PaymentMethodsRepository,

@@ -4,7 +4,12 @@ import type { Tenant } from '../database';
 import { Idempotent, Phases } from '../idempotency';
 import { Operation } from '../wire';
 import { refundListSchema, refundSchema } from './refund.wire';
-import { CreateRefund, ExpandRefund, ListRefunds, UpdateRefund } from './refunds.params';
+import {
+  CreateRefundParams,
+  ExpandRefundParams,
+  ListRefundsParams,
+  UpdateRefundParams,
+} from './refunds.params';
 import { RefundsService } from './refunds.service';
 
 /** https://docs.stripe.com/api/refunds */
@@ -16,19 +21,27 @@ export class RefundsController {
   @Post()
   @HttpCode(200)
   @Idempotent({ required: true, phased: true })
-  create(@CurrentTenant() tenant: Tenant, @Body() request: CreateRefund, @Phases() phases: Phases) {
+  create(
+    @CurrentTenant() tenant: Tenant,
+    @Body() request: CreateRefundParams,
+    @Phases() phases: Phases,
+  ) {
     return this.refunds.create(tenant, request, phases);
   }
 
   @Operation('List refunds, newest first', refundListSchema)
   @Get()
-  list(@CurrentTenant() tenant: Tenant, @Query() query: ListRefunds) {
+  list(@CurrentTenant() tenant: Tenant, @Query() query: ListRefundsParams) {
     return this.refunds.list(tenant, query);
   }
 
   @Operation('Retrieve a refund', refundSchema)
   @Get(':id')
-  retrieve(@CurrentTenant() tenant: Tenant, @Param('id') id: string, @Query() query: ExpandRefund) {
+  retrieve(
+    @CurrentTenant() tenant: Tenant,
+    @Param('id') id: string,
+    @Query() query: ExpandRefundParams,
+  ) {
     return this.refunds.retrieve(tenant, id, query);
   }
 
@@ -36,7 +49,11 @@ export class RefundsController {
   @Post(':id')
   @HttpCode(200)
   @Idempotent()
-  update(@CurrentTenant() tenant: Tenant, @Param('id') id: string, @Body() request: UpdateRefund) {
+  update(
+    @CurrentTenant() tenant: Tenant,
+    @Param('id') id: string,
+    @Body() request: UpdateRefundParams,
+  ) {
     return this.refunds.update(tenant, id, request);
   }
 
@@ -44,7 +61,11 @@ export class RefundsController {
   @Post(':id/cancel')
   @HttpCode(200)
   @Idempotent({ required: true })
-  cancel(@CurrentTenant() tenant: Tenant, @Param('id') id: string, @Body() request: ExpandRefund) {
+  cancel(
+    @CurrentTenant() tenant: Tenant,
+    @Param('id') id: string,
+    @Body() request: ExpandRefundParams,
+  ) {
     return this.refunds.cancel(tenant, id, request);
   }
 }

@@ -9,7 +9,7 @@ import {
   MetadataParam,
 } from '../wire';
 
-export class CreateRefund {
+export class CreateRefundParams {
   @IsAmount({ description: 'What is paid back. Default: all that is left.' })
   amount?: number;
 
@@ -29,7 +29,7 @@ export class CreateRefund {
   reason?: string;
 }
 
-export class UpdateRefund {
+export class UpdateRefundParams {
   @ExpandParam('refund')
   expand?: string[];
 
@@ -38,12 +38,12 @@ export class UpdateRefund {
 }
 
 /** Of operations that take nothing else. */
-export class ExpandRefund {
+export class ExpandRefundParams {
   @ExpandParam('refund')
   expand?: string[];
 }
 
-export class ListRefunds extends ListQuery {
+export class ListRefundsParams extends ListQuery {
   @IsText({ max: 255 })
   charge?: string;
 

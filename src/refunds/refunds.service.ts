@@ -1,6 +1,6 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import type { Tenant } from '../database';
-import { Gateways, known, type KnownOutcome } from '../gateway';
+import { Gateways, requireKnownOutcome, type KnownOutcome } from '../gateway';
 import type { Phases } from '../idempotency';
 import { RefundableCharges, type RefundTaken } from '../payments';
 import {
@@ -15,7 +15,12 @@ import type { RefundEntity } from './refund.entity';
 import { cancelRefusal, CANCELLABLE } from './refund.states';
 import { type RefundObject, refundToWire } from './refund.wire';
 import { RefundsRepository } from './refunds.repository';
-import type { CreateRefund, ExpandRefund, ListRefunds, UpdateRefund } from './refunds.params';
+import type {
+  CreateRefundParams,
+  ExpandRefundParams,
+  ListRefundsParams,
+  UpdateRefundParams,
+} from './refunds.params';
 
 /** A refund that was reserved: what the phases after it need, as JSON. */
 interface ReservedRefund extends RefundTaken {
@@ -43,7 +48,7 @@ export class RefundsService implements OnModuleInit {
     );
   }
 
-  async create(tenant: Tenant, request: CreateRefund, phases: Phases) {
+  async create(tenant: Tenant, request: CreateRefundParams, phases: Phases) {
     const reserved = await phases.local('reserve', () => this.reserve(tenant, request));
     const gateway = this.gateways.of(tenant);
     const { reference, amount, metadata, releases } = reserved;
@@ -51,7 +56,9 @@ export class RefundsService implements OnModuleInit {
     const outcome = await phases.remote(
       releases ? 'cancel' : 'refund',
       (key, signal) =>
-        known(releases ? gateway.cancel(key, order, signal) : gateway.refund(key, order, signal)),
+        requireKnownOutcome(
+          releases ? gateway.cancel(key, order, signal) : gateway.refund(key, order, signal),
+        ),
       gateway.memory(tenant),
     );
     return phases.finish(async () => {
@@ -61,7 +68,7 @@ export class RefundsService implements OnModuleInit {
   }
 
   /** Nothing moves: what was taken is given back, where it is certain that it did not move before. */
-  async cancel(tenant: Tenant, id: string, request: ExpandRefund): Promise<RefundObject> {
+  async cancel(tenant: Tenant, id: string, request: ExpandRefundParams): Promise<RefundObject> {
     const onlyIf = { status: CANCELLABLE };
     const refund = await this.refunds.update(tenant, id, { status: 'canceled' }, onlyIf);
     if (!refund) {
@@ -73,7 +80,7 @@ export class RefundsService implements OnModuleInit {
     return this.answer(tenant, refund, request.expand);
   }
 
-  async update(tenant: Tenant, id: string, request: UpdateRefund): Promise<RefundObject> {
+  async update(tenant: Tenant, id: string, request: UpdateRefundParams): Promise<RefundObject> {
     const refund = await this.refunds.lock(tenant, id);
     if (!refund) throw new ResourceMissingError('refund', id);
     const metadata = mergeMetadata(refund.metadata, request.metadata);
@@ -81,13 +88,13 @@ export class RefundsService implements OnModuleInit {
     return this.answer(tenant, updated ?? refund, request.expand);
   }
 
-  async retrieve(tenant: Tenant, id: string, query: ExpandRefund): Promise<RefundObject> {
+  async retrieve(tenant: Tenant, id: string, query: ExpandRefundParams): Promise<RefundObject> {
     const refund = await this.refunds.find(tenant, id);
     if (!refund) throw new ResourceMissingError('refund', id);
     return this.answer(tenant, refund, query.expand);
   }
 
-  async list(tenant: Tenant, query: ListRefunds) {
+  async list(tenant: Tenant, query: ListRefundsParams) {
     const where = {
       ...(query.charge === undefined ? {} : { charge: query.charge }),
       ...(query.payment_intent === undefined ? {} : { paymentIntent: query.payment_intent }),
@@ -96,7 +103,7 @@ export class RefundsService implements OnModuleInit {
     return this.expander.expand(tenant, listOf('/v1/refunds', page, refundToWire), query.expand);
   }
 
-  private async reserve(tenant: Tenant, request: CreateRefund): Promise<ReservedRefund> {
+  private async reserve(tenant: Tenant, request: CreateRefundParams): Promise<ReservedRefund> {
     const { charge, payment_intent: paymentIntent, amount } = request;
     if (charge === undefined && paymentIntent === undefined) {
       throw new InvalidRequestError(

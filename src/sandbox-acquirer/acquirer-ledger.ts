@@ -1,9 +1,9 @@
-import type { Order } from './rules';
+import type { AcquirerOrder } from './rules';
 import type { OrderResult } from './order-result';
 
 /** One line of the acquirer's books: an operation that was approved. */
-export interface LedgerEntry {
-  readonly kind: Order['kind'];
+export interface AcquirerLedgerEntry {
+  readonly kind: AcquirerOrder['kind'];
   readonly payment: string;
   readonly amount: number;
   readonly remoteKey: string;
@@ -19,16 +19,16 @@ export interface AcquirerLedger {
    * refusals included. A duplicate that comes while the first is still at it waits for it.
    * @throws RemoteKeyConflictError when the key was used for another order
    */
-  once(merchant: string, remoteKey: string, order: Order): Promise<OrderResult>;
+  executeOnce(merchant: string, remoteKey: string, order: AcquirerOrder): Promise<OrderResult>;
 
   /** The answer given to a remote key, if it was ever seen. */
-  answerTo(merchant: string, remoteKey: string): Promise<OrderResult | undefined>;
+  lookUp(merchant: string, remoteKey: string): Promise<OrderResult | undefined>;
 
   /** Captured less refunded, in the currency's smallest unit. */
   balance(merchant: string, currency: string): Promise<number>;
 
   /** Everything approved, oldest first. */
-  ledger(merchant: string): Promise<LedgerEntry[]>;
+  entries(merchant: string): Promise<AcquirerLedgerEntry[]>;
 
   close(): Promise<void>;
 }

@@ -2,7 +2,7 @@
  * What the acquirer does wrong on purpose, so that its callers can be tried: it is slow, it fails before
  * or after the work, it does the work and never answers.
  */
-import type { Metadata } from './rules';
+import type { OrderMetadata } from './rules';
 
 export const faultNames = ['error_before', 'error_after', 'lose_reply'] as const;
 export type FaultName = (typeof faultNames)[number];
@@ -19,7 +19,7 @@ export interface FaultSettings {
 }
 
 /** What becomes of one call. */
-export interface Fate {
+export interface CallBehaviour {
   /** Half of it passes before the work, half after. */
   readonly latencyMs: number;
   readonly fault?: FaultName;
@@ -40,7 +40,7 @@ export class Faults {
   }
 
   /** What becomes of a call that metadata says nothing of. */
-  next(): Fate {
+  next(): CallBehaviour {
     const { latencyMs, latencyMaxMs, rates } = this.settings;
     const spread = Math.max(0, latencyMaxMs - latencyMs);
     const latency = latencyMs + Math.round(this.random() * spread);
@@ -55,7 +55,12 @@ export class Faults {
    *
    * @param isAnswered whether the books know the key
    */
-  forKey(merchant: string, key: string, metadata: Metadata, isAnswered: boolean): Fate {
+  forKey(
+    merchant: string,
+    key: string,
+    metadata: OrderMetadata,
+    isAnswered: boolean,
+  ): CallBehaviour {
     const fault = faultNames.find((name) => name === metadata['acquirer_fault']);
     const latencyMs = latencyOf(metadata);
     const usual = this.next();
@@ -68,7 +73,7 @@ export class Faults {
   }
 }
 
-function latencyOf(metadata: Metadata): number | undefined {
+function latencyOf(metadata: OrderMetadata): number | undefined {
   const asked = metadata['acquirer_latency_ms'];
   if (asked === undefined || !/^\d{1,6}$/.test(asked)) return undefined;
   return Math.min(Number(asked), MAX_LATENCY_MS);

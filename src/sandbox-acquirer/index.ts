@@ -1,10 +1,10 @@
 /** The sandbox's acquirer, as another company would be: its rules, cards, ledgers, faults and server. */
-export { type AcquirerLedger, type LedgerEntry } from './acquirer-ledger';
+export { type AcquirerLedger, type AcquirerLedgerEntry } from './acquirer-ledger';
 export { sandboxCard, sandboxCardNames, type SandboxCard } from './cards';
 export { Faults, type FaultSettings } from './faults';
-export { FileAcquirerLedger, type LedgerLine } from './file-ledger';
-export { LedgerError } from './ledger-file';
+export { FileAcquirerLedger, type AcquirerLedgerLine } from './file-acquirer-ledger';
+export { AcquirerLedgerError } from './append-only-file';
 export { type OrderResult } from './order-result';
-export { PostgresAcquirerLedger } from './postgres-ledger.store';
-export { type Change, type Order, RemoteKeyConflictError } from './rules';
+export { PostgresAcquirerLedger } from './postgres-acquirer-ledger.store';
+export { type ChangeOrder, type AcquirerOrder, RemoteKeyConflictError } from './rules';
 export { acquirerServer } from './server';

@@ -7,10 +7,10 @@ import type { DeclinedOrder, OrderResult } from './order-result';
 import { sandboxCard } from './cards';
 
 /** What a merchant wrote on the payment: nothing to the rules, but kept, and the faults listen to it. */
-export type Metadata = Readonly<Record<string, string>>;
+export type OrderMetadata = Readonly<Record<string, string>>;
 
 /** Amounts are integers in the currency's smallest unit. */
-export interface NewPayment {
+export interface PaymentOrder {
   readonly kind: 'charge';
   readonly amount: number;
   /** Three lower-case letters of ISO 4217. */
@@ -19,23 +19,23 @@ export interface NewPayment {
   readonly card: string;
   /** False only authorises. */
   readonly capture: boolean;
-  readonly metadata?: Metadata;
+  readonly metadata?: OrderMetadata;
 }
 
 /** What is asked of a payment that is there. */
-export interface Change {
+export interface ChangeOrder {
   readonly kind: 'capture' | 'refund' | 'cancel';
   /** The reference that the charge was answered with. */
   readonly payment: string;
   /** 0 for `cancel`, which has none. */
   readonly amount: number;
-  readonly metadata?: Metadata;
+  readonly metadata?: OrderMetadata;
 }
 
-export type Order = NewPayment | Change;
+export type AcquirerOrder = PaymentOrder | ChangeOrder;
 
 /** How a payment stands. */
-export interface HeldPayment {
+export interface AcquirerPayment {
   readonly currency: string;
   readonly authorized: number;
   readonly captured: number;
@@ -44,12 +44,12 @@ export interface HeldPayment {
   readonly open: boolean;
 }
 
-export interface Decision {
-  readonly answer: OrderResult;
+export interface OrderDecision {
+  readonly result: OrderResult;
   /** The payment's name, a new one for a charge. */
   readonly payment: string;
   /** How the payment stands from then on; undefined where nothing changes. */
-  readonly held?: HeldPayment;
+  readonly paymentAfter?: AcquirerPayment;
 }
 
 /** A remote key came again with another order. The caller has a bug: nothing was done. */
@@ -62,19 +62,29 @@ export class RemoteKeyConflictError extends Error {
 }
 
 /** @param held the payment that a change names, if the merchant has one of that name */
-export function decide(order: Order, held: HeldPayment | undefined): Decision {
+export function decideOrder(
+  order: AcquirerOrder,
+  held: AcquirerPayment | undefined,
+): OrderDecision {
   const payment = order.kind === 'charge' ? `acq_${randomUUID()}` : order.payment;
   const refused = refusal(order, held);
-  if (refused) return { answer: refused, payment };
+  if (refused) return { result: refused, payment };
   const reference = order.kind === 'refund' ? `acr_${randomUUID()}` : payment;
-  return { answer: { outcome: 'approved', reference }, payment, held: afterwards(order, held) };
+  return {
+    result: { outcome: 'approved', reference },
+    payment,
+    paymentAfter: applyOrder(order, held),
+  };
 }
 
 /**
  * How a payment stands once an order was approved.
  * @throws Error for a change of a payment that is not there
  */
-export function afterwards(order: Order, held: HeldPayment | undefined): HeldPayment {
+export function applyOrder(
+  order: AcquirerOrder,
+  held: AcquirerPayment | undefined,
+): AcquirerPayment {
   if (order.kind === 'charge') {
     const { currency, amount, capture } = order;
     const captured = capture ? amount : 0;
@@ -92,14 +102,17 @@ export function afterwards(order: Order, held: HeldPayment | undefined): HeldPay
 }
 
 /** Whether a remote key that comes again asks for what it asked for before. */
-export function sameOrder(before: Order, now: Order): boolean {
+export function sameOrder(before: AcquirerOrder, now: AcquirerOrder): boolean {
   if (before.kind !== now.kind || before.amount !== now.amount) return false;
-  if (before.kind !== 'charge') return before.payment === (now as Change).payment;
-  const { currency, card, capture } = now as NewPayment;
+  if (before.kind !== 'charge') return before.payment === (now as ChangeOrder).payment;
+  const { currency, card, capture } = now as PaymentOrder;
   return before.currency === currency && before.card === card && before.capture === capture;
 }
 
-function refusal(order: Order, held: HeldPayment | undefined): DeclinedOrder | undefined {
+function refusal(
+  order: AcquirerOrder,
+  held: AcquirerPayment | undefined,
+): DeclinedOrder | undefined {
   switch (order.kind) {
     case 'charge': {
       const card = sandboxCard(order.card);

@@ -2,8 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type FastifyInstance, type FastifyReply, fastify } from 'fastify';
 import type { AcquirerLedger } from './acquirer-ledger';
-import type { Fate, Faults } from './faults';
-import { type Order, RemoteKeyConflictError } from './rules';
+import type { CallBehaviour, Faults } from './faults';
+import { type AcquirerOrder, RemoteKeyConflictError } from './rules';
 import type { OrderResult } from './order-result';
 
 /** More than an order with all the metadata that a merchant can write. */
@@ -73,14 +73,14 @@ export function acquirerServer(books: AcquirerLedger, faults: Faults): FastifyIn
     ({ statusCode = 500, message }: Error & { statusCode?: number }, _, reply) =>
       refuse(reply, statusCode, statusCode < 500 ? 'invalid_order' : 'internal', message),
   );
-  server.put<{ Params: OperationParams; Body: Order }>(
+  server.put<{ Params: OperationParams; Body: AcquirerOrder }>(
     '/v1/merchants/:merchant/operations/:remoteKey',
     { schema: { params, body: order } },
     async ({ params: { merchant, remoteKey }, body }, reply) => {
       const fate = await fateOf(books, faults, merchant, remoteKey, body);
       return suffer(reply, fate, async () => {
         try {
-          const outcome = await books.once(merchant, remoteKey, body);
+          const outcome = await books.executeOnce(merchant, remoteKey, body);
           return tell(reply, outcome);
         } catch (error) {
           if (!(error instanceof RemoteKeyConflictError)) throw error;
@@ -94,14 +94,14 @@ export function acquirerServer(books: AcquirerLedger, faults: Faults): FastifyIn
     { schema: { params } },
     ({ params: { merchant, remoteKey } }, reply) =>
       suffer(reply, faults.next(), async () => {
-        const outcome = await books.answerTo(merchant, remoteKey);
+        const outcome = await books.lookUp(merchant, remoteKey);
         if (outcome) return tell(reply, outcome);
         return refuse(reply, 404, 'remote_key_unknown', `Nothing is known of ${remoteKey}.`);
       }),
   );
   server.get<{ Params: { merchant: string } }>(
     '/v1/merchants/:merchant/ledger',
-    async ({ params: { merchant } }) => ({ entries: await books.ledger(merchant) }),
+    async ({ params: { merchant } }) => ({ entries: await books.entries(merchant) }),
   );
   server.get<{ Params: { merchant: string }; Querystring: { currency?: string } }>(
     '/v1/merchants/:merchant/balance',
@@ -119,15 +119,15 @@ async function fateOf(
   faults: Faults,
   merchant: string,
   remoteKey: string,
-  { metadata: wishes }: Order,
-): Promise<Fate> {
+  { metadata: wishes }: AcquirerOrder,
+): Promise<CallBehaviour> {
   if (wishes === undefined) return faults.next();
-  const answered = await books.answerTo(merchant, remoteKey);
+  const answered = await books.lookUp(merchant, remoteKey);
   return faults.forKey(merchant, remoteKey, wishes, answered !== undefined);
 }
 
 /** Does the work under its fate. A caller that goes away meanwhile changes nothing of it. */
-async function suffer(reply: FastifyReply, fate: Fate, work: () => Promise<unknown>) {
+async function suffer(reply: FastifyReply, fate: CallBehaviour, work: () => Promise<unknown>) {
   const { latencyMs, fault } = fate;
   if (latencyMs > 0) await sleep(latencyMs / 2);
   if (fault === 'error_before') {

@@ -14,7 +14,7 @@ import {
   acquirerServer,
   Faults,
   type FaultSettings,
-  type LedgerLine,
+  type AcquirerLedgerLine,
 } from '../../src/sandbox-acquirer';
 import { freshDatabase } from '../support/database';
 
@@ -22,16 +22,16 @@ export interface Site {
   readonly gateway: SandboxGateway;
   /** The same acquirer as another process of ours sees it. */
   readonly other: SandboxGateway;
-  readonly books: Pick<AcquirerLedger, 'balance' | 'ledger'>;
+  readonly ledger: AcquirerLedger;
   close(): Promise<void>;
 }
 
 export interface HttpSite extends Site {
   readonly url: string;
-  readonly lines: () => LedgerLine[];
+  readonly lines: () => AcquirerLedgerLine[];
 }
 
-/** In this process, with its books in PostgreSQL. */
+/** In this process, with its acquirer ledger in PostgreSQL. */
 export async function inProcess(): Promise<Site> {
   const database = await freshDatabase();
   const settings = { DATABASE_URL: database.url, SANDBOX_LATENCY_MS: 0 };
@@ -41,7 +41,7 @@ export async function inProcess(): Promise<Site> {
   return {
     gateway,
     other,
-    books: gateway,
+    ledger: gateway.ledger,
     close: async () => {
       await gateway.onApplicationShutdown();
       await other.onApplicationShutdown();
@@ -50,24 +50,24 @@ export async function inProcess(): Promise<Site> {
   };
 }
 
-/** Behind HTTP, with its books in a ledger file. */
+/** Behind HTTP, with its acquirer ledger in a file. */
 export async function overHttp(faults: Partial<FaultSettings> = {}): Promise<HttpSite> {
   const directory = temporaryDirectory();
-  const books = await FileAcquirerLedger.open(join(directory.path, 'ledger'));
-  const server = acquirerServer(books, faultsOf(faults));
+  const ledger = await FileAcquirerLedger.open(join(directory.path, 'ledger'));
+  const server = acquirerServer(ledger, faultsOf(faults));
   const url = await server.listen({ port: 0, host: '127.0.0.1' });
   const [gateway, other] = [gatewayTo(url), gatewayTo(url)];
   return {
     url,
     gateway,
     other,
-    books,
-    lines: () => ledgerLines(books.path),
+    ledger,
+    lines: () => ledgerLines(ledger.path),
     close: async () => {
       gateway.onApplicationShutdown();
       other.onApplicationShutdown();
       await server.close();
-      await books.close();
+      await ledger.close();
       directory.remove();
     },
   };
@@ -81,9 +81,9 @@ export function gatewayTo(url: string, deadlineMs = 60_000): HttpGateway {
 }
 
 /** The whole lines of a ledger. */
-export function ledgerLines(path: string): LedgerLine[] {
+export function ledgerLines(path: string): AcquirerLedgerLine[] {
   const whole = readFileSync(path, 'utf8').split('\n').slice(0, -1);
-  return whole.map((line) => JSON.parse(line) as LedgerLine);
+  return whole.map((line) => JSON.parse(line) as AcquirerLedgerLine);
 }
 
 export const faultsOf = (faults: Partial<FaultSettings> = {}): Faults =>

@@ -1,4 +1,4 @@
-/** What the sandbox acquirer promises, in this process over PostgreSQL and behind HTTP over its ledger. */
+/** What the sandbox acquirer promises, in this process over PostgreSQL and behind HTTP over a file. */
 import fc from 'fast-check';
 import { RemoteKeyConflictError, sandboxCard, sandboxCardNames } from '../../src/sandbox-acquirer';
 import { approved, charge, inProcess, overHttp, patient, type Site } from './gateways.fixture';
@@ -20,8 +20,8 @@ describe.each([
       const order = charge();
       const first = await site.gateway.charge('key', order, patient());
       expect(await site.gateway.charge('key', order, patient())).toEqual(first);
-      expect(await site.books.balance(order.tenant.account, 'usd')).toBe(1000);
-      expect(await site.books.ledger(order.tenant.account)).toHaveLength(1);
+      expect(await site.ledger.balance(order.tenant.account, 'usd')).toBe(1000);
+      expect(await site.ledger.entries(order.tenant.account)).toHaveLength(1);
     });
 
     test('R12 forty copies at once, from two processes, charge once and all hear the same', async () => {
@@ -33,7 +33,7 @@ describe.each([
       );
       expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1);
       expect(answers[0]).toMatchObject({ outcome: 'approved' });
-      expect(await site.books.ledger(order.tenant.account)).toHaveLength(1);
+      expect(await site.ledger.entries(order.tenant.account)).toHaveLength(1);
     });
 
     test('R12 forty copies of a refund at once pay back once', async () => {
@@ -47,7 +47,7 @@ describe.each([
         ),
       );
       expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1);
-      expect(await site.books.balance(tenant.account, 'usd')).toBe(900);
+      expect(await site.ledger.balance(tenant.account, 'usd')).toBe(900);
     });
 
     test.each([
@@ -62,8 +62,8 @@ describe.each([
       await expect(site.gateway.charge('key', another, patient())).rejects.toThrow(
         RemoteKeyConflictError,
       );
-      expect(await site.books.balance(order.tenant.account, 'usd')).toBe(1000);
-      expect(await site.books.ledger(order.tenant.account)).toHaveLength(1);
+      expect(await site.ledger.balance(order.tenant.account, 'usd')).toBe(1000);
+      expect(await site.ledger.entries(order.tenant.account)).toHaveLength(1);
     });
 
     test('the remote key of a charge used for a refund, or of a refund for another payment, is an error', async () => {
@@ -79,7 +79,7 @@ describe.each([
       await expect(
         site.gateway.refund('refund', { ...refund, reference: second }, patient()),
       ).rejects.toThrow(RemoteKeyConflictError);
-      expect(await site.books.balance(tenant.account, 'usd')).toBe(1900);
+      expect(await site.ledger.balance(tenant.account, 'usd')).toBe(1900);
     });
 
     test('a remote key of one merchant means nothing to another', async () => {
@@ -101,7 +101,7 @@ describe.each([
         outcome: 'approved',
         reference,
       });
-      expect(await site.books.balance('a/b ?%ü', 'usd')).toBe(1000);
+      expect(await site.ledger.balance('a/b ?%ü', 'usd')).toBe(1000);
     });
 
     test('names, keys and metadata may be as long as they can be', async () => {
@@ -119,7 +119,7 @@ describe.each([
       const first = await site.gateway.charge('key', order, patient());
       expect(first).toMatchObject({ outcome: 'declined', declineCode: 'generic_decline' });
       expect(await site.gateway.charge('key', order, patient())).toEqual(first);
-      expect(await site.books.ledger(order.tenant.account)).toEqual([]);
+      expect(await site.ledger.entries(order.tenant.account)).toEqual([]);
     });
 
     test('lookUp tells what came of a key, and undefined of one never seen', async () => {
@@ -138,7 +138,7 @@ describe.each([
     });
   });
 
-  describe('the books', () => {
+  describe('the acquirer ledger', () => {
     test('twenty refunds at once never pay back more than was captured', async () => {
       const order = charge({ amount: 1000 });
       const reference = await approved(site.gateway.charge('charge', order, patient()));
@@ -147,7 +147,7 @@ describe.each([
         Array.from({ length: 20 }, (_, i) => site.gateway.refund(`refund ${i}`, refund, patient())),
       );
       expect(answers.filter(({ outcome }) => outcome === 'approved')).toHaveLength(14);
-      expect(await site.books.balance(order.tenant.account, 'usd')).toBe(1000 - 14 * 70);
+      expect(await site.ledger.balance(order.tenant.account, 'usd')).toBe(1000 - 14 * 70);
     });
 
     test('an authorisation is captured once, for at most its amount, and not after a release', async () => {
@@ -157,13 +157,13 @@ describe.each([
       const capture = (key: string, amount: number) =>
         site.gateway.capture(key, { tenant, reference, amount }, patient());
       expect((await capture('too much', 1001)).outcome).toBe('declined');
-      expect(await site.books.balance(tenant.account, 'usd')).toBe(0);
+      expect(await site.ledger.balance(tenant.account, 'usd')).toBe(0);
       expect((await capture('part', 400)).outcome).toBe('approved');
       expect((await capture('again', 100)).outcome).toBe('declined');
       expect((await site.gateway.cancel('c', { tenant, reference }, patient())).outcome).toBe(
         'declined',
       );
-      expect(await site.books.balance(tenant.account, 'usd')).toBe(400);
+      expect(await site.ledger.balance(tenant.account, 'usd')).toBe(400);
     });
 
     test('whatever is asked in whatever order, refunded ≤ captured ≤ authorised', async () => {
@@ -195,7 +195,7 @@ describe.each([
             else open = false;
             if (kind === 'capture') captured = amount;
           }
-          expect(await site.books.balance(tenant.account, 'usd')).toBe(captured - refunded);
+          expect(await site.ledger.balance(tenant.account, 'usd')).toBe(captured - refunded);
         }),
         { numRuns: 40 },
       );
@@ -207,9 +207,9 @@ describe.each([
       const reference = await approved(site.gateway.charge('1', order, patient()));
       await approved(site.gateway.charge('2', { ...order, currency: 'eur', amount: 5 }, patient()));
       await approved(site.gateway.refund('3', { tenant, reference, amount: 300 }, patient()));
-      expect(await site.books.balance(tenant.account, 'usd')).toBe(700);
-      expect(await site.books.balance(tenant.account, 'eur')).toBe(5);
-      expect(await site.books.ledger(tenant.account)).toMatchObject([
+      expect(await site.ledger.balance(tenant.account, 'usd')).toBe(700);
+      expect(await site.ledger.balance(tenant.account, 'eur')).toBe(5);
+      expect(await site.ledger.entries(tenant.account)).toMatchObject([
         { kind: 'charge', payment: reference, amount: 1000, remoteKey: '1' },
         { kind: 'charge', amount: 5, remoteKey: '2' },
         { kind: 'refund', payment: reference, amount: 300, remoteKey: '3' },

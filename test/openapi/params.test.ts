@@ -89,7 +89,7 @@ it('whatever is checked has a schema', () => {
 it('there are parameters of every kind', () => {
   expect(params.length).toBeGreaterThan(100);
   expect(params.map(([name]) => name)).toEqual(
-    expect.arrayContaining(['CreatePaymentIntent.amount', 'ListQuery.created']),
+    expect.arrayContaining(['CreatePaymentIntentParams.amount', 'ListQuery.created']),
   );
 });
 

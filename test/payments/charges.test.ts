@@ -118,7 +118,7 @@ describe('create', () => {
   test('R12 a lost reply leaves it pending until the same key settles it, and it is charged once', async () => {
     const acquirer = app.app.get<SandboxGateway, InProcessGateway>(SandboxGateway);
     const account = await accountOf(app);
-    const before = await acquirer.ledger(account);
+    const before = await acquirer.ledger.entries(account);
     const real = acquirer.charge.bind(acquirer);
     jest.spyOn(acquirer, 'charge').mockImplementationOnce(async (...order) => {
       await real(...order);
@@ -133,7 +133,7 @@ describe('create', () => {
     expect(pending).toMatchObject({ status: 'pending', paid: false });
     const charge = await stripe.charges.create(USD, options);
     expect(charge).toMatchObject({ id: pending?.id, status: 'succeeded' });
-    expect(await acquirer.ledger(account)).toHaveLength(before.length + 1);
+    expect(await acquirer.ledger.entries(account)).toHaveLength(before.length + 1);
   });
 });
 

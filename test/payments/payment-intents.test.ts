@@ -487,11 +487,11 @@ describe('at the same moment', () => {
     acquirer.latencyMs = 0;
   });
 
-  /** Approved operations of one payment in the acquirer's books. */
+  /** Approved operations of one payment in the acquirer ledger. */
   async function ledgerOf(call: () => Promise<unknown>) {
-    const before = (await acquirer.ledger(await accountOf(app))).length;
+    const before = (await acquirer.ledger.entries(await accountOf(app))).length;
     await call();
-    return (await acquirer.ledger(await accountOf(app))).slice(before);
+    return (await acquirer.ledger.entries(await accountOf(app))).slice(before);
   }
 
   test('twelve keys that confirm one payment charge it once', async () => {

@@ -120,7 +120,7 @@ describe('of a charge that was not captured', () => {
     const { id: charge } = await held();
     const cancels = jest.spyOn(acquirer, 'cancel').mockClear();
     const refunds = jest.spyOn(acquirer, 'refund').mockClear();
-    const before = await acquirer.balance(account, 'usd');
+    const before = await acquirer.ledger.balance(account, 'usd');
     const refund = await stripe.refunds.create({ charge, expand: ['charge'] });
     expect(refund).toMatchObject({
       amount: 1000,
@@ -128,7 +128,7 @@ describe('of a charge that was not captured', () => {
       charge: { captured: false, refunded: true, amount_refunded: 1000, status: 'succeeded' },
     });
     expect([cancels.mock.calls.length, refunds.mock.calls.length]).toEqual([1, 0]);
-    expect(await acquirer.balance(account, 'usd')).toBe(before);
+    expect(await acquirer.ledger.balance(account, 'usd')).toBe(before);
     for (const again of [stripe.refunds.create({ charge }), stripe.charges.capture(charge)]) {
       expect(await refusal(again)).toMatchObject({
         statusCode: 400,
@@ -214,7 +214,7 @@ describe('at the same moment', () => {
     'twenty partial refunds of one %s with keys of their own never exceed it',
     async (_n, make) => {
       const target = await make();
-      const before = await acquirer.balance(account, 'usd');
+      const before = await acquirer.ledger.balance(account, 'usd');
       const outcomes = await Promise.allSettled(
         Array.from({ length: 20 }, () => once.refunds.create({ ...target, amount: 90 })),
       );
@@ -223,7 +223,7 @@ describe('at the same moment', () => {
         if (outcome.status === 'rejected')
           expect(outcome.reason).toMatchObject({ param: 'amount' });
       }
-      expect(await acquirer.balance(account, 'usd')).toBe(before - 990);
+      expect(await acquirer.ledger.balance(account, 'usd')).toBe(before - 990);
       const { data } = await stripe.refunds.list({ ...target, limit: 100 });
       expect(data.map(({ amount }) => amount)).toEqual(Array.from({ length: 11 }, () => 90));
     },
@@ -234,7 +234,7 @@ describe('at the same moment', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(amount, { minLength: 2, maxLength: 8 }), async (amounts) => {
         const { id: charge } = await charged();
-        const before = await acquirer.balance(account, 'usd');
+        const before = await acquirer.ledger.balance(account, 'usd');
         const outcomes = await Promise.allSettled(
           amounts.map((wanted) => once.refunds.create({ charge, amount: wanted })),
         );
@@ -245,7 +245,7 @@ describe('at the same moment', () => {
         const { amount_refunded } = await stripe.charges.retrieve(charge);
         expect(refunded).toBeLessThanOrEqual(1000);
         expect(amount_refunded).toBe(refunded);
-        expect(await acquirer.balance(account, 'usd')).toBe(before - refunded);
+        expect(await acquirer.ledger.balance(account, 'usd')).toBe(before - refunded);
         if (amounts.includes(undefined)) expect(refunded).toBe(1000);
         for (const one of outcomes) {
           if (one.status === 'rejected') expect(one.reason).toMatchObject({ statusCode: 400 });
@@ -257,7 +257,7 @@ describe('at the same moment', () => {
 
   test('R12 a lost reply leaves a refund pending, counted, and the same key settles it once', async () => {
     const { id: charge } = await charged();
-    const before = await acquirer.balance(account, 'usd');
+    const before = await acquirer.ledger.balance(account, 'usd');
     const real = acquirer.refund.bind(acquirer);
     jest.spyOn(acquirer, 'refund').mockImplementationOnce(async (...order) => {
       await real(...order);
@@ -275,7 +275,7 @@ describe('at the same moment', () => {
       param: 'amount',
     });
     expect(await send()).toMatchObject({ id: pending?.id, status: 'succeeded', amount: 600 });
-    expect(await acquirer.balance(account, 'usd')).toBe(before - 600);
+    expect(await acquirer.ledger.balance(account, 'usd')).toBe(before - 600);
   });
 });
 

@@ -240,7 +240,7 @@ const LAG_MS = 300;
 function plantInAcquirer(bug) {
   if (bug !== 'ledger_lags') return;
   wrap(
-    load('sandbox-acquirer', 'ledger-file.js').LedgerFile.prototype,
+    load('sandbox-acquirer', 'append-only-file.js').AppendOnlyFile.prototype,
     'append',
     (original) =>
       function (line) {

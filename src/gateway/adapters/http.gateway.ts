@@ -2,7 +2,7 @@ import http from 'node:http';
 import https from 'node:https';
 import { type OnApplicationShutdown, Logger } from '@nestjs/common';
 import type { Tenant } from '../../database';
-import { type Order, RemoteKeyConflictError } from '../../sandbox-acquirer';
+import { type AcquirerOrder, RemoteKeyConflictError } from '../../sandbox-acquirer';
 import { type GatewayOutcome, type KnownOutcome, OutcomeUnknownError } from '../gateway';
 import { SandboxGateway } from './sandbox.gateway';
 
@@ -74,7 +74,7 @@ export class HttpGateway extends SandboxGateway implements OnApplicationShutdown
   protected override async order(
     merchant: string,
     remoteKey: string,
-    order: Order,
+    order: AcquirerOrder,
     signal: AbortSignal,
   ): Promise<GatewayOutcome> {
     const answer = await this.ask('PUT', merchant, remoteKey, order, signal);
@@ -91,7 +91,7 @@ export class HttpGateway extends SandboxGateway implements OnApplicationShutdown
     method: 'GET' | 'PUT',
     merchant: string,
     remoteKey: string,
-    order: Order | undefined,
+    order: AcquirerOrder | undefined,
     signal: AbortSignal,
   ): Promise<HttpAnswer | undefined> {
     signal.throwIfAborted();

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { OnApplicationShutdown, OnModuleInit } from '@nestjs/common';
 import type { Tenant } from '../../database';
 import type { Settings } from '../../runtime';
-import { PostgresAcquirerLedger, type LedgerEntry, type Order } from '../../sandbox-acquirer';
+import { type AcquirerOrder, PostgresAcquirerLedger } from '../../sandbox-acquirer';
 import type { KnownOutcome } from '../gateway';
 import { SandboxGateway } from './sandbox.gateway';
 
@@ -21,20 +21,21 @@ export class InProcessGateway
    */
   latencyMs: number;
 
-  private readonly store: PostgresAcquirerLedger;
+  /** What the sandbox acquirer has done, for tests and for operators who ask. */
+  readonly ledger: PostgresAcquirerLedger;
 
   constructor(settings: Pick<Settings, 'DATABASE_URL' | 'SANDBOX_LATENCY_MS'>) {
     super();
     this.latencyMs = settings.SANDBOX_LATENCY_MS;
-    this.store = new PostgresAcquirerLedger(settings.DATABASE_URL);
+    this.ledger = new PostgresAcquirerLedger(settings.DATABASE_URL);
   }
 
   async onModuleInit(): Promise<void> {
-    await this.store.createSchema();
+    await this.ledger.createSchema();
   }
 
   async onApplicationShutdown(): Promise<void> {
-    await this.store.close();
+    await this.ledger.close();
   }
 
   override lookUp(
@@ -42,21 +43,16 @@ export class InProcessGateway
     tenant: Tenant,
     signal: AbortSignal,
   ): Promise<KnownOutcome | undefined> {
-    return this.travel(signal, () => this.store.answerTo(tenant.account, key));
+    return this.travel(signal, () => this.ledger.lookUp(tenant.account, key));
   }
 
-  /** What the books owe a merchant: captured less refunded, in the currency's smallest unit. */
-  balance(account: string, currency: string): Promise<number> {
-    return this.store.balance(account, currency);
-  }
-
-  /** Everything that was approved for a merchant, oldest first. */
-  ledger(account: string): Promise<LedgerEntry[]> {
-    return this.store.ledger(account);
-  }
-
-  protected override order(merchant: string, key: string, order: Order, signal: AbortSignal) {
-    return this.travel(signal, () => this.store.once(merchant, key, order));
+  protected override order(
+    merchant: string,
+    key: string,
+    order: AcquirerOrder,
+    signal: AbortSignal,
+  ) {
+    return this.travel(signal, () => this.ledger.executeOnce(merchant, key, order));
   }
 
   private async travel<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {

@@ -1,4 +1,4 @@
-import type { Change, Order } from '../../sandbox-acquirer';
+import type { ChangeOrder, AcquirerOrder } from '../../sandbox-acquirer';
 import {
   type CancelOrder,
   type CaptureOrder,
@@ -40,12 +40,12 @@ export abstract class SandboxGateway extends Gateway {
   protected abstract order(
     merchant: string,
     remoteKey: string,
-    order: Order,
+    order: AcquirerOrder,
     signal: AbortSignal,
   ): Promise<GatewayOutcome>;
 }
 
-function change(kind: Change['kind'], order: CancelOrder, amount: number): Change {
+function change(kind: ChangeOrder['kind'], order: CancelOrder, amount: number): ChangeOrder {
   const { reference: payment, metadata } = order;
   return { kind, payment, amount, metadata };
 }

@@ -5,11 +5,11 @@ import { Idempotent, Phases } from '../../idempotency';
 import { Operation } from '../../wire';
 import { chargeListSchema, chargeSchema } from './charge.wire';
 import {
-  CaptureCharge,
-  CreateCharge,
-  ListCharges,
-  RetrieveCharge,
-  UpdateCharge,
+  CaptureChargeParams,
+  CreateChargeParams,
+  ListChargesParams,
+  RetrieveChargeParams,
+  UpdateChargeParams,
 } from './charges.params';
 import { ChargesService } from './charges.service';
 
@@ -25,13 +25,17 @@ export class ChargesController {
   @Post()
   @HttpCode(200)
   @Idempotent({ required: true, phased: true })
-  create(@CurrentTenant() tenant: Tenant, @Body() request: CreateCharge, @Phases() phases: Phases) {
+  create(
+    @CurrentTenant() tenant: Tenant,
+    @Body() request: CreateChargeParams,
+    @Phases() phases: Phases,
+  ) {
     return this.charges.create(tenant, request, phases);
   }
 
   @Operation('List charges, newest first', chargeListSchema)
   @Get()
-  list(@CurrentTenant() tenant: Tenant, @Query() query: ListCharges) {
+  list(@CurrentTenant() tenant: Tenant, @Query() query: ListChargesParams) {
     return this.charges.list(tenant, query);
   }
 
@@ -40,7 +44,7 @@ export class ChargesController {
   retrieve(
     @CurrentTenant() tenant: Tenant,
     @Param('id') id: string,
-    @Query() query: RetrieveCharge,
+    @Query() query: RetrieveChargeParams,
   ) {
     return this.charges.retrieve(tenant, id, query);
   }
@@ -49,7 +53,11 @@ export class ChargesController {
   @Post(':id')
   @HttpCode(200)
   @Idempotent()
-  update(@CurrentTenant() tenant: Tenant, @Param('id') id: string, @Body() request: UpdateCharge) {
+  update(
+    @CurrentTenant() tenant: Tenant,
+    @Param('id') id: string,
+    @Body() request: UpdateChargeParams,
+  ) {
     return this.charges.update(tenant, id, request);
   }
 
@@ -60,7 +68,7 @@ export class ChargesController {
   capture(
     @CurrentTenant() tenant: Tenant,
     @Param('id') id: string,
-    @Body() request: CaptureCharge,
+    @Body() request: CaptureChargeParams,
     @Phases() phases: Phases,
   ) {
     return this.charges.capture(tenant, id, request, phases);

@@ -36,7 +36,7 @@ class ChargeFields {
   shipping?: OrderShippingParams | null;
 }
 
-export class CreateCharge extends ChargeFields {
+export class CreateChargeParams extends ChargeFields {
   @IsAmount()
   amount: number;
 
@@ -60,9 +60,9 @@ export class CreateCharge extends ChargeFields {
   statement_descriptor_suffix?: string | null;
 }
 
-export class UpdateCharge extends ChargeFields {}
+export class UpdateChargeParams extends ChargeFields {}
 
-export class CaptureCharge {
+export class CaptureChargeParams {
   @IsAmount({
     description:
       'What is captured of the authorised amount; the rest is released. Default: all of it.',
@@ -82,12 +82,12 @@ export class CaptureCharge {
   statement_descriptor_suffix?: string;
 }
 
-export class RetrieveCharge {
+export class RetrieveChargeParams {
   @ExpandParam('charge')
   expand?: string[];
 }
 
-export class ListCharges extends ListQuery {
+export class ListChargesParams extends ListQuery {
   @IsText({ max: 255 })
   customer?: string;
 

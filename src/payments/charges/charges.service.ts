@@ -1,7 +1,7 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { CustomersService, orderShippingOf } from '../../customers';
 import type { Tenant } from '../../database';
-import { type ChargeOrder, Gateways, known, type KnownOutcome } from '../../gateway';
+import { type ChargeOrder, Gateways, requireKnownOutcome, type KnownOutcome } from '../../gateway';
 import type { Phases } from '../../idempotency';
 import {
   CardError,
@@ -17,11 +17,11 @@ import { captureRefusal, chargeOutcome } from './charge.states';
 import { type ChargeObject, chargeToWire } from './charge.wire';
 import { ChargesRepository } from './charges.repository';
 import type {
-  CaptureCharge,
-  CreateCharge,
-  ListCharges,
-  RetrieveCharge,
-  UpdateCharge,
+  CaptureChargeParams,
+  CreateChargeParams,
+  ListChargesParams,
+  RetrieveChargeParams,
+  UpdateChargeParams,
 } from './charges.params';
 import type { PaymentMethodEntity } from '../payment-methods/payment-method.entity';
 import { PaymentMethodsService, requireUsableBy } from '../payment-methods/payment-methods.service';
@@ -36,7 +36,7 @@ interface ReservedCharge {
 }
 
 /** A charge whose capture was reserved. */
-interface HeldCharge {
+interface ReservedChargeCapture {
   readonly charge: string;
   readonly reference: string;
   readonly amount: number;
@@ -63,12 +63,12 @@ export class ChargesService implements OnModuleInit {
     );
   }
 
-  async create(tenant: Tenant, request: CreateCharge, phases: Phases) {
+  async create(tenant: Tenant, request: CreateChargeParams, phases: Phases) {
     const gateway = this.gateways.of(tenant);
     const { charge, order } = await phases.local('reserve', () => this.reserve(tenant, request));
     const outcome = await phases.remote(
       'charge',
-      (key, signal) => known(gateway.charge(key, { tenant, ...order }, signal)),
+      (key, signal) => requireKnownOutcome(gateway.charge(key, { tenant, ...order }, signal)),
       gateway.memory(tenant),
     );
     return phases.finish(async () => {
@@ -80,7 +80,7 @@ export class ChargesService implements OnModuleInit {
     });
   }
 
-  async capture(tenant: Tenant, id: string, request: CaptureCharge, phases: Phases) {
+  async capture(tenant: Tenant, id: string, request: CaptureChargeParams, phases: Phases) {
     const held = await phases.local('reserve', () =>
       this.reserveCapture(tenant, id, request.amount),
     );
@@ -89,7 +89,7 @@ export class ChargesService implements OnModuleInit {
     const order = { tenant, reference, amount, metadata };
     const outcome = await phases.remote(
       'capture',
-      (key, signal) => known(gateway.capture(key, order, signal)),
+      (key, signal) => requireKnownOutcome(gateway.capture(key, order, signal)),
       gateway.memory(tenant),
     );
     return phases.finish(async () => {
@@ -99,7 +99,7 @@ export class ChargesService implements OnModuleInit {
     });
   }
 
-  async update(tenant: Tenant, id: string, request: UpdateCharge): Promise<ChargeObject> {
+  async update(tenant: Tenant, id: string, request: UpdateChargeParams): Promise<ChargeObject> {
     const charge = await this.charges.lock(tenant, id);
     if (!charge) throw new ResourceMissingError('charge', id);
     if (request.customer !== undefined) await this.requireAssignable(tenant, charge, request);
@@ -113,13 +113,13 @@ export class ChargesService implements OnModuleInit {
     return this.answer(tenant, updated ?? charge, request.expand);
   }
 
-  async retrieve(tenant: Tenant, id: string, query: RetrieveCharge): Promise<ChargeObject> {
+  async retrieve(tenant: Tenant, id: string, query: RetrieveChargeParams): Promise<ChargeObject> {
     const charge = await this.charges.find(tenant, id);
     if (!charge) throw new ResourceMissingError('charge', id);
     return this.answer(tenant, charge, query.expand);
   }
 
-  async list(tenant: Tenant, query: ListCharges) {
+  async list(tenant: Tenant, query: ListChargesParams) {
     const where = {
       ...(query.customer === undefined ? {} : { customer: query.customer }),
       ...(query.payment_intent === undefined ? {} : { paymentIntent: query.payment_intent }),
@@ -128,7 +128,7 @@ export class ChargesService implements OnModuleInit {
     return this.expander.expand(tenant, listOf('/v1/charges', page, chargeToWire), query.expand);
   }
 
-  private async reserve(tenant: Tenant, request: CreateCharge): Promise<ReservedCharge> {
+  private async reserve(tenant: Tenant, request: CreateChargeParams): Promise<ReservedCharge> {
     const method = await this.sourceOf(tenant, request);
     const charge = await this.charges.insert(tenant, {
       id: newId('ch'),
@@ -161,7 +161,10 @@ export class ChargesService implements OnModuleInit {
   }
 
   /** What a charge is taken from: what it names, else the customer's default, else the sandbox's. */
-  private async sourceOf(tenant: Tenant, request: CreateCharge): Promise<PaymentMethodEntity> {
+  private async sourceOf(
+    tenant: Tenant,
+    request: CreateChargeParams,
+  ): Promise<PaymentMethodEntity> {
     const { customer: id, source } = request;
     const customer = id === undefined ? null : await this.customers.require(tenant, id);
     if (source !== undefined || !customer) {
@@ -178,7 +181,11 @@ export class ChargesService implements OnModuleInit {
   }
 
   /** Takes an authorised charge for its capture: of two requests, one finds it taken. */
-  private async reserveCapture(tenant: Tenant, id: string, amount?: number): Promise<HeldCharge> {
+  private async reserveCapture(
+    tenant: Tenant,
+    id: string,
+    amount?: number,
+  ): Promise<ReservedChargeCapture> {
     const charge = await this.charges.takeForCapture(tenant, id, amount);
     if (!charge || charge.reference === null) {
       const found = await this.charges.find(tenant, id);
@@ -191,9 +198,9 @@ export class ChargesService implements OnModuleInit {
 
   private settleCapture(
     tenant: Tenant,
-    held: HeldCharge,
+    held: ReservedChargeCapture,
     outcome: KnownOutcome,
-    request: CaptureCharge,
+    request: CaptureChargeParams,
   ): Promise<ChargeEntity> {
     // What is still authorised stays so when the acquirer refuses the capture.
     if (outcome.outcome === 'declined')
@@ -219,7 +226,11 @@ export class ChargesService implements OnModuleInit {
     return charge;
   }
 
-  private async requireAssignable(tenant: Tenant, charge: ChargeEntity, request: UpdateCharge) {
+  private async requireAssignable(
+    tenant: Tenant,
+    charge: ChargeEntity,
+    request: UpdateChargeParams,
+  ) {
     const { id } = await this.customers.require(tenant, request.customer ?? '');
     if (charge.customer === null || charge.customer === id) return;
     throw new InvalidRequestError(

@@ -9,10 +9,13 @@ import type { PaymentIntentEntity } from './payment-intent.entity';
 import { statusesFor } from './payment-intent.states';
 import { paymentIntentToWire } from './payment-intent.wire';
 import { PaymentIntentsRepository } from './payment-intents.repository';
-import type { CancelPaymentIntent, CapturePaymentIntent } from './payment-intents.params';
+import type {
+  CancelPaymentIntentParams,
+  CapturePaymentIntentParams,
+} from './payment-intents.params';
 
 /** What an acquirer holds for a payment whose capture was reserved, as JSON. */
-export interface HeldPayment {
+export interface ReservedCapture {
   readonly intent: string;
   readonly charge: string;
   /** The acquirer's name for what it holds. */
@@ -22,7 +25,7 @@ export interface HeldPayment {
 }
 
 /** A payment whose cancellation was reserved; the acquirer may hold nothing for it. As JSON. */
-export interface CancelledPayment {
+export interface ReservedCancellation {
   readonly intent: string;
   readonly charge: string | null;
   readonly reference: string | null;
@@ -35,7 +38,7 @@ export interface CancelledPayment {
  * step that reserves checks it all.
  */
 @Injectable()
-export class PaymentIntentHolds {
+export class PaymentIntentCapture {
   constructor(
     private readonly intents: PaymentIntentsRepository,
     private readonly charges: ChargesRepository,
@@ -45,8 +48,8 @@ export class PaymentIntentHolds {
   async reserveCapture(
     tenant: Tenant,
     id: string,
-    request: CapturePaymentIntent,
-  ): Promise<HeldPayment> {
+    request: CapturePaymentIntentParams,
+  ): Promise<ReservedCapture> {
     const { amount_to_capture: amount, metadata } = request;
     const before = metadata === undefined ? undefined : await this.intents.lock(tenant, id);
     const patch = {
@@ -71,7 +74,7 @@ export class PaymentIntentHolds {
 
   async settleCapture(
     tenant: Tenant,
-    held: HeldPayment,
+    held: ReservedCapture,
     outcome: KnownOutcome,
   ): Promise<PaymentIntentEntity | CardError> {
     if (outcome.outcome === 'declined') {
@@ -95,7 +98,7 @@ export class PaymentIntentHolds {
   }
 
   /** Takes a payment intent for its cancellation. */
-  async reserveCancel(tenant: Tenant, id: string): Promise<CancelledPayment> {
+  async reserveCancel(tenant: Tenant, id: string): Promise<ReservedCancellation> {
     const onlyIf = { status: In([...statusesFor('cancel')]) };
     const intent = await this.intents.update(tenant, id, { status: 'processing' }, onlyIf);
     if (!intent) throw answers.unexpectedState(await this.intents.require(tenant, id), 'cancel');
@@ -107,9 +110,9 @@ export class PaymentIntentHolds {
   /** @param outcome what the acquirer said to releasing what it held; null where it held nothing */
   async settleCancel(
     tenant: Tenant,
-    held: CancelledPayment,
+    held: ReservedCancellation,
     outcome: KnownOutcome | null,
-    request: CancelPaymentIntent,
+    request: CancelPaymentIntentParams,
   ): Promise<PaymentIntentEntity | InvalidRequestError> {
     if (outcome?.outcome === 'declined') {
       const intent = await this.intents.settle(tenant, held.intent, { status: 'requires_capture' });

@@ -11,9 +11,9 @@ import type { PaymentIntentEntity } from './payment-intent.entity';
 import { afterCharge, statusBeforeConfirm, statusesFor } from './payment-intent.states';
 import { PaymentIntentsRepository } from './payment-intents.repository';
 import type {
-  ConfirmPaymentIntent,
-  CreatePaymentIntent,
-  UpdatePaymentIntent,
+  ConfirmPaymentIntentParams,
+  CreatePaymentIntentParams,
+  UpdatePaymentIntentParams,
 } from './payment-intents.params';
 import type { CardFace, PaymentMethodEntity } from '../payment-methods/payment-method.entity';
 import {
@@ -54,7 +54,7 @@ const AGAIN = { status: 'requires_confirmation' as const, nextAction: null };
  * reserves takes the payment by one conditional UPDATE; the step that settles finds it still taken.
  */
 @Injectable()
-export class PaymentIntentSteps {
+export class PaymentIntentConfirmation {
   constructor(
     private readonly intents: PaymentIntentsRepository,
     private readonly charges: ChargesRepository,
@@ -67,7 +67,7 @@ export class PaymentIntentSteps {
    * Stores a new payment intent and finds its payment method.
    * @param paidWith what it is being paid with already; undefined where nobody tries to pay it yet
    */
-  async open(tenant: Tenant, request: CreatePaymentIntent, paidWith?: string) {
+  async open(tenant: Tenant, request: CreatePaymentIntentParams, paidWith?: string) {
     requireCardType(request.payment_method_types);
     const { customer = null } = request;
     if (customer !== null) await this.customers.require(tenant, customer);
@@ -107,7 +107,10 @@ export class PaymentIntentSteps {
   }
 
   /** Stores a new payment intent that is being paid already. */
-  async openAndReserve(tenant: Tenant, request: CreatePaymentIntent): Promise<ReservedPayment> {
+  async openAndReserve(
+    tenant: Tenant,
+    request: CreatePaymentIntentParams,
+  ): Promise<ReservedPayment> {
     this.gateways.of(tenant);
     const payment_method = request.payment_method ?? (await this.defaultSource(tenant, request));
     if (payment_method === undefined) {
@@ -126,7 +129,7 @@ export class PaymentIntentSteps {
   async reserve(
     tenant: Tenant,
     id: string,
-    request: ConfirmPaymentIntent,
+    request: ConfirmPaymentIntentParams,
   ): Promise<ReservedPayment> {
     requireCardType(request.payment_method_types);
     const before = await this.intents.require(tenant, id);
@@ -183,7 +186,7 @@ export class PaymentIntentSteps {
   async change(
     tenant: Tenant,
     id: string,
-    request: UpdatePaymentIntent,
+    request: UpdatePaymentIntentParams,
   ): Promise<PaymentIntentEntity> {
     const intent = await this.intents.lock(tenant, id);
     const fields = PAYMENT_FIELDS.filter((field) => request[field] !== undefined);
@@ -245,7 +248,7 @@ export class PaymentIntentSteps {
   private async methodAfter(
     tenant: Tenant,
     intent: PaymentIntentEntity,
-    request: UpdatePaymentIntent,
+    request: UpdatePaymentIntentParams,
   ): Promise<PaymentMethodEntity | null> {
     const customer = request.customer ?? intent.customer;
     const current = request.customer === undefined ? null : intent.paymentMethod;
@@ -262,7 +265,7 @@ export class PaymentIntentSteps {
    */
   private async defaultSource(
     tenant: Tenant,
-    { customer }: CreatePaymentIntent,
+    { customer }: CreatePaymentIntentParams,
   ): Promise<string | undefined> {
     if (customer === undefined) return undefined;
     return (await this.customers.require(tenant, customer)).defaultSource ?? undefined;

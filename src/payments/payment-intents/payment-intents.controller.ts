@@ -5,13 +5,13 @@ import { Idempotent, Phases } from '../../idempotency';
 import { Operation } from '../../wire';
 import { paymentIntentListSchema, paymentIntentSchema } from './payment-intent.wire';
 import {
-  CancelPaymentIntent,
-  CapturePaymentIntent,
-  ConfirmPaymentIntent,
-  CreatePaymentIntent,
-  ListPaymentIntents,
-  RetrievePaymentIntent,
-  UpdatePaymentIntent,
+  CancelPaymentIntentParams,
+  CapturePaymentIntentParams,
+  ConfirmPaymentIntentParams,
+  CreatePaymentIntentParams,
+  ListPaymentIntentsParams,
+  RetrievePaymentIntentParams,
+  UpdatePaymentIntentParams,
 } from './payment-intents.params';
 import { PaymentIntentsService } from './payment-intents.service';
 
@@ -29,7 +29,7 @@ export class PaymentIntentsController {
   @Idempotent({ required: true, phased: true })
   create(
     @CurrentTenant() tenant: Tenant,
-    @Body() request: CreatePaymentIntent,
+    @Body() request: CreatePaymentIntentParams,
     @Phases() phases: Phases,
   ) {
     return this.intents.create(tenant, request, phases);
@@ -37,7 +37,7 @@ export class PaymentIntentsController {
 
   @Operation('List payment intents, newest first', paymentIntentListSchema)
   @Get()
-  list(@CurrentTenant() tenant: Tenant, @Query() query: ListPaymentIntents) {
+  list(@CurrentTenant() tenant: Tenant, @Query() query: ListPaymentIntentsParams) {
     return this.intents.list(tenant, query);
   }
 
@@ -46,7 +46,7 @@ export class PaymentIntentsController {
   retrieve(
     @CurrentTenant() tenant: Tenant,
     @Param('id') id: string,
-    @Query() query: RetrievePaymentIntent,
+    @Query() query: RetrievePaymentIntentParams,
   ) {
     return this.intents.retrieve(tenant, id, query);
   }
@@ -58,7 +58,7 @@ export class PaymentIntentsController {
   update(
     @CurrentTenant() tenant: Tenant,
     @Param('id') id: string,
-    @Body() request: UpdatePaymentIntent,
+    @Body() request: UpdatePaymentIntentParams,
   ) {
     return this.intents.update(tenant, id, request);
   }
@@ -70,7 +70,7 @@ export class PaymentIntentsController {
   confirm(
     @CurrentTenant() tenant: Tenant,
     @Param('id') id: string,
-    @Body() request: ConfirmPaymentIntent,
+    @Body() request: ConfirmPaymentIntentParams,
     @Phases() phases: Phases,
   ) {
     return this.intents.confirm(tenant, id, request, phases);
@@ -83,7 +83,7 @@ export class PaymentIntentsController {
   capture(
     @CurrentTenant() tenant: Tenant,
     @Param('id') id: string,
-    @Body() request: CapturePaymentIntent,
+    @Body() request: CapturePaymentIntentParams,
     @Phases() phases: Phases,
   ) {
     return this.intents.capture(tenant, id, request, phases);
@@ -96,7 +96,7 @@ export class PaymentIntentsController {
   cancel(
     @CurrentTenant() tenant: Tenant,
     @Param('id') id: string,
-    @Body() request: CancelPaymentIntent,
+    @Body() request: CancelPaymentIntentParams,
     @Phases() phases: Phases,
   ) {
     return this.intents.cancel(tenant, id, request, phases);

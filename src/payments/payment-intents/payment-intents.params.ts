@@ -85,7 +85,7 @@ class PaymentIntentFields {
   statement_descriptor_suffix?: string | null;
 }
 
-export class CreatePaymentIntent extends PaymentIntentFields {
+export class CreatePaymentIntentParams extends PaymentIntentFields {
   @IsAmount()
   amount: number;
 
@@ -108,7 +108,7 @@ export class CreatePaymentIntent extends PaymentIntentFields {
   return_url?: string;
 }
 
-export class UpdatePaymentIntent extends PaymentIntentFields {
+export class UpdatePaymentIntentParams extends PaymentIntentFields {
   @IsAmount({})
   amount?: number;
 
@@ -116,7 +116,7 @@ export class UpdatePaymentIntent extends PaymentIntentFields {
   currency?: string;
 }
 
-export class ConfirmPaymentIntent {
+export class ConfirmPaymentIntentParams {
   @IsOneOf(CAPTURE_METHODS)
   capture_method?: CaptureMethod;
 
@@ -145,7 +145,7 @@ export class ConfirmPaymentIntent {
   shipping?: OrderShippingParams | null;
 }
 
-export class CapturePaymentIntent {
+export class CapturePaymentIntentParams {
   @IsAmount({ description: CAPTURED_AMOUNT })
   amount_to_capture?: number;
 
@@ -162,7 +162,7 @@ export class CapturePaymentIntent {
   statement_descriptor_suffix?: string;
 }
 
-export class CancelPaymentIntent {
+export class CancelPaymentIntentParams {
   @IsOneOf(['abandoned', 'duplicate', 'fraudulent', 'requested_by_customer'])
   cancellation_reason?: string;
 
@@ -170,7 +170,7 @@ export class CancelPaymentIntent {
   expand?: string[];
 }
 
-export class RetrievePaymentIntent {
+export class RetrievePaymentIntentParams {
   @ExpandParam('payment_intent')
   expand?: string[];
 
@@ -181,7 +181,7 @@ export class RetrievePaymentIntent {
   client_secret?: string;
 }
 
-export class ListPaymentIntents extends ListQuery {
+export class ListPaymentIntentsParams extends ListQuery {
   @IsText({ max: 255 })
   customer?: string;
 

@@ -1,34 +1,34 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import type { Tenant } from '../../database';
-import { type CancelOrder, Gateways, known } from '../../gateway';
+import { type CancelOrder, Gateways, requireKnownOutcome } from '../../gateway';
 import type { Phases } from '../../idempotency';
 import { Expander, listOf } from '../../wire';
 import type { PaymentIntentEntity } from './payment-intent.entity';
-import { PaymentIntentHolds } from './payment-intent-capture';
-import { PaymentIntentSteps, type ReservedPayment } from './payment-intent-confirmation';
+import { PaymentIntentCapture } from './payment-intent-capture';
+import { PaymentIntentConfirmation, type ReservedPayment } from './payment-intent-confirmation';
 import { type PaymentIntentObject, paymentIntentToWire } from './payment-intent.wire';
 import { PaymentIntentsRepository } from './payment-intents.repository';
 import type {
-  CancelPaymentIntent,
-  CapturePaymentIntent,
-  ConfirmPaymentIntent,
-  CreatePaymentIntent,
-  ListPaymentIntents,
-  RetrievePaymentIntent,
-  UpdatePaymentIntent,
+  CancelPaymentIntentParams,
+  CapturePaymentIntentParams,
+  ConfirmPaymentIntentParams,
+  CreatePaymentIntentParams,
+  ListPaymentIntentsParams,
+  RetrievePaymentIntentParams,
+  UpdatePaymentIntentParams,
 } from './payment-intents.params';
 
 /**
  * Payment intents. What moves money is told in phases: reserve the payment (it then reads
  * `processing`, and no other request can move it), ask the acquirer, settle. What each step does to
- * the rows is in `payment-intent.steps.ts` and `payment-intent.holds.ts`.
+ * the rows is in `payment-intent-confirmation.ts` and `payment-intent-capture.ts`.
  */
 @Injectable()
 export class PaymentIntentsService implements OnModuleInit {
   constructor(
     private readonly intents: PaymentIntentsRepository,
-    private readonly steps: PaymentIntentSteps,
-    private readonly holds: PaymentIntentHolds,
+    private readonly steps: PaymentIntentConfirmation,
+    private readonly holds: PaymentIntentCapture,
     private readonly gateways: Gateways,
     private readonly expander: Expander,
   ) {}
@@ -40,7 +40,7 @@ export class PaymentIntentsService implements OnModuleInit {
   }
 
   /** Without `confirm` nothing moves yet. */
-  async create(tenant: Tenant, request: CreatePaymentIntent, phases: Phases) {
+  async create(tenant: Tenant, request: CreatePaymentIntentParams, phases: Phases) {
     if (!request.confirm) {
       return phases.finish(async () => {
         const { intent } = await this.steps.open(tenant, request);
@@ -51,12 +51,12 @@ export class PaymentIntentsService implements OnModuleInit {
     return this.pay(tenant, payment, request.expand, phases);
   }
 
-  async confirm(tenant: Tenant, id: string, request: ConfirmPaymentIntent, phases: Phases) {
+  async confirm(tenant: Tenant, id: string, request: ConfirmPaymentIntentParams, phases: Phases) {
     const payment = await phases.local('reserve', () => this.steps.reserve(tenant, id, request));
     return this.pay(tenant, payment, request.expand, phases);
   }
 
-  async capture(tenant: Tenant, id: string, request: CapturePaymentIntent, phases: Phases) {
+  async capture(tenant: Tenant, id: string, request: CapturePaymentIntentParams, phases: Phases) {
     const held = await phases.local('reserve', () =>
       this.holds.reserveCapture(tenant, id, request),
     );
@@ -65,7 +65,7 @@ export class PaymentIntentsService implements OnModuleInit {
     const order = { tenant, reference, amount, metadata };
     const outcome = await phases.remote(
       'capture',
-      (key, signal) => known(gateway.capture(key, order, signal)),
+      (key, signal) => requireKnownOutcome(gateway.capture(key, order, signal)),
       gateway.memory(tenant),
     );
     return phases.finish(async () => {
@@ -74,7 +74,7 @@ export class PaymentIntentsService implements OnModuleInit {
     });
   }
 
-  async cancel(tenant: Tenant, id: string, request: CancelPaymentIntent, phases: Phases) {
+  async cancel(tenant: Tenant, id: string, request: CancelPaymentIntentParams, phases: Phases) {
     const held = await phases.local('reserve', () => this.holds.reserveCancel(tenant, id));
     const { reference, metadata } = held;
     const outcome =
@@ -85,15 +85,15 @@ export class PaymentIntentsService implements OnModuleInit {
     });
   }
 
-  async update(tenant: Tenant, id: string, request: UpdatePaymentIntent) {
+  async update(tenant: Tenant, id: string, request: UpdatePaymentIntentParams) {
     return this.answer(tenant, await this.steps.change(tenant, id, request), request.expand);
   }
 
-  async retrieve(tenant: Tenant, id: string, query: RetrievePaymentIntent) {
+  async retrieve(tenant: Tenant, id: string, query: RetrievePaymentIntentParams) {
     return this.answer(tenant, await this.intents.require(tenant, id), query.expand);
   }
 
-  async list(tenant: Tenant, query: ListPaymentIntents) {
+  async list(tenant: Tenant, query: ListPaymentIntentsParams) {
     const where = query.customer === undefined ? {} : { customer: query.customer };
     const page = await this.intents.page(tenant, query.toPage<PaymentIntentEntity>(where));
     const list = listOf('/v1/payment_intents', page, paymentIntentToWire);
@@ -110,7 +110,8 @@ export class PaymentIntentsService implements OnModuleInit {
     const gateway = this.gateways.of(tenant);
     const outcome = await phases.remote(
       'charge',
-      (key, signal) => known(gateway.charge(key, { tenant, ...payment.order }, signal)),
+      (key, signal) =>
+        requireKnownOutcome(gateway.charge(key, { tenant, ...payment.order }, signal)),
       gateway.memory(tenant),
     );
     return phases.finish(async () => {
@@ -123,7 +124,7 @@ export class PaymentIntentsService implements OnModuleInit {
     const gateway = this.gateways.of(order.tenant);
     return phases.remote(
       'cancel',
-      (key, signal) => known(gateway.cancel(key, order, signal)),
+      (key, signal) => requireKnownOutcome(gateway.cancel(key, order, signal)),
       gateway.memory(order.tenant),
     );
   }

@@ -5,10 +5,10 @@ import { Idempotent } from '../../idempotency';
 import { Operation } from '../../wire';
 import { paymentMethodListSchema, paymentMethodSchema } from './payment-method.wire';
 import {
-  AttachPaymentMethod,
-  ListCustomerPaymentMethods,
-  ListPaymentMethods,
-  RetrievePaymentMethod,
+  AttachPaymentMethodParams,
+  ListCustomerPaymentMethodsParams,
+  ListPaymentMethodsParams,
+  RetrievePaymentMethodParams,
 } from './payment-methods.params';
 import { PaymentMethodsService } from './payment-methods.service';
 
@@ -19,7 +19,7 @@ export class PaymentMethodsController {
 
   @Operation('List payment methods, newest first', paymentMethodListSchema)
   @Get('payment_methods')
-  list(@CurrentTenant() tenant: Tenant, @Query() query: ListPaymentMethods) {
+  list(@CurrentTenant() tenant: Tenant, @Query() query: ListPaymentMethodsParams) {
     return this.methods.list(tenant, query);
   }
 
@@ -28,7 +28,7 @@ export class PaymentMethodsController {
   listOfCustomer(
     @CurrentTenant() tenant: Tenant,
     @Param('customer') customer: string,
-    @Query() query: ListCustomerPaymentMethods,
+    @Query() query: ListCustomerPaymentMethodsParams,
   ) {
     return this.methods.listOfCustomer(tenant, customer, query);
   }
@@ -38,7 +38,7 @@ export class PaymentMethodsController {
   retrieve(
     @CurrentTenant() tenant: Tenant,
     @Param('id') id: string,
-    @Query() query: RetrievePaymentMethod,
+    @Query() query: RetrievePaymentMethodParams,
   ) {
     return this.methods.retrieve(tenant, id, query);
   }
@@ -50,7 +50,7 @@ export class PaymentMethodsController {
   attach(
     @CurrentTenant() tenant: Tenant,
     @Param('id') id: string,
-    @Body() request: AttachPaymentMethod,
+    @Body() request: AttachPaymentMethodParams,
   ) {
     return this.methods.attachTo(tenant, id, request);
   }
@@ -62,7 +62,7 @@ export class PaymentMethodsController {
   detach(
     @CurrentTenant() tenant: Tenant,
     @Param('id') id: string,
-    @Body() request: RetrievePaymentMethod,
+    @Body() request: RetrievePaymentMethodParams,
   ) {
     return this.methods.detach(tenant, id, request);
   }

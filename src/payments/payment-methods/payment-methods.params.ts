@@ -1,7 +1,7 @@
 /** The parameters of every operation on payment methods. */
 import { ExpandParam, IsOneOf, IsText, ListQuery } from '../../wire';
 
-export class AttachPaymentMethod {
+export class AttachPaymentMethodParams {
   @IsText({ max: 255, required: true })
   customer: string;
 
@@ -9,13 +9,13 @@ export class AttachPaymentMethod {
   expand?: string[];
 }
 
-export class RetrievePaymentMethod {
+export class RetrievePaymentMethodParams {
   @ExpandParam('payment_method')
   expand?: string[];
 }
 
 /** The path names the customer. */
-export class ListCustomerPaymentMethods extends ListQuery {
+export class ListCustomerPaymentMethodsParams extends ListQuery {
   @IsOneOf(['card'])
   type?: 'card';
 
@@ -23,7 +23,7 @@ export class ListCustomerPaymentMethods extends ListQuery {
   expand?: string[];
 }
 
-export class ListPaymentMethods extends ListCustomerPaymentMethods {
+export class ListPaymentMethodsParams extends ListCustomerPaymentMethodsParams {
   @IsText({ max: 255 })
   customer?: string;
 }

@@ -1,7 +1,11 @@
 import { createHash } from 'node:crypto';
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { IsNull } from 'typeorm';
-import { CustomersService, type KnownCustomer, type PaymentMethodDesk } from '../../customers';
+import {
+  CustomersService,
+  type CustomerSummary,
+  type CustomerPaymentMethods,
+} from '../../customers';
 import type { Tenant } from '../../database';
 import { sandboxCard, type SandboxCard } from '../../sandbox-acquirer';
 import {
@@ -16,15 +20,15 @@ import type { CardFace, PaymentMethodEntity } from './payment-method.entity';
 import { type PaymentMethodObject, paymentMethodToWire } from './payment-method.wire';
 import { PaymentMethodsRepository } from './payment-methods.repository';
 import type {
-  AttachPaymentMethod,
-  ListCustomerPaymentMethods,
-  ListPaymentMethods,
-  RetrievePaymentMethod,
+  AttachPaymentMethodParams,
+  ListCustomerPaymentMethodsParams,
+  ListPaymentMethodsParams,
+  RetrievePaymentMethodParams,
 } from './payment-methods.params';
 
 /** Cards that may be charged. In the sandbox a token becomes a payment method when it is first used. */
 @Injectable()
-export class PaymentMethodsService implements OnModuleInit, PaymentMethodDesk {
+export class PaymentMethodsService implements OnModuleInit, CustomerPaymentMethods {
   constructor(
     private readonly methods: PaymentMethodsRepository,
     private readonly customers: CustomersService,
@@ -41,20 +45,20 @@ export class PaymentMethodsService implements OnModuleInit, PaymentMethodDesk {
   async retrieve(
     tenant: Tenant,
     id: string,
-    query: RetrievePaymentMethod,
+    query: RetrievePaymentMethodParams,
   ): Promise<PaymentMethodObject> {
     const method = await this.methods.find(tenant, id);
     if (!method) throw new ResourceMissingError('PaymentMethod', id);
     return this.expander.expand(tenant, paymentMethodToWire(method), query.expand);
   }
 
-  async list(tenant: Tenant, query: ListPaymentMethods) {
+  async list(tenant: Tenant, query: ListPaymentMethodsParams) {
     const { customer } = query;
     if (customer !== undefined) await this.customers.require(tenant, customer);
     return this.page(tenant, query, customer, '/v1/payment_methods');
   }
 
-  async listOfCustomer(tenant: Tenant, id: string, query: ListCustomerPaymentMethods) {
+  async listOfCustomer(tenant: Tenant, id: string, query: ListCustomerPaymentMethodsParams) {
     await this.customers.retrieve(tenant, id);
     return this.page(tenant, query, id, `/v1/customers/${id}/payment_methods`);
   }
@@ -63,7 +67,7 @@ export class PaymentMethodsService implements OnModuleInit, PaymentMethodDesk {
   async attachTo(
     tenant: Tenant,
     id: string,
-    request: AttachPaymentMethod,
+    request: AttachPaymentMethodParams,
   ): Promise<PaymentMethodObject> {
     const { id: customer } = await this.customers.require(tenant, request.customer);
     const attached = await this.attach(tenant, customer, id);
@@ -74,7 +78,7 @@ export class PaymentMethodsService implements OnModuleInit, PaymentMethodDesk {
   async detach(
     tenant: Tenant,
     id: string,
-    request: RetrievePaymentMethod,
+    request: RetrievePaymentMethodParams,
   ): Promise<PaymentMethodObject> {
     const method = await this.methods.find(tenant, id);
     if (!method) throw new ResourceMissingError('PaymentMethod', id);
@@ -159,7 +163,7 @@ export class PaymentMethodsService implements OnModuleInit, PaymentMethodDesk {
    * The payment method that pays for a customer when none is named: the default one, else the one
    * attached last.
    */
-  async defaultOf(tenant: Tenant, customer: KnownCustomer): Promise<PaymentMethodEntity | null> {
+  async defaultOf(tenant: Tenant, customer: CustomerSummary): Promise<PaymentMethodEntity | null> {
     if (customer.defaultSource !== null) return this.methods.find(tenant, customer.defaultSource);
     const where = { customer: customer.id };
     const { data } = await this.methods.page(tenant, { limit: 1, where });
@@ -168,7 +172,7 @@ export class PaymentMethodsService implements OnModuleInit, PaymentMethodDesk {
 
   private async page(
     tenant: Tenant,
-    query: ListCustomerPaymentMethods,
+    query: ListCustomerPaymentMethodsParams,
     customer: string | undefined,
     url: string,
   ): Promise<WireList<PaymentMethodObject>> {

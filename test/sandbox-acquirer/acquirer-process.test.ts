@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type HttpGateway } from '../../src/gateway';
-import { type LedgerLine } from '../../src/sandbox-acquirer';
+import { type AcquirerLedgerLine } from '../../src/sandbox-acquirer';
 import { eventually } from '../support/eventually';
 import { Program, startAcquirer, stopAll } from '../support/server';
 import {
@@ -12,7 +12,7 @@ import {
   ledgerLines,
   patient,
   temporaryDirectory,
-} from './gateways.fixture';
+} from '../gateway/gateways.fixture';
 
 let directory: ReturnType<typeof temporaryDirectory>;
 let ledger: string;
@@ -75,7 +75,7 @@ describe('a kill -9', () => {
     await Promise.all(clients);
     await acquirer.program.kill9();
 
-    const entries = new Map<string, LedgerLine[]>();
+    const entries = new Map<string, AcquirerLedgerLine[]>();
     for (const line of lines()) {
       entries.set(line.remoteKey, [...(entries.get(line.remoteKey) ?? []), line]);
     }

@@ -1,10 +1,10 @@
 import { Pool, type PoolClient } from 'pg';
-import type { AcquirerLedger, LedgerEntry } from './acquirer-ledger';
+import type { AcquirerLedger, AcquirerLedgerEntry } from './acquirer-ledger';
 import {
-  decide,
-  type Decision,
-  type HeldPayment,
-  type Order,
+  decideOrder,
+  type OrderDecision,
+  type AcquirerPayment,
+  type AcquirerOrder,
   RemoteKeyConflictError,
   sameOrder,
 } from './rules';
@@ -74,11 +74,15 @@ export class PostgresAcquirerLedger implements AcquirerLedger {
    * Of duplicates, the primary key lets one in. A payment changes under its row lock; a new one is
    * written in one statement, which is a transaction of its own.
    */
-  async once(merchant: string, remoteKey: string, order: Order): Promise<OrderResult> {
-    const enter = async (client: Pool | PoolClient, held?: HeldPayment) => {
-      const decision = decide(order, held);
+  async executeOnce(
+    merchant: string,
+    remoteKey: string,
+    order: AcquirerOrder,
+  ): Promise<OrderResult> {
+    const enter = async (client: Pool | PoolClient, held?: AcquirerPayment) => {
+      const decision = decideOrder(order, held);
       const entered = await record(client, merchant, remoteKey, order, decision);
-      return entered ? decision.answer : remembered(client, merchant, remoteKey, order);
+      return entered ? decision.result : remembered(client, merchant, remoteKey, order);
     };
     if (order.kind === 'charge') return enter(this.pool);
     return this.transaction(async (client) =>
@@ -86,7 +90,7 @@ export class PostgresAcquirerLedger implements AcquirerLedger {
     );
   }
 
-  async answerTo(merchant: string, remoteKey: string): Promise<OrderResult | undefined> {
+  async lookUp(merchant: string, remoteKey: string): Promise<OrderResult | undefined> {
     const { rows } = await this.pool.query<{ answer: OrderResult }>(
       'SELECT answer FROM acquirer.operations WHERE merchant = $1 AND remote_key = $2',
       [merchant, remoteKey],
@@ -103,8 +107,8 @@ export class PostgresAcquirerLedger implements AcquirerLedger {
     return Number(rows[0]?.balance);
   }
 
-  async ledger(merchant: string): Promise<LedgerEntry[]> {
-    const { rows } = await this.pool.query<LedgerEntry & { amount: string }>(
+  async entries(merchant: string): Promise<AcquirerLedgerEntry[]> {
+    const { rows } = await this.pool.query<AcquirerLedgerEntry & { amount: string }>(
       `SELECT kind, payment, amount, remote_key AS "remoteKey" FROM acquirer.operations
        WHERE merchant = $1 AND answer ->> 'outcome' = 'approved' ORDER BY created`,
       [merchant],
@@ -143,8 +147,8 @@ async function hold(
   client: PoolClient,
   merchant: string,
   payment: string,
-): Promise<HeldPayment | undefined> {
-  const { rows } = await client.query<Record<keyof HeldPayment, string> & { open: boolean }>(
+): Promise<AcquirerPayment | undefined> {
+  const { rows } = await client.query<Record<keyof AcquirerPayment, string> & { open: boolean }>(
     `SELECT currency, authorized, captured, refunded, open FROM acquirer.payments
      WHERE merchant = $1 AND reference = $2 FOR UPDATE`,
     [merchant, payment],
@@ -178,8 +182,8 @@ async function record(
   client: Pool | PoolClient,
   merchant: string,
   remoteKey: string,
-  order: Order,
-  { payment, answer, held }: Decision,
+  order: AcquirerOrder,
+  { payment, result: answer, paymentAfter: held }: OrderDecision,
 ): Promise<boolean> {
   const { kind, amount } = order;
   const { currency, card, capture } =
@@ -209,9 +213,9 @@ async function remembered(
   client: Pool | PoolClient,
   merchant: string,
   remoteKey: string,
-  asked: Order,
+  asked: AcquirerOrder,
 ): Promise<OrderResult> {
-  const { rows } = await client.query<Order & { amount: string; answer: OrderResult }>(
+  const { rows } = await client.query<AcquirerOrder & { amount: string; answer: OrderResult }>(
     `SELECT kind, payment, amount, currency, card, capture, answer FROM acquirer.operations
      WHERE merchant = $1 AND remote_key = $2`,
     [merchant, remoteKey],

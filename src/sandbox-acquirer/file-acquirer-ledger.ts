@@ -1,23 +1,23 @@
-import type { AcquirerLedger, LedgerEntry } from './acquirer-ledger';
+import type { AcquirerLedger, AcquirerLedgerEntry } from './acquirer-ledger';
 import {
-  afterwards,
-  decide,
-  type Decision,
-  type HeldPayment,
-  type Metadata,
-  type NewPayment,
-  type Order,
+  applyOrder,
+  decideOrder,
+  type OrderDecision,
+  type AcquirerPayment,
+  type OrderMetadata,
+  type PaymentOrder,
+  type AcquirerOrder,
   RemoteKeyConflictError,
   sameOrder,
 } from './rules';
 import type { OrderResult } from './order-result';
-import { LedgerError, LedgerFile } from './ledger-file';
+import { AcquirerLedgerError, AppendOnlyFile } from './append-only-file';
 
 /** One line of the ledger: what came of one remote key. */
-export interface LedgerLine {
+export interface AcquirerLedgerLine {
   readonly merchant: string;
   readonly remoteKey: string;
-  readonly kind: Order['kind'];
+  readonly kind: AcquirerOrder['kind'];
   readonly payment: string;
   readonly amount: number;
   /** Of the payment; null where a change named none that is there. */
@@ -25,7 +25,7 @@ export interface LedgerLine {
   /** Of charges alone, as `card` is. */
   readonly capture?: boolean;
   readonly card?: string;
-  readonly metadata?: Metadata;
+  readonly metadata?: OrderMetadata;
   readonly outcome: OrderResult['outcome'];
   /** Of refusals alone, as `declineCode` and `message` are. */
   readonly code?: string;
@@ -38,7 +38,7 @@ export interface LedgerLine {
 }
 
 interface Remembered {
-  readonly line: LedgerLine;
+  readonly line: AcquirerLedgerLine;
   /** Resolves once the line is on disk: nobody is told of it before. */
   readonly durable: Promise<void>;
 }
@@ -49,10 +49,10 @@ interface Remembered {
  */
 export class FileAcquirerLedger implements AcquirerLedger {
   private readonly remembered = new Map<string, Remembered>();
-  private readonly payments = new Map<string, HeldPayment>();
+  private readonly payments = new Map<string, AcquirerPayment>();
   /** When the newest line is on disk, and with it all before. */
   private newest = Promise.resolve();
-  private file!: LedgerFile;
+  private file!: AppendOnlyFile;
 
   private constructor() {}
 
@@ -60,12 +60,14 @@ export class FileAcquirerLedger implements AcquirerLedger {
   static async open(path: string): Promise<FileAcquirerLedger> {
     const books = new FileAcquirerLedger();
     const durable = Promise.resolve();
-    books.file = await LedgerFile.open(path, (text, number) => {
+    books.file = await AppendOnlyFile.open(path, (text, number) => {
       try {
         books.enter({ line: checked(JSON.parse(text)), durable });
       } catch (error) {
         const { message } = error as Error;
-        throw new LedgerError(`Line ${number} of the ledger ${path} makes no sense: ${message}`);
+        throw new AcquirerLedgerError(
+          `Line ${number} of the ledger ${path} makes no sense: ${message}`,
+        );
       }
     });
     return books;
@@ -76,11 +78,15 @@ export class FileAcquirerLedger implements AcquirerLedger {
   }
 
   /** Is told, once, that the file could not be written: memory and file differ from then on. */
-  onFailure(listener: (error: LedgerError) => void): void {
+  onFailure(listener: (error: AcquirerLedgerError) => void): void {
     this.file.onFailure(listener);
   }
 
-  async once(merchant: string, remoteKey: string, order: Order): Promise<OrderResult> {
+  async executeOnce(
+    merchant: string,
+    remoteKey: string,
+    order: AcquirerOrder,
+  ): Promise<OrderResult> {
     const before = this.remembered.get(nameOf(merchant, remoteKey));
     if (before) {
       if (!sameOrder(orderOf(before.line), order)) throw new RemoteKeyConflictError(remoteKey);
@@ -89,15 +95,15 @@ export class FileAcquirerLedger implements AcquirerLedger {
     }
     const held =
       order.kind === 'charge' ? undefined : this.payments.get(nameOf(merchant, order.payment));
-    const decision = decide(order, held);
+    const decision = decideOrder(order, held);
     const line = lineOf(merchant, remoteKey, order, decision, held);
     this.newest = this.file.append(JSON.stringify(line));
     this.enter({ line, durable: this.newest });
     await this.newest;
-    return decision.answer;
+    return decision.result;
   }
 
-  async answerTo(merchant: string, remoteKey: string): Promise<OrderResult | undefined> {
+  async lookUp(merchant: string, remoteKey: string): Promise<OrderResult | undefined> {
     const found = this.remembered.get(nameOf(merchant, remoteKey));
     await found?.durable;
     return found && answerOf(found.line);
@@ -116,7 +122,7 @@ export class FileAcquirerLedger implements AcquirerLedger {
     return balance;
   }
 
-  async ledger(merchant: string): Promise<LedgerEntry[]> {
+  async entries(merchant: string): Promise<AcquirerLedgerEntry[]> {
     await this.newest;
     return [...this.remembered.values()]
       .map(({ line }) => line)
@@ -135,7 +141,7 @@ export class FileAcquirerLedger implements AcquirerLedger {
       throw new Error(`the remote key ${line.remoteKey} is there twice.`);
     if (line.outcome === 'approved') {
       const payment = nameOf(line.merchant, line.payment);
-      this.payments.set(payment, afterwards(orderOf(line), this.payments.get(payment)));
+      this.payments.set(payment, applyOrder(orderOf(line), this.payments.get(payment)));
     }
     this.remembered.set(name, entry);
   }
@@ -147,22 +153,22 @@ function nameOf(merchant: string, name: string): string {
 }
 
 /** A line as far as the books rely on it. */
-function checked(line: unknown): LedgerLine {
-  const { merchant, remoteKey, payment, kind, amount, outcome } = line as LedgerLine;
+function checked(line: unknown): AcquirerLedgerLine {
+  const { merchant, remoteKey, payment, kind, amount, outcome } = line as AcquirerLedgerLine;
   const words = [merchant, remoteKey, payment].every((word) => typeof word === 'string');
   const isKnown =
     ['charge', 'capture', 'refund', 'cancel'].includes(kind) &&
     ['approved', 'declined'].includes(outcome);
   if (!words || !isKnown || !Number.isSafeInteger(amount)) throw new Error('not an entry.');
-  return line as LedgerLine;
+  return line as AcquirerLedgerLine;
 }
 
-function orderOf(line: LedgerLine): Order {
+function orderOf(line: AcquirerLedgerLine): AcquirerOrder {
   const { kind, payment, amount } = line;
-  return kind === 'charge' ? (line as NewPayment) : { kind, payment, amount };
+  return kind === 'charge' ? (line as PaymentOrder) : { kind, payment, amount };
 }
 
-function answerOf(line: LedgerLine): OrderResult {
+function answerOf(line: AcquirerLedgerLine): OrderResult {
   if (line.outcome === 'approved') return { outcome: 'approved', reference: line.reference ?? '' };
   const { code = '', declineCode = null, message = '' } = line;
   return { outcome: 'declined', code, declineCode, message };
@@ -171,10 +177,10 @@ function answerOf(line: LedgerLine): OrderResult {
 function lineOf(
   merchant: string,
   remoteKey: string,
-  order: Order,
-  { answer, payment }: Decision,
-  held: HeldPayment | undefined,
-): LedgerLine {
+  order: AcquirerOrder,
+  { result: answer, payment }: OrderDecision,
+  held: AcquirerPayment | undefined,
+): AcquirerLedgerLine {
   const { kind, amount, metadata = {} } = order;
   return {
     merchant,

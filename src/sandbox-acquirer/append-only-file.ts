@@ -12,7 +12,7 @@ import { once } from 'node:events';
 import { OperatorError } from '../runtime';
 
 /** The ledger cannot be used; the message is a sentence for the operator. */
-export class LedgerError extends OperatorError {}
+export class AcquirerLedgerError extends OperatorError {}
 
 const NEWLINE = 0x0a;
 
@@ -25,11 +25,11 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-export class LedgerFile {
+export class AppendOnlyFile {
   private waiting: Waiting[] = [];
   private syncing: Promise<void> | undefined;
-  private failure: LedgerError | undefined;
-  private failed: (error: LedgerError) => void = () => undefined;
+  private failure: AcquirerLedgerError | undefined;
+  private failed: (error: AcquirerLedgerError) => void = () => undefined;
 
   private constructor(
     readonly path: string,
@@ -46,17 +46,18 @@ export class LedgerFile {
   static async open(
     path: string,
     each: (line: string, number: number) => void,
-  ): Promise<LedgerFile> {
+  ): Promise<AppendOnlyFile> {
     const file = await opened(path);
     let lock: Server | undefined;
     try {
       lock = await locked(await realpath(path));
-      if (!lock) throw new LedgerError(`The ledger ${path} is open in another acquirer: stop it.`);
+      if (!lock)
+        throw new AcquirerLedgerError(`The ledger ${path} is open in another acquirer: stop it.`);
       const end = await readLines(path, each);
       await file.truncate(end);
       // What a process that was killed had written but not synced counts from now on.
       await file.sync();
-      return new LedgerFile(path, file, lock);
+      return new AppendOnlyFile(path, file, lock);
     } catch (error) {
       lock?.close();
       await file.close();
@@ -80,7 +81,7 @@ export class LedgerFile {
   }
 
   /** Is told, once, that the file could not be written. */
-  onFailure(listener: (error: LedgerError) => void): void {
+  onFailure(listener: (error: AcquirerLedgerError) => void): void {
     this.failed = listener;
   }
 
@@ -101,7 +102,7 @@ export class LedgerFile {
         await this.write(Buffer.from(batch.map(({ line }) => `${line}\n`).join('')));
         for (const { resolve } of batch) resolve();
       } catch (error) {
-        this.failure = new LedgerError(
+        this.failure = new AcquirerLedgerError(
           `The ledger ${this.path} cannot be written (${(error as Error).message}): free the disk and start again.`,
         );
         for (const { reject } of [...batch, ...this.waiting]) reject(this.failure);
@@ -131,7 +132,9 @@ async function opened(path: string): Promise<FileHandle> {
     return file;
   } catch (error) {
     const { message } = error as Error;
-    throw new LedgerError(`The ledger ${path} cannot be opened: ${message}.`, { cause: error });
+    throw new AcquirerLedgerError(`The ledger ${path} cannot be opened: ${message}.`, {
+      cause: error,
+    });
   }
 }
 
@@ -149,7 +152,7 @@ async function readLines(
     }
     end += start;
     rest = bytes.subarray(start);
-    if (rest.length > MAX_LINE_BYTES) throw new LedgerError(`${path} is not a ledger.`);
+    if (rest.length > MAX_LINE_BYTES) throw new AcquirerLedgerError(`${path} is not a ledger.`);
   }
   return end;
 }
@@ -170,7 +173,8 @@ async function locked(path: string): Promise<Server | undefined> {
       return server.unref();
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
-      if (code !== 'EADDRINUSE') throw new LedgerError(`${socket} cannot be made: ${message}.`);
+      if (code !== 'EADDRINUSE')
+        throw new AcquirerLedgerError(`${socket} cannot be made: ${message}.`);
       if (await answers(socket)) return undefined;
       await rm(socket, { force: true });
     }

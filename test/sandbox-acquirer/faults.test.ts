@@ -1,7 +1,14 @@
 /** What the acquirer does wrong when it is told to, and what its caller makes of it. */
 import { type GatewayOutcome } from '../../src/gateway';
 import { type FaultSettings } from '../../src/sandbox-acquirer';
-import { approved, charge, faultsOf, type HttpSite, overHttp, patient } from './gateways.fixture';
+import {
+  approved,
+  charge,
+  faultsOf,
+  type HttpSite,
+  overHttp,
+  patient,
+} from '../gateway/gateways.fixture';
 
 const unknown = { outcome: 'unknown' };
 

@@ -2,8 +2,8 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { FileAcquirerLedger, LedgerError } from '../../src/sandbox-acquirer';
-import { ledgerLines, temporaryDirectory } from './gateways.fixture';
+import { FileAcquirerLedger, AcquirerLedgerError } from '../../src/sandbox-acquirer';
+import { ledgerLines, temporaryDirectory } from '../gateway/gateways.fixture';
 
 const order = {
   kind: 'charge',
@@ -36,15 +36,15 @@ async function fileHandles(): Promise<FileHandle> {
 }
 
 test('a line says what was asked, and what came of it', async () => {
-  const books = await FileAcquirerLedger.open(path);
+  const ledger = await FileAcquirerLedger.open(path);
   const metadata = { order: '7' };
-  const charged = await books.once('shop', 'k1', { ...order, metadata });
+  const charged = await ledger.executeOnce('shop', 'k1', { ...order, metadata });
   const payment = charged.outcome === 'approved' ? charged.reference : '';
-  await books.once('shop', 'k2', { kind: 'refund', payment, amount: 100 });
-  await books.once('shop', 'k3', { ...order, card: 'chargeDeclinedLostCard' });
-  await books.once('shop', 'k3', { ...order, card: 'chargeDeclinedLostCard' });
-  await books.once('shop', 'k4', { kind: 'cancel', payment: 'none', amount: 0 });
-  await books.close();
+  await ledger.executeOnce('shop', 'k2', { kind: 'refund', payment, amount: 100 });
+  await ledger.executeOnce('shop', 'k3', { ...order, card: 'chargeDeclinedLostCard' });
+  await ledger.executeOnce('shop', 'k3', { ...order, card: 'chargeDeclinedLostCard' });
+  await ledger.executeOnce('shop', 'k4', { kind: 'cancel', payment: 'none', amount: 0 });
+  await ledger.close();
   const shop = { merchant: 'shop', at: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/) };
   expect(lines()).toEqual([
     {
@@ -96,25 +96,29 @@ test('a line says what was asked, and what came of it', async () => {
 
 test('the next start knows all of it: answers, payments, balance', async () => {
   const before = await FileAcquirerLedger.open(path);
-  const held = await before.once('shop', 'k1', { ...order, capture: false });
+  const held = await before.executeOnce('shop', 'k1', { ...order, capture: false });
   const payment = held.outcome === 'approved' ? held.reference : '';
-  await before.once('shop', 'k2', { kind: 'capture', payment, amount: 600 });
-  const refund = await before.once('shop', 'k3', { kind: 'refund', payment, amount: 200 });
-  const refused = await before.once('shop', 'k4', { kind: 'refund', payment, amount: 500 });
+  await before.executeOnce('shop', 'k2', { kind: 'capture', payment, amount: 600 });
+  const refund = await before.executeOnce('shop', 'k3', { kind: 'refund', payment, amount: 200 });
+  const refused = await before.executeOnce('shop', 'k4', { kind: 'refund', payment, amount: 500 });
   await before.close();
   const after = await FileAcquirerLedger.open(path);
   expect(await after.balance('shop', 'usd')).toBe(400);
-  expect(await after.once('shop', 'k3', { kind: 'refund', payment, amount: 200 })).toEqual(refund);
-  expect(await after.answerTo('shop', 'k4')).toEqual(refused);
-  expect(await after.once('shop', 'k5', { kind: 'refund', payment, amount: 401 })).toMatchObject({
+  expect(await after.executeOnce('shop', 'k3', { kind: 'refund', payment, amount: 200 })).toEqual(
+    refund,
+  );
+  expect(await after.lookUp('shop', 'k4')).toEqual(refused);
+  expect(
+    await after.executeOnce('shop', 'k5', { kind: 'refund', payment, amount: 401 }),
+  ).toMatchObject({
     outcome: 'declined',
   });
-  expect(await after.ledger('shop')).toHaveLength(3);
+  expect(await after.entries('shop')).toHaveLength(3);
   await after.close();
 });
 
 test('nothing is told before it is on disk, to duplicates and look-ups neither', async () => {
-  const books = await FileAcquirerLedger.open(path);
+  const ledger = await FileAcquirerLedger.open(path);
   const handles = await fileHandles();
   let sync = (): void => undefined;
   const asked = new Promise<void>((begun) => {
@@ -126,11 +130,11 @@ test('nothing is told before it is on disk, to duplicates and look-ups neither',
   let told = 0;
   const tell = () => (told += 1);
   const all = [
-    books.once('shop', 'key', order).then(tell),
-    books.once('shop', 'key', order).then(tell),
-    books.answerTo('shop', 'key').then(tell),
-    books.balance('shop', 'usd').then(tell),
-    books.ledger('shop').then(tell),
+    ledger.executeOnce('shop', 'key', order).then(tell),
+    ledger.executeOnce('shop', 'key', order).then(tell),
+    ledger.lookUp('shop', 'key').then(tell),
+    ledger.balance('shop', 'usd').then(tell),
+    ledger.entries('shop').then(tell),
   ];
   await asked;
   await new Promise((resolve) => setImmediate(resolve));
@@ -138,22 +142,24 @@ test('nothing is told before it is on disk, to duplicates and look-ups neither',
   sync();
   await Promise.all(all);
   expect(told).toBe(5);
-  await books.close();
+  await ledger.close();
 });
 
 test('a thousand orders at once share a few syncs', async () => {
-  const books = await FileAcquirerLedger.open(path);
+  const ledger = await FileAcquirerLedger.open(path);
   const sync = jest.spyOn(await fileHandles(), 'datasync');
-  await Promise.all(Array.from({ length: 1_000 }, (_, i) => books.once('shop', `k${i}`, order)));
+  await Promise.all(
+    Array.from({ length: 1_000 }, (_, i) => ledger.executeOnce('shop', `k${i}`, order)),
+  );
   expect(sync.mock.calls.length).toBeLessThan(10);
-  await books.close();
+  await ledger.close();
   expect(lines()).toHaveLength(1_000);
 });
 
 test('a torn last line is cut off, and the order it was for is new', async () => {
   const before = await FileAcquirerLedger.open(path);
-  await before.once('shop', 'k1', order);
-  await before.once('shop', 'k2', order);
+  await before.executeOnce('shop', 'k1', order);
+  await before.executeOnce('shop', 'k2', order);
   await before.close();
   const whole = readFileSync(path);
   const end = whole.length;
@@ -161,9 +167,9 @@ test('a torn last line is cut off, and the order it was for is new', async () =>
   for (const cut of [second + 1, second + 40, end - 2, end - 1]) {
     writeFileSync(path, whole.subarray(0, cut));
     const after = await FileAcquirerLedger.open(path);
-    expect(await after.answerTo('shop', 'k1')).toBeDefined();
-    expect(await after.answerTo('shop', 'k2')).toBeUndefined();
-    await after.once('shop', 'k2', order);
+    expect(await after.lookUp('shop', 'k1')).toBeDefined();
+    expect(await after.lookUp('shop', 'k2')).toBeUndefined();
+    await after.executeOnce('shop', 'k2', order);
     await after.close();
     expect(lines().map(({ remoteKey }) => remoteKey)).toEqual(['k1', 'k2']);
   }
@@ -179,7 +185,7 @@ test.each([
   ],
 ])('a whole line that %s stops the start, with its number', async (_, line) => {
   const before = await FileAcquirerLedger.open(path);
-  await before.once('shop', 'k1', order);
+  await before.executeOnce('shop', 'k1', order);
   await before.close();
   appendFileSync(path, `${line}\n`);
   await expect(FileAcquirerLedger.open(path)).rejects.toThrow(`Line 2 of the ledger ${path}`);
@@ -187,7 +193,7 @@ test.each([
 
 test('a remote key that is there twice stops the start', async () => {
   const before = await FileAcquirerLedger.open(path);
-  await before.once('shop', 'k1', order);
+  await before.executeOnce('shop', 'k1', order);
   await before.close();
   appendFileSync(path, readFileSync(path));
   await expect(FileAcquirerLedger.open(path)).rejects.toThrow('the remote key k1 is there twice');
@@ -205,27 +211,27 @@ test.each([
   ['a path too long for a socket', join('x'.repeat(80), 'y'.repeat(80), 'ledger')],
 ])('a ledger with %s is open once, until it is closed', async (_, name) => {
   path = join(directory.path, name);
-  const books = await FileAcquirerLedger.open(path);
-  await expect(FileAcquirerLedger.open(path)).rejects.toThrow(LedgerError);
+  const ledger = await FileAcquirerLedger.open(path);
+  await expect(FileAcquirerLedger.open(path)).rejects.toThrow(AcquirerLedgerError);
   await expect(FileAcquirerLedger.open(path)).rejects.toThrow(/open in another acquirer/);
-  await books.close();
+  await ledger.close();
   await (await FileAcquirerLedger.open(path)).close();
   expect(readdirSync(dirname(path))).toEqual(['ledger']);
 });
 
 test('once a write has failed nothing more is taken or told', async () => {
-  const books = await FileAcquirerLedger.open(path);
+  const ledger = await FileAcquirerLedger.open(path);
   const all = await fileHandles();
   const full = jest.spyOn(all, 'datasync').mockRejectedValue(new Error('ENOSPC: no space left'));
   const failures: string[] = [];
-  books.onFailure(({ message }) => failures.push(message));
-  const orders = [books.once('shop', 'k1', order), books.once('shop', 'k2', order)];
+  ledger.onFailure(({ message }) => failures.push(message));
+  const orders = [ledger.executeOnce('shop', 'k1', order), ledger.executeOnce('shop', 'k2', order)];
   for (const { status } of await Promise.allSettled(orders)) expect(status).toBe('rejected');
   full.mockRestore();
-  await expect(books.once('shop', 'k3', order)).rejects.toThrow(/cannot be written/);
-  await expect(books.answerTo('shop', 'k1')).rejects.toThrow(LedgerError);
+  await expect(ledger.executeOnce('shop', 'k3', order)).rejects.toThrow(/cannot be written/);
+  await expect(ledger.lookUp('shop', 'k1')).rejects.toThrow(AcquirerLedgerError);
   expect(failures).toEqual([
     `The ledger ${path} cannot be written (ENOSPC: no space left): free the disk and start again.`,
   ]);
-  await books.close();
+  await ledger.close();
 });

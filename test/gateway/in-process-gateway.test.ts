@@ -1,6 +1,6 @@
 /** The sandbox acquirer inside this process: still something outside. Its promises: gateways.test.ts. */
 import { type FreshDatabase, freshDatabase } from '../support/database';
-import { known, OutcomeUnknownError, InProcessGateway } from '../../src/gateway';
+import { requireKnownOutcome, OutcomeUnknownError, InProcessGateway } from '../../src/gateway';
 import { approved, charge, patient } from './gateways.fixture';
 
 let database: FreshDatabase;
@@ -40,7 +40,7 @@ test('a call given up on its way back has its effect, which the same key finds',
   caller.abort();
   await expect(lost).rejects.toThrow(/abort/i);
   await approved(acquirer.charge('key', order, patient()));
-  expect(await acquirer.ledger(order.tenant.account)).toHaveLength(1);
+  expect(await acquirer.ledger.entries(order.tenant.account)).toHaveLength(1);
   await slow.onApplicationShutdown();
 });
 
@@ -54,5 +54,7 @@ test('several processes may create its schema at the same moment', async () => {
 });
 
 test('R12 known() turns an unknown outcome into an error', async () => {
-  await expect(known(Promise.resolve({ outcome: 'unknown' }))).rejects.toThrow(OutcomeUnknownError);
+  await expect(requireKnownOutcome(Promise.resolve({ outcome: 'unknown' }))).rejects.toThrow(
+    OutcomeUnknownError,
+  );
 });
