@@ -1,29 +1,17 @@
-/** Stripe's wire format: what a request may look like, and what an answer does. */
+/** Stripe's wire format: what a request may look like, and what a response looks like. */
+export { configureWire, type WireOptions } from './configure';
 export * from './errors/api.errors';
+export { WireErrorFilter } from './errors/error.filter';
 export { errorSchema, type ApiErrorDetails, type ApiErrorType } from './errors/error.wire';
-export {
-  declaredReferences,
-  declareReferences,
-  Expander,
-  ExpandParam,
-  type Loader,
-  type WireObject,
-} from './response/expand';
-export { newId, randomBase62 } from './schema/ids';
-export {
-  listOf,
-  ListQuery,
-  listSchema,
-  unixSeconds,
-  type CreatedRange,
-  type WireList,
-} from './response/list';
+export { idempotencyErrorAnswer, type ReusedStatus } from './errors/idempotency-error.wire';
+export { ExpandParam } from './params/expand.param';
+export { ListQuery, type CreatedRange } from './params/list.params';
 export {
   mergeMetadata,
   MetadataParam,
   type Metadata,
   type MetadataChange,
-} from './request/metadata.param';
+} from './params/metadata.param';
 export {
   CURRENCIES,
   decimalsOf,
@@ -32,8 +20,7 @@ export {
   IsCurrency,
   MAX_AMOUNT,
   MIN_AMOUNT,
-} from './request/money.param';
-export { declaredOperations, Operation, type DeclaredOperation } from './schema/operation';
+} from './params/money.param';
 export {
   declaredParams,
   IsEmailAddress,
@@ -44,16 +31,25 @@ export {
   IsText,
   IsTextList,
   Param,
-  Refused,
   type Coercion,
   type DeclaredParam,
   type ParamOptions,
-} from './request/params';
-export { IsReturnUrl } from './request/return-url.param';
-export * from './schema/schema';
-export { API_VERSION } from './schema/api-version';
-export { configureWire, WireModule, wireServerOptions, type WireOptions } from './configure';
-export { WireErrorFilter } from './errors/error.filter';
-export { idempotencyErrorAnswer, type ReusedStatus } from './errors/idempotency-error.wire';
+} from './params/params';
+export { Refused } from './params/raw-values';
+export { IsReturnUrl } from './params/return-url.param';
+export { WireValidationPipe } from './params/validation.pipe';
 export { isSafeText } from './request/harmless-values';
-export { WireValidationPipe } from './request/validation.pipe';
+export { Expander, type Loader, type WireObject } from './response/expander';
+export { listOf, listSchema, type WireList } from './response/list';
+export { unixSeconds } from './response/unix-seconds';
+export { API_VERSION } from './schema/api-version';
+export { newId, randomBase62 } from './schema/ids';
+export {
+  declaredOperations,
+  Operation,
+  type DeclaredOperation,
+} from './schema/operation.decorator';
+export { declaredReferences, declareReferences } from './schema/references';
+export * from './schema/schema';
+export { wireServerOptions } from './server-options';
+export { WireModule } from './wire.module';

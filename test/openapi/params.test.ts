@@ -2,8 +2,8 @@ import 'reflect-metadata';
 import Ajv2020 from 'ajv/dist/2020';
 import { getMetadataStorage } from 'class-validator';
 import '../../src/app.module';
-import { declaredParams } from '../../src/wire';
-import { coercionOf, Refused } from '../../src/wire/request/params';
+import { declaredParams, Refused } from '../../src/wire';
+import { coercionOf } from '../../src/wire/params/params';
 
 /** Every parameter of every request, by the name of its class. */
 const params = declaredParams

@@ -1,6 +1,6 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { API_VERSION, InvalidRequestError } from '../../src/wire';
-import { refuseCardNumberInPath } from '../../src/wire/request/request-reader';
+import { refuseCardNumberInPath } from '../../src/wire/request/harmless-values';
 import { thingsApp } from './wire.app';
 
 const FORM = 'application/x-www-form-urlencoded';

@@ -1,8 +1,9 @@
 /** Which URLs a buyer can be sent back to: by example, and what holds for every text. */
 import 'reflect-metadata';
 import fc from 'fast-check';
-import { coercionOf, Refused } from '../../src/wire/request/params';
-import { IsReturnUrl } from '../../src/wire/request/return-url.param';
+import { coercionOf } from '../../src/wire/params/params';
+import { Refused } from '../../src/wire/params/raw-values';
+import { IsReturnUrl } from '../../src/wire/params/return-url.param';
 
 class Params {
   @IsReturnUrl()

@@ -1,6 +1,5 @@
-import type { Page, PageQuery, TenantEntity } from '../../database';
-import { InvalidRequestError } from '../errors/api.errors';
-import { integerOf, IsInteger, isHash, IsText, Param, Refused } from '../request/params';
+/** The list that a list operation responds with. */
+import type { Page } from '../../database';
 import {
   arrayOf,
   flag,
@@ -30,125 +29,7 @@ export function listSchema<T>(name: string, entry: Schema<T>) {
 }
 export type WireList<T> = TypeOf<ReturnType<typeof listSchema<T>>>;
 
-/** Bounds on `created`: `from` is included, `before` is not. */
-export interface CreatedRange {
-  readonly from?: Date;
-  readonly before?: Date;
-}
-
-/** 9999-12-31 in unix seconds: the last day every part of the system can write. */
-const LAST_SECOND = 253_402_300_799;
-
-const SECOND = { type: 'integer', minimum: 0, maximum: LAST_SECOND };
-const CREATED_RANGE = {
-  anyOf: [
-    SECOND,
-    {
-      type: 'object',
-      properties: { gt: SECOND, gte: SECOND, lt: SECOND, lte: SECOND },
-      additionalProperties: false,
-    },
-  ],
-};
-
-/**
- * The parameters every list has. A list's own query extends it with its filters and, for `expand`,
- * a property decorated with `@ExpandParam`.
- */
-export class ListQuery {
-  @IsInteger({ min: 1, max: 100, description: 'Page length. Default 10.' })
-  limit = 10;
-
-  @IsText({
-    max: 255,
-    description: 'Id of the object before the page: the last of the page before.',
-  })
-  starting_after?: string;
-
-  @IsText({
-    max: 255,
-    description: 'Id of the object after the page: the first of the page after.',
-  })
-  ending_before?: string;
-
-  /** `created=T` or `created[gt|gte|lt|lte]=T`. */
-  @Param(createdRangeOf, CREATED_RANGE, { description: 'When it was created, in unix seconds.' })
-  created?: CreatedRange;
-
-  /**
-   * What to ask a repository for.
-   *
-   * @param where the filters of this list
-   * @throws InvalidRequestError when both cursors are there
-   */
-  toPage<E extends TenantEntity>(where?: PageQuery<E>['where']): PageQuery<E> {
-    if (this.starting_after !== undefined && this.ending_before !== undefined) {
-      throw new InvalidRequestError(
-        'You may only specify one of these parameters: starting_after, ending_before.',
-        { code: 'parameters_exclusive', param: 'ending_before' },
-      );
-    }
-    return {
-      limit: this.limit,
-      startingAfter: this.starting_after,
-      endingBefore: this.ending_before,
-      created: this.created,
-      where,
-    };
-  }
-}
-
 /** A page of rows as a list on the wire. */
 export function listOf<E, T>(url: string, page: Page<E>, toWire: (row: E) => T): WireList<T> {
   return { object: 'list', data: page.data.map(toWire), has_more: page.hasMore, url };
-}
-
-/** Unix seconds, rounded down, as every timestamp on the wire. */
-export function unixSeconds(date: Date): number {
-  return Math.floor(date.getTime() / 1000);
-}
-
-/**
- * Timestamps on the wire are whole seconds, so `created > T` means "in a later second than T":
- * every bound becomes one end of a half-open range.
- */
-function createdRangeOf(raw: unknown): CreatedRange | Refused {
-  if (!isHash(raw)) {
-    const second = secondOf(raw);
-    return second instanceof Refused ? second : { from: at(second), before: at(second + 1) };
-  }
-  let from: number | undefined;
-  let before: number | undefined;
-  for (const [bound, value] of Object.entries(raw)) {
-    const second = secondOf(value);
-    if (second instanceof Refused) return new Refused(second.message, second.code, `[${bound}]`);
-    if (bound === 'gte' || bound === 'gt') {
-      from = Math.max(from ?? 0, bound === 'gt' ? second + 1 : second);
-    } else if (bound === 'lt' || bound === 'lte') {
-      before = Math.min(before ?? Infinity, bound === 'lte' ? second + 1 : second);
-    } else {
-      return new Refused(
-        (param) => `Received unknown parameter: ${param}. Use gt, gte, lt or lte.`,
-        'parameter_unknown',
-        `[${bound}]`,
-      );
-    }
-  }
-  return {
-    ...(from === undefined ? {} : { from: at(from) }),
-    ...(before === undefined ? {} : { before: at(before) }),
-  };
-}
-
-function secondOf(raw: unknown): number | Refused {
-  const second = integerOf(raw);
-  if (second instanceof Refused || (second >= 0 && second <= LAST_SECOND)) return second;
-  return new Refused(
-    (param) => `Invalid timestamp: ${param} must be in unix seconds, from 0 to ${LAST_SECOND}.`,
-    'parameter_invalid_integer',
-  );
-}
-
-function at(second: number): Date {
-  return new Date(second * 1000);
 }

@@ -5,7 +5,8 @@
  * follow it, so nothing may stand there that a browser runs or that a system opens by itself.
  */
 import { shown } from '../errors/api.errors';
-import { Param, type ParamOptions, Refused, textOf } from './params';
+import { Param, type ParamOptions } from './params';
+import { Refused, textOf } from './raw-values';
 
 const MAX_LENGTH = 2048;
 

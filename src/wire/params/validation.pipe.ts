@@ -1,7 +1,8 @@
 import { Injectable, type ArgumentMetadata, type PipeTransform } from '@nestjs/common';
 import { getMetadataStorage, validateSync, type ValidationError } from 'class-validator';
 import { InvalidRequestError } from '../errors/api.errors';
-import { coercionOf, isHash, nestedType, Refused } from './params';
+import { coercionOf, nestedType } from './params';
+import { isHash, Refused } from './raw-values';
 
 /**
  * Turns a body or a query into the class the handler names, or refuses it with the first thing that

@@ -1,5 +1,6 @@
 import { InvalidRequestError, shown } from '../errors/api.errors';
-import { isHash, notAHash, Param, Refused } from './params';
+import { Param } from './params';
+import { isHash, notAHash, Refused } from './raw-values';
 
 /** An object's metadata as it is stored and answered: strings alone. */
 export type Metadata = Record<string, string>;

@@ -1,5 +1,6 @@
 import { shown } from '../errors/api.errors';
-import { integerOf, Param, type ParamOptions, Refused } from './params';
+import { Param, type ParamOptions } from './params';
+import { integerOf, Refused } from './raw-values';
 
 /** Bounds of an amount, in the currency's smallest unit; both are accepted. */
 export const MIN_AMOUNT = 1;

@@ -1,0 +1,11 @@
+/** The headers that every response has. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { API_VERSION } from '../schema/api-version';
+
+/** Sets `Request-Id` and `Stripe-Version`, unless the reply has them already. */
+export function setHeaders(request: FastifyRequest, reply: FastifyReply): void {
+  if (reply.hasHeader('request-id')) return;
+  const version = request.headers['stripe-version'];
+  const known = typeof version === 'string' && /^[\w.;=-]{1,100}$/.test(version);
+  reply.header('request-id', request.id).header('stripe-version', known ? version : API_VERSION);
+}
