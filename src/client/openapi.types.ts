@@ -377,7 +377,7 @@ export interface components {
             postal_code?: string | null;
             state?: string | null;
         };
-        AttachPaymentMethod: {
+        AttachPaymentMethodParams: {
             customer: string;
             /** @description References to be replaced by the objects they name: paths of up to 4 fields, joined by dots. */
             expand?: string[];
@@ -387,13 +387,13 @@ export interface components {
             /** @enum {string} */
             allow_redirects?: "always" | "never";
         };
-        CancelPaymentIntent: {
+        CancelPaymentIntentParams: {
             /** @enum {string} */
             cancellation_reason?: "abandoned" | "duplicate" | "fraudulent" | "requested_by_customer";
             /** @description References to be replaced by the objects they name: paths of up to 4 fields, joined by dots. */
             expand?: string[];
         };
-        CaptureCharge: {
+        CaptureChargeParams: {
             /** @description What is captured of the authorised amount; the rest is released. Default: all of it. */
             amount?: number;
             /** @description References to be replaced by the objects they name: paths of up to 4 fields, joined by dots. */
@@ -402,7 +402,7 @@ export interface components {
             statement_descriptor?: string;
             statement_descriptor_suffix?: string;
         };
-        CapturePaymentIntent: {
+        CapturePaymentIntentParams: {
             /** @description What is captured of the authorised amount; the rest is released. Default: all of it. */
             amount_to_capture?: number;
             /** @description References to be replaced by the objects they name: paths of up to 4 fields, joined by dots. */
@@ -558,7 +558,7 @@ export interface components {
             /** @description The path that was asked. */
             url: string;
         };
-        ConfirmPaymentIntent: {
+        ConfirmPaymentIntentParams: {
             /** @enum {string} */
             capture_method?: "automatic" | "automatic_async" | "manual";
             /** @description References to be replaced by the objects they name: paths of up to 4 fields, joined by dots. */
@@ -573,9 +573,9 @@ export interface components {
             return_url?: string;
             /** @enum {string|null} */
             setup_future_usage?: "off_session" | "on_session" | null;
-            shipping?: components["schemas"]["ShippingParam"] | null;
+            shipping?: components["schemas"]["OrderShippingParams"] | null;
         };
-        CreateCharge: {
+        CreateChargeParams: {
             customer?: string;
             description?: string | null;
             /** @description References to be replaced by the objects they name: paths of up to 4 fields, joined by dots. */
@@ -585,7 +585,7 @@ export interface components {
                 [key: string]: string;
             } | null;
             receipt_email?: string | null;
-            shipping?: components["schemas"]["ShippingParam"] | null;
+            shipping?: components["schemas"]["OrderShippingParams"] | null;
             /** @description An amount in the currency's smallest unit, e.g. cents. */
             amount: number;
             /** @description A three-letter code of ISO 4217, lower case; upper case is accepted too. */
@@ -620,7 +620,7 @@ export interface components {
             /** @description A payment method to attach, such as pm_card_visa. */
             payment_method?: string;
         };
-        CreatePaymentIntent: {
+        CreatePaymentIntentParams: {
             /** @enum {string} */
             capture_method?: "automatic" | "automatic_async" | "manual";
             customer?: string;
@@ -637,7 +637,7 @@ export interface components {
             receipt_email?: string | null;
             /** @enum {string|null} */
             setup_future_usage?: "off_session" | "on_session" | null;
-            shipping?: components["schemas"]["ShippingParam"] | null;
+            shipping?: components["schemas"]["OrderShippingParams"] | null;
             statement_descriptor?: string | null;
             statement_descriptor_suffix?: string | null;
             /** @description An amount in the currency's smallest unit, e.g. cents. */
@@ -654,7 +654,7 @@ export interface components {
             /** @description Where the buyer is sent afterwards: a page (http:// or https://), or an app by a scheme of its own, such as com.example.app:/back. */
             return_url?: string;
         };
-        CreateRefund: {
+        CreateRefundParams: {
             /** @description What is paid back. Default: all that is left. */
             amount?: number;
             charge?: string;
@@ -745,7 +745,7 @@ export interface components {
                 message: string;
             };
         };
-        ExpandRefund: {
+        ExpandRefundParams: {
             /** @description References to be replaced by the objects they name: paths of up to 4 fields, joined by dots. */
             expand?: string[];
         };
@@ -790,6 +790,13 @@ export interface components {
         InvoiceSettingsParams: {
             /** @description Id of a payment method that is attached to the customer. */
             default_payment_method?: string | null;
+        };
+        OrderShippingParams: {
+            address: components["schemas"]["AddressParams"];
+            name: string;
+            phone?: string | null;
+            carrier?: string | null;
+            tracking_number?: string | null;
         };
         PaymentIntent: {
             id: string;
@@ -1001,7 +1008,7 @@ export interface components {
             /** @description The path that was asked. */
             url: string;
         };
-        RetrievePaymentMethod: {
+        RetrievePaymentMethodParams: {
             /** @description References to be replaced by the objects they name: paths of up to 4 fields, joined by dots. */
             expand?: string[];
         };
@@ -1012,19 +1019,12 @@ export interface components {
             phone: string | null;
             tracking_number: string | null;
         };
-        ShippingParam: {
-            address: components["schemas"]["AddressParams"];
-            name: string;
-            phone?: string | null;
-            carrier?: string | null;
-            tracking_number?: string | null;
-        };
         ShippingParams: {
             address: components["schemas"]["AddressParams"];
             name: string;
             phone?: string | null;
         };
-        UpdateCharge: {
+        UpdateChargeParams: {
             customer?: string;
             description?: string | null;
             /** @description References to be replaced by the objects they name: paths of up to 4 fields, joined by dots. */
@@ -1034,7 +1034,7 @@ export interface components {
                 [key: string]: string;
             } | null;
             receipt_email?: string | null;
-            shipping?: components["schemas"]["ShippingParam"] | null;
+            shipping?: components["schemas"]["OrderShippingParams"] | null;
         };
         UpdateCustomerParams: {
             address?: components["schemas"]["AddressParams"] | null;
@@ -1059,7 +1059,7 @@ export interface components {
             /** @description Id of a payment method that is attached already. */
             default_source?: string | null;
         };
-        UpdatePaymentIntent: {
+        UpdatePaymentIntentParams: {
             /** @enum {string} */
             capture_method?: "automatic" | "automatic_async" | "manual";
             customer?: string;
@@ -1076,7 +1076,7 @@ export interface components {
             receipt_email?: string | null;
             /** @enum {string|null} */
             setup_future_usage?: "off_session" | "on_session" | null;
-            shipping?: components["schemas"]["ShippingParam"] | null;
+            shipping?: components["schemas"]["OrderShippingParams"] | null;
             statement_descriptor?: string | null;
             statement_descriptor_suffix?: string | null;
             /** @description An amount in the currency's smallest unit, e.g. cents. */
@@ -1084,7 +1084,7 @@ export interface components {
             /** @description A three-letter code of ISO 4217, lower case; upper case is accepted too. */
             currency?: string;
         };
-        UpdateRefund: {
+        UpdateRefundParams: {
             /** @description References to be replaced by the objects they name: paths of up to 4 fields, joined by dots. */
             expand?: string[];
             /** @description Up to 50 texts of your own. What is left out stays as it is, an empty text removes its entry, null removes them all. */
@@ -1315,40 +1315,40 @@ export interface components {
 }
 export type Address = components['schemas']['Address'];
 export type AddressParams = components['schemas']['AddressParams'];
-export type AttachPaymentMethod = components['schemas']['AttachPaymentMethod'];
+export type AttachPaymentMethodParams = components['schemas']['AttachPaymentMethodParams'];
 export type AutomaticPaymentMethodsParam = components['schemas']['AutomaticPaymentMethodsParam'];
-export type CancelPaymentIntent = components['schemas']['CancelPaymentIntent'];
-export type CaptureCharge = components['schemas']['CaptureCharge'];
-export type CapturePaymentIntent = components['schemas']['CapturePaymentIntent'];
+export type CancelPaymentIntentParams = components['schemas']['CancelPaymentIntentParams'];
+export type CaptureChargeParams = components['schemas']['CaptureChargeParams'];
+export type CapturePaymentIntentParams = components['schemas']['CapturePaymentIntentParams'];
 export type Charge = components['schemas']['Charge'];
 export type ChargeList = components['schemas']['ChargeList'];
-export type ConfirmPaymentIntent = components['schemas']['ConfirmPaymentIntent'];
-export type CreateCharge = components['schemas']['CreateCharge'];
+export type ConfirmPaymentIntentParams = components['schemas']['ConfirmPaymentIntentParams'];
+export type CreateChargeParams = components['schemas']['CreateChargeParams'];
 export type CreateCustomerParams = components['schemas']['CreateCustomerParams'];
-export type CreatePaymentIntent = components['schemas']['CreatePaymentIntent'];
-export type CreateRefund = components['schemas']['CreateRefund'];
+export type CreatePaymentIntentParams = components['schemas']['CreatePaymentIntentParams'];
+export type CreateRefundParams = components['schemas']['CreateRefundParams'];
 export type Customer = components['schemas']['Customer'];
 export type CustomerList = components['schemas']['CustomerList'];
 export type DeletedCustomer = components['schemas']['DeletedCustomer'];
 export type Error = components['schemas']['Error'];
-export type ExpandRefund = components['schemas']['ExpandRefund'];
+export type ExpandRefundParams = components['schemas']['ExpandRefundParams'];
 export type Health = components['schemas']['Health'];
 export type IdempotencyKey = components['schemas']['IdempotencyKey'];
 export type InvoiceSettingsParams = components['schemas']['InvoiceSettingsParams'];
+export type OrderShippingParams = components['schemas']['OrderShippingParams'];
 export type PaymentIntent = components['schemas']['PaymentIntent'];
 export type PaymentIntentList = components['schemas']['PaymentIntentList'];
 export type PaymentMethod = components['schemas']['PaymentMethod'];
 export type PaymentMethodList = components['schemas']['PaymentMethodList'];
 export type Refund = components['schemas']['Refund'];
 export type RefundList = components['schemas']['RefundList'];
-export type RetrievePaymentMethod = components['schemas']['RetrievePaymentMethod'];
+export type RetrievePaymentMethodParams = components['schemas']['RetrievePaymentMethodParams'];
 export type Shipping = components['schemas']['Shipping'];
-export type ShippingParam = components['schemas']['ShippingParam'];
 export type ShippingParams = components['schemas']['ShippingParams'];
-export type UpdateCharge = components['schemas']['UpdateCharge'];
+export type UpdateChargeParams = components['schemas']['UpdateChargeParams'];
 export type UpdateCustomerParams = components['schemas']['UpdateCustomerParams'];
-export type UpdatePaymentIntent = components['schemas']['UpdatePaymentIntent'];
-export type UpdateRefund = components['schemas']['UpdateRefund'];
+export type UpdatePaymentIntentParams = components['schemas']['UpdatePaymentIntentParams'];
+export type UpdateRefundParams = components['schemas']['UpdateRefundParams'];
 export type ResponseConflict = components['responses']['Conflict'];
 export type ResponseDeclined = components['responses']['Declined'];
 export type ResponseFailed = components['responses']['Failed'];
@@ -1477,7 +1477,7 @@ export interface operations {
                  *       "source": "tok_visa"
                  *     }
                  */
-                "application/json": components["schemas"]["CreateCharge"];
+                "application/json": components["schemas"]["CreateChargeParams"];
                 /**
                  * @example {
                  *       "amount": 2000,
@@ -1485,7 +1485,7 @@ export interface operations {
                  *       "source": "tok_visa"
                  *     }
                  */
-                "application/x-www-form-urlencoded": components["schemas"]["CreateCharge"];
+                "application/x-www-form-urlencoded": components["schemas"]["CreateChargeParams"];
             };
         };
         responses: {
@@ -1565,8 +1565,8 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["UpdateCharge"];
-                "application/x-www-form-urlencoded": components["schemas"]["UpdateCharge"];
+                "application/json": components["schemas"]["UpdateChargeParams"];
+                "application/x-www-form-urlencoded": components["schemas"]["UpdateChargeParams"];
             };
         };
         responses: {
@@ -1613,8 +1613,8 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["CaptureCharge"];
-                "application/x-www-form-urlencoded": components["schemas"]["CaptureCharge"];
+                "application/json": components["schemas"]["CaptureChargeParams"];
+                "application/x-www-form-urlencoded": components["schemas"]["CaptureChargeParams"];
             };
         };
         responses: {
@@ -2017,7 +2017,7 @@ export interface operations {
                  *       "confirm": true
                  *     }
                  */
-                "application/json": components["schemas"]["CreatePaymentIntent"];
+                "application/json": components["schemas"]["CreatePaymentIntentParams"];
                 /**
                  * @example {
                  *       "amount": 2000,
@@ -2026,7 +2026,7 @@ export interface operations {
                  *       "confirm": true
                  *     }
                  */
-                "application/x-www-form-urlencoded": components["schemas"]["CreatePaymentIntent"];
+                "application/x-www-form-urlencoded": components["schemas"]["CreatePaymentIntentParams"];
             };
         };
         responses: {
@@ -2108,8 +2108,8 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["UpdatePaymentIntent"];
-                "application/x-www-form-urlencoded": components["schemas"]["UpdatePaymentIntent"];
+                "application/json": components["schemas"]["UpdatePaymentIntentParams"];
+                "application/x-www-form-urlencoded": components["schemas"]["UpdatePaymentIntentParams"];
             };
         };
         responses: {
@@ -2156,8 +2156,8 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["CancelPaymentIntent"];
-                "application/x-www-form-urlencoded": components["schemas"]["CancelPaymentIntent"];
+                "application/json": components["schemas"]["CancelPaymentIntentParams"];
+                "application/x-www-form-urlencoded": components["schemas"]["CancelPaymentIntentParams"];
             };
         };
         responses: {
@@ -2204,8 +2204,8 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["CapturePaymentIntent"];
-                "application/x-www-form-urlencoded": components["schemas"]["CapturePaymentIntent"];
+                "application/json": components["schemas"]["CapturePaymentIntentParams"];
+                "application/x-www-form-urlencoded": components["schemas"]["CapturePaymentIntentParams"];
             };
         };
         responses: {
@@ -2253,8 +2253,8 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["ConfirmPaymentIntent"];
-                "application/x-www-form-urlencoded": components["schemas"]["ConfirmPaymentIntent"];
+                "application/json": components["schemas"]["ConfirmPaymentIntentParams"];
+                "application/x-www-form-urlencoded": components["schemas"]["ConfirmPaymentIntentParams"];
             };
         };
         responses: {
@@ -2380,8 +2380,8 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["AttachPaymentMethod"];
-                "application/x-www-form-urlencoded": components["schemas"]["AttachPaymentMethod"];
+                "application/json": components["schemas"]["AttachPaymentMethodParams"];
+                "application/x-www-form-urlencoded": components["schemas"]["AttachPaymentMethodParams"];
             };
         };
         responses: {
@@ -2428,8 +2428,8 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["RetrievePaymentMethod"];
-                "application/x-www-form-urlencoded": components["schemas"]["RetrievePaymentMethod"];
+                "application/json": components["schemas"]["RetrievePaymentMethodParams"];
+                "application/x-www-form-urlencoded": components["schemas"]["RetrievePaymentMethodParams"];
             };
         };
         responses: {
@@ -2519,8 +2519,8 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["CreateRefund"];
-                "application/x-www-form-urlencoded": components["schemas"]["CreateRefund"];
+                "application/json": components["schemas"]["CreateRefundParams"];
+                "application/x-www-form-urlencoded": components["schemas"]["CreateRefundParams"];
             };
         };
         responses: {
@@ -2599,8 +2599,8 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["UpdateRefund"];
-                "application/x-www-form-urlencoded": components["schemas"]["UpdateRefund"];
+                "application/json": components["schemas"]["UpdateRefundParams"];
+                "application/x-www-form-urlencoded": components["schemas"]["UpdateRefundParams"];
             };
         };
         responses: {
@@ -2647,8 +2647,8 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["ExpandRefund"];
-                "application/x-www-form-urlencoded": components["schemas"]["ExpandRefund"];
+                "application/json": components["schemas"]["ExpandRefundParams"];
+                "application/x-www-form-urlencoded": components["schemas"]["ExpandRefundParams"];
             };
         };
         responses: {
