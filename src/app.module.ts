@@ -12,7 +12,7 @@ import { OpsModule } from './ops';
 import { PaymentsModule } from './payments';
 import { RefundsModule } from './refunds';
 import { Settings, SettingsModule } from './runtime';
-import { idempotencyErrorAnswer, WireModule } from './wire';
+import { idempotencyErrorResponse, WireModule } from './wire';
 
 @Module({})
 export class AppModule {
@@ -68,6 +68,6 @@ function idempotencyOptions(settings: Settings): IdempotencyOptions {
     replayRedisUrl: settings.IDEMPOTENCY_REPLAY_REDIS_URL,
     requestId: (request: HttpRequest & { id?: string }) => request.id ?? '',
     formatError: (error, request) =>
-      idempotencyErrorAnswer(error, request, settings.IDEMPOTENCY_REUSED_STATUS),
+      idempotencyErrorResponse(error, request, settings.IDEMPOTENCY_REUSED_STATUS),
   };
 }

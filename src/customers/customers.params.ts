@@ -5,10 +5,10 @@ import {
   IsOneOf,
   IsText,
   IsTextList,
-  ListQuery,
+  ListParams,
   MetadataParam,
   Param,
-  Refused,
+  Refusal,
   type MetadataChange,
 } from '../wire';
 import type { Address, Shipping } from './customer.entity';
@@ -118,7 +118,7 @@ export class RetrieveCustomerParams {
 /** Deleting takes no parameters. */
 export class DeleteCustomerParams {}
 
-export class ListCustomersParams extends ListQuery {
+export class ListCustomersParams extends ListParams {
   @IsText({ max: 512, description: 'Compared exactly, upper and lower case included.' })
   email?: string;
 
@@ -145,7 +145,7 @@ export function shippingOf(params: ShippingParams): Shipping {
   return { address: addressOf(address), name, phone: phone ?? null };
 }
 
-function invoicePrefixOf(raw: unknown): string | Refused {
+function invoicePrefixOf(raw: unknown): string | Refusal {
   if (typeof raw === 'string' && INVOICE_PREFIX.test(raw)) return raw;
-  return new Refused((param) => `Invalid ${param}: it takes 3 to 12 upper-case letters or digits.`);
+  return new Refusal((param) => `Invalid ${param}: it takes 3 to 12 upper-case letters or digits.`);
 }

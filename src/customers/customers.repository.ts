@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { IsNull, Raw, type QueryDeepPartialEntity, type Repository } from 'typeorm';
 import { TenantRepository, type Page, type Tenant } from '../database';
-import type { ListQuery, Metadata } from '../wire';
+import type { ListParams, Metadata } from '../wire';
 import { CustomerEntity } from './customer.entity';
 
 @Injectable()
@@ -14,7 +14,7 @@ export class CustomersRepository extends TenantRepository<CustomerEntity> {
   /** Those that were not deleted; by exact email where one is given. */
   pageOfPresent(
     tenant: Tenant,
-    query: ListQuery,
+    query: ListParams,
     email: string | undefined,
   ): Promise<Page<CustomerEntity>> {
     const where = { deleted: IsNull(), ...(email === undefined ? {} : { email }) };

@@ -78,7 +78,7 @@ const WITHOUT_KEY_TOO: ReadonlySet<number> = new Set([400, 404, 500, 503]);
  * @param shared the answers that operations have in common, by name: what is missing is added
  */
 export function responsesOf(operation: Answered, shared: SharedResponses): Responses {
-  const { answer, answers = {}, keyed } = operation;
+  const { responseSchema: answer, otherResponses: answers = {}, keyed } = operation;
   const errors = errorsOf(operation).map((status) => {
     const [name, meaning] = ERRORS[status];
     const headers = headersOf(status, keyed);

@@ -56,7 +56,7 @@ export class HealthController {
    * 200 if the database answers within two seconds and the jobs keep up, else 503. Needs no API key.
    */
   @Operation('Tell whether this process can serve requests now', healthSchema, {
-    answers: { 503: healthSchema },
+    otherResponses: { 503: healthSchema },
   })
   @Get()
   async health(@Res({ passthrough: true }) reply: Reply): Promise<Health> {

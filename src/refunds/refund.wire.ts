@@ -4,7 +4,7 @@ import {
   listSchema,
   literal,
   named,
-  nothing,
+  alwaysNull,
   object,
   oneOf,
   optional,
@@ -36,12 +36,12 @@ export const refundSchema = named(
     id: text(),
     object: literal('refund'),
     amount: integer("In the currency's smallest unit."),
-    balance_transaction: nothing(),
+    balance_transaction: alwaysNull(),
     charge: text(),
     created: integer('Unix seconds.'),
     currency: text(),
     customer: orNull(text()),
-    customer_account: nothing(),
+    customer_account: alwaysNull(),
     destination_details: object({
       card: object({
         reference_status: literal('pending'),
@@ -56,10 +56,10 @@ export const refundSchema = named(
     payment_method: text(),
     pending_reason: optional(literal('processing')),
     reason: orNull(text('duplicate, fraudulent or requested_by_customer.')),
-    receipt_number: nothing(),
-    source_transfer_reversal: nothing(),
+    receipt_number: alwaysNull(),
+    source_transfer_reversal: alwaysNull(),
     status: oneOf(REFUND_STATUSES),
-    transfer_reversal: nothing(),
+    transfer_reversal: alwaysNull(),
   }),
 );
 export type RefundObject = TypeOf<typeof refundSchema>;

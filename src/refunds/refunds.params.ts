@@ -4,7 +4,7 @@ import {
   IsAmount,
   IsOneOf,
   IsText,
-  ListQuery,
+  ListParams,
   type MetadataChange,
   MetadataParam,
 } from '../wire';
@@ -43,7 +43,7 @@ export class ExpandRefundParams {
   expand?: string[];
 }
 
-export class ListRefundsParams extends ListQuery {
+export class ListRefundsParams extends ListParams {
   @IsText({ max: 255 })
   charge?: string;
 

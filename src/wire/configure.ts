@@ -4,8 +4,8 @@ import type { FastifyRequest } from 'fastify';
 import { WireErrorFilter } from './errors/error.filter';
 import type { ReusedStatus } from './errors/idempotency-error.wire';
 import { WireValidationPipe } from './params/validation.pipe';
-import { askForBody, boundPieces, discardRest } from './request/body-arrival';
-import { readUrl, requireSoundHead } from './request/request-head';
+import { sendContinue, limitChunks, discardUnreadBody } from './request/body-arrival';
+import { readUrl, checkHead } from './request/request-head';
 import { readBody } from './request/request-reader';
 import { RouteTable } from './request/route-table';
 import { setHeaders } from './response/response-headers';
@@ -38,7 +38,7 @@ export function configureWire(app: NestFastifyApplication, options: WireOptions)
     const goOn = () => done(thrownBy(() => readUrl(request, routes)));
     let asked: Promise<void> | undefined;
     const refused = thrownBy(() => {
-      requireSoundHead(request);
+      checkHead(request);
       asked = options.authenticate?.(request);
     });
     if (refused) done(refused);
@@ -46,14 +46,14 @@ export function configureWire(app: NestFastifyApplication, options: WireOptions)
     else goOn();
   });
   fastify.addHook('preParsing', (request, reply, _payload, done) => {
-    askForBody(request, reply);
-    boundPieces(request);
+    sendContinue(request, reply);
+    limitChunks(request);
     done();
   });
   fastify.addHook('onSend', (request, reply, payload, done) => {
     // Answers that other hooks gave before ours could run have their headers from here.
     setHeaders(request, reply);
-    discardRest(request, reply);
+    discardUnreadBody(request, reply);
     done(null, payload);
   });
   // Fastify's own parsers go first: they would read JSON and plain text past the checks.

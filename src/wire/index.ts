@@ -3,9 +3,9 @@ export { configureWire, type WireOptions } from './configure';
 export * from './errors/api.errors';
 export { WireErrorFilter } from './errors/error.filter';
 export { errorSchema, type ApiErrorDetails, type ApiErrorType } from './errors/error.wire';
-export { idempotencyErrorAnswer, type ReusedStatus } from './errors/idempotency-error.wire';
+export { idempotencyErrorResponse, type ReusedStatus } from './errors/idempotency-error.wire';
 export { ExpandParam } from './params/expand.param';
-export { ListQuery, type CreatedRange } from './params/list.params';
+export { ListParams, type CreatedRange } from './params/list.params';
 export {
   mergeMetadata,
   MetadataParam,
@@ -35,7 +35,7 @@ export {
   type DeclaredParam,
   type ParamOptions,
 } from './params/params';
-export { Refused } from './params/raw-values';
+export { Refusal } from './params/raw-values';
 export { IsReturnUrl } from './params/return-url.param';
 export { WireValidationPipe } from './params/validation.pipe';
 export { isSafeText } from './request/harmless-values';

@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { createHttpServer } from '../runtime';
 import { InvalidRequestError } from './errors/api.errors';
 import { refuseOnSocket } from './errors/socket-errors';
-import { discardRest } from './request/body-arrival';
+import { discardUnreadBody } from './request/body-arrival';
 import { setHeaders } from './response/response-headers';
 
 /**
@@ -20,7 +20,7 @@ export const wireServerOptions = {
   clientErrorHandler: refuseOnSocket,
   frameworkErrors: (_error: Error, request: FastifyRequest, reply: FastifyReply): void => {
     setHeaders(request, reply);
-    discardRest(request, reply);
+    discardUnreadBody(request, reply);
     const refusal = new InvalidRequestError(
       'The URL is malformed: ids stand in it as they are, and other characters percent-encoded.',
     );

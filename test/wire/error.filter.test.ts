@@ -8,7 +8,7 @@ import {
 } from '../../src/idempotency';
 import {
   AuthenticationError,
-  idempotencyErrorAnswer,
+  idempotencyErrorResponse,
   RateLimitError,
   ResourceMissingError,
   WireErrorFilter,
@@ -156,7 +156,7 @@ describe('an error as an answer', () => {
     ] as const)(
       '%s has the status, type and code of the table',
       (_, error, headers, status, type, code, retry) => {
-        const answer = idempotencyErrorAnswer(error, { headers });
+        const answer = idempotencyErrorResponse(error, { headers });
         expect(answer.status).toBe(status);
         expect(answer.headers['stripe-should-retry']).toBe(retry);
         const { error: body } = JSON.parse(answer.body.toString()) as { error: object };
@@ -166,7 +166,7 @@ describe('an error as an answer', () => {
     );
 
     it('has the status that is configured when it is reused', () => {
-      expect(idempotencyErrorAnswer(reused, { headers: stripe }, 422).status).toBe(422);
+      expect(idempotencyErrorResponse(reused, { headers: stripe }, 422).status).toBe(422);
     });
   });
 });

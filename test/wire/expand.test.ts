@@ -21,11 +21,11 @@ declareReferences('crew', { ship: 'ship' });
 declareReferences('ship', { port: 'port', 'papers.owner': 'crew' });
 declareReferences('port', { nearest: 'port' });
 
-class CrewQuery {
+class CrewParams {
   @ExpandParam('crew')
   expand?: string[];
 }
-class CrewListQuery {
+class CrewListParams {
   @ExpandParam('crew', 'list')
   expand?: string[];
 }
@@ -117,32 +117,32 @@ describe('expand', () => {
       ['indices', { '0': 'ship', '1': 'ship.papers.owner' }],
       ['nothing', []],
     ])('takes %s', (_, expand) => {
-      const accepted = pipe.transform({ expand }, { type: 'query', metatype: CrewQuery });
+      const accepted = pipe.transform({ expand }, { type: 'query', metatype: CrewParams });
       expect(accepted).toEqual({ expand: Object.values(expand) });
     });
 
     it.each<[string, new () => object, unknown, string]>([
-      ['an unknown field', CrewQuery, ['captain'], 'This property cannot be expanded (captain).'],
-      ['a field of a reference', CrewQuery, ['ship.name'], '(ship.name)'],
-      ['a hash on the way', CrewQuery, ['ship.papers'], '(ship.papers)'],
-      ['a reference of a reference', CrewQuery, ['port'], '(port)'],
-      ['an inherited name', CrewQuery, ['constructor'], '(constructor)'],
+      ['an unknown field', CrewParams, ['captain'], 'This property cannot be expanded (captain).'],
+      ['a field of a reference', CrewParams, ['ship.name'], '(ship.name)'],
+      ['a hash on the way', CrewParams, ['ship.papers'], '(ship.papers)'],
+      ['a reference of a reference', CrewParams, ['port'], '(port)'],
+      ['an inherited name', CrewParams, ['constructor'], '(constructor)'],
       [
         'five levels',
-        CrewQuery,
+        CrewParams,
         ['ship.port.nearest.nearest.nearest'],
         'You cannot expand more than 4 levels of a property',
       ],
       [
         'a field of a list',
-        CrewListQuery,
+        CrewListParams,
         ['ship'],
         "You may want to try expanding 'data.ship' instead.",
       ],
-      ['data alone', CrewListQuery, ['data'], '(data)'],
-      ['text', CrewQuery, 'ship', 'send expand as a list'],
-      ['a number', CrewQuery, [7], '(7)'],
-      ['21 paths', CrewQuery, Array.from({ length: 21 }, () => 'ship'), 'at most 20'],
+      ['data alone', CrewListParams, ['data'], '(data)'],
+      ['text', CrewParams, 'ship', 'send expand as a list'],
+      ['a number', CrewParams, [7], '(7)'],
+      ['21 paths', CrewParams, Array.from({ length: 21 }, () => 'ship'), 'at most 20'],
     ])('refuses %s with 400', (_, query, expand, words) => {
       const error = refusal(query, expand);
       expect(error).toBeInstanceOf(InvalidRequestError);

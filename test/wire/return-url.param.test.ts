@@ -2,7 +2,7 @@
 import 'reflect-metadata';
 import fc from 'fast-check';
 import { coercionOf } from '../../src/wire/params/params';
-import { Refused } from '../../src/wire/params/raw-values';
+import { Refusal } from '../../src/wire/params/raw-values';
 import { IsReturnUrl } from '../../src/wire/params/return-url.param';
 
 class Params {
@@ -11,7 +11,7 @@ class Params {
 }
 
 const take = coercionOf(Params.prototype, 'return_url')!;
-const isTaken = (text: string) => !(take(text) instanceof Refused);
+const isTaken = (text: string) => !(take(text) instanceof Refusal);
 
 /** A text with what a browser would remove or ignore before it looks at the scheme. */
 const DISGUISED = [
@@ -128,7 +128,7 @@ it.each([
   ['shop.example/back', 'https:// URL with a host'],
   [' https://shop.example/back', 'percent-encoded'],
 ])("%j is refused in words, with Stripe's code", (text, words) => {
-  const refused = take(text) as Refused;
+  const refused = take(text) as Refusal;
   expect(refused.code).toBe('url_invalid');
   const message = refused.message('return_url');
   expect(message).toMatch(/^Not a valid URL: .*return_url/);

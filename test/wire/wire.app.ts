@@ -26,7 +26,7 @@ import {
   IsOneOf,
   IsText,
   IsTextList,
-  ListQuery,
+  ListParams,
   MetadataParam,
   WireModule,
   wireServerOptions,
@@ -87,7 +87,7 @@ class ThingsController {
   }
 
   @Get('things')
-  list(@Query() query: ListQuery): object {
+  list(@Query() query: ListParams): object {
     return { object: 'list', received: query };
   }
 

@@ -7,7 +7,7 @@ import {
   IsFlag,
   IsObjectOf,
   IsText,
-  ListQuery,
+  ListParams,
   type MetadataChange,
   MetadataParam,
 } from '../../wire';
@@ -87,7 +87,7 @@ export class RetrieveChargeParams {
   expand?: string[];
 }
 
-export class ListChargesParams extends ListQuery {
+export class ListChargesParams extends ListParams {
   @IsText({ max: 255 })
   customer?: string;
 

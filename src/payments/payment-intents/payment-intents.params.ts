@@ -10,11 +10,11 @@ import {
   IsReturnUrl,
   IsText,
   IsTextList,
-  ListQuery,
+  ListParams,
   type MetadataChange,
   MetadataParam,
   Param,
-  Refused,
+  Refusal,
 } from '../../wire';
 import { CAPTURE_METHODS, type CaptureMethod } from './payment-intent.states';
 import { OrderShippingParams } from '../../customers';
@@ -39,7 +39,7 @@ function IsOffSession(): PropertyDecorator {
     (raw) => {
       if (raw === true || raw === 'true' || raw === 'one_off' || raw === 'recurring') return true;
       if (raw === false || raw === 'false') return false;
-      return new Refused((param) => `Invalid ${param}: send true or false.`);
+      return new Refusal((param) => `Invalid ${param}: send true or false.`);
     },
     { anyOf: [{ type: 'boolean' }, { type: 'string', enum: ['one_off', 'recurring'] }] },
     { description: 'The buyer is not there to authenticate: a card that asks for it declines.' },
@@ -181,7 +181,7 @@ export class RetrievePaymentIntentParams {
   client_secret?: string;
 }
 
-export class ListPaymentIntentsParams extends ListQuery {
+export class ListPaymentIntentsParams extends ListParams {
   @IsText({ max: 255 })
   customer?: string;
 

@@ -6,7 +6,7 @@ import {
   listSchema,
   literal,
   named,
-  nothing,
+  alwaysNull,
   object,
   orNull,
   text,
@@ -31,19 +31,19 @@ export const NO_BILLING_DETAILS = {
   tax_id: null,
 } as const;
 export const billingDetailsSchema = object({
-  address: nothing(),
-  email: nothing(),
-  name: nothing(),
-  phone: nothing(),
-  tax_id: nothing(),
+  address: alwaysNull(),
+  email: alwaysNull(),
+  name: alwaysNull(),
+  phone: alwaysNull(),
+  tax_id: alwaysNull(),
 });
 
 /** What every object that shows a card shows of it. */
 export const cardFields = {
   brand: text('visa, mastercard, amex, …'),
   checks: object({
-    address_line1_check: nothing(),
-    address_postal_code_check: nothing(),
+    address_line1_check: alwaysNull(),
+    address_postal_code_check: alwaysNull(),
     cvc_check: literal('pass'),
   }),
   country: text(),
@@ -53,7 +53,7 @@ export const cardFields = {
   funding: text('credit, debit or prepaid.'),
   last4: text(),
   regulated_status: literal('unregulated'),
-  wallet: nothing(),
+  wallet: alwaysNull(),
 };
 const cardFieldsSchema = object(cardFields);
 
@@ -68,13 +68,13 @@ export const paymentMethodSchema = named(
     card: object({
       ...cardFields,
       display_brand: text(),
-      generated_from: nothing(),
-      networks: object({ available: arrayOf(text()), preferred: nothing() }),
+      generated_from: alwaysNull(),
+      networks: object({ available: arrayOf(text()), preferred: alwaysNull() }),
       three_d_secure_usage: object({ supported: literal(true) }),
     }),
     created: integer('Unix seconds.'),
     customer: orNull(text()),
-    customer_account: nothing(),
+    customer_account: alwaysNull(),
     livemode: flag('False for objects of the sandbox.'),
     metadata: textsByName(),
     type: literal('card'),
@@ -136,28 +136,28 @@ const SOURCE_BRANDS: Readonly<Record<string, string>> = {
 export const sourceSchema = object({
   id: text(),
   object: literal('card'),
-  address_city: nothing(),
-  address_country: nothing(),
-  address_line1: nothing(),
-  address_line1_check: nothing(),
-  address_line2: nothing(),
-  address_state: nothing(),
-  address_zip: nothing(),
-  address_zip_check: nothing(),
+  address_city: alwaysNull(),
+  address_country: alwaysNull(),
+  address_line1: alwaysNull(),
+  address_line1_check: alwaysNull(),
+  address_line2: alwaysNull(),
+  address_state: alwaysNull(),
+  address_zip: alwaysNull(),
+  address_zip_check: alwaysNull(),
   brand: text('Visa, MasterCard, American Express, …'),
   country: text(),
   customer: orNull(text()),
   cvc_check: literal('pass'),
-  dynamic_last4: nothing(),
+  dynamic_last4: alwaysNull(),
   exp_month: integer(),
   exp_year: integer(),
   fingerprint: text(),
   funding: text(),
   last4: text(),
   metadata: textsByName(),
-  name: nothing(),
+  name: alwaysNull(),
   regulated_status: literal('unregulated'),
-  tokenization_method: nothing(),
+  tokenization_method: alwaysNull(),
 });
 
 export function sourceToWire(

@@ -1,5 +1,5 @@
 /** The parameters of every operation on payment methods. */
-import { ExpandParam, IsOneOf, IsText, ListQuery } from '../../wire';
+import { ExpandParam, IsOneOf, IsText, ListParams } from '../../wire';
 
 export class AttachPaymentMethodParams {
   @IsText({ max: 255, required: true })
@@ -15,7 +15,7 @@ export class RetrievePaymentMethodParams {
 }
 
 /** The path names the customer. */
-export class ListCustomerPaymentMethodsParams extends ListQuery {
+export class ListCustomerPaymentMethodsParams extends ListParams {
   @IsOneOf(['card'])
   type?: 'card';
 

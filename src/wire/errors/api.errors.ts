@@ -57,7 +57,7 @@ export class InvalidRequestError extends ApiError {
  */
 export class ResourceMissingError extends InvalidRequestError {
   constructor(object: string, id: string, param?: string) {
-    const message = `No such ${object}: '${shown(id)}'`;
+    const message = `No such ${object}: '${excerpt(id)}'`;
     super(message, { code: 'resource_missing', param: param ?? 'id' }, param ? 400 : 404);
   }
 }
@@ -118,7 +118,7 @@ export class UnavailableError extends ApiError {
 }
 
 /** A caller's value as an error message may repeat it: short, on one line. */
-export function shown(value: unknown): string {
+export function excerpt(value: unknown): string {
   const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value));
   // A megabyte of spaces between letters takes 60 ms to put on one line.
   const line = text.slice(0, 10 * MAX_SHOWN).replaceAll(/\s+/g, ' ');

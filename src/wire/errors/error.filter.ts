@@ -13,7 +13,7 @@ import {
   ApiError,
   InvalidRequestError,
   ResourceMissingError,
-  shown,
+  excerpt,
   UnavailableError,
 } from './api.errors';
 import { idempotencyApiError, type ReusedStatus } from './idempotency-error.wire';
@@ -23,7 +23,7 @@ import { idempotencyApiError, type ReusedStatus } from './idempotency-error.wire
 export class WireErrorFilter implements ExceptionFilter {
   private readonly logger = new Logger(WireErrorFilter.name);
 
-  /** @param reusedStatus status of a reused idempotency key, see `idempotencyErrorAnswer` */
+  /** @param reusedStatus status of a reused idempotency key, see `idempotencyErrorResponse` */
   constructor(private readonly reusedStatus: ReusedStatus = 'auto') {}
 
   catch(error: unknown, host: ArgumentsHost): void {
@@ -93,10 +93,10 @@ export class WireErrorFilter implements ExceptionFilter {
     const what = `${request.id} ${request.method} ${request.routeOptions?.url ?? 'unknown route'}`;
     if (isConnectionLost(error) && !(error instanceof ApiError)) {
       // Nobody's mistake in this program, so where it was thrown tells nothing.
-      this.logger.warn(`${what} lost the database: ${shown((error as Error).message)}`);
+      this.logger.warn(`${what} lost the database: ${excerpt((error as Error).message)}`);
       return;
     }
-    this.logger.error(what, error instanceof Error ? error.stack : shown(error));
+    this.logger.error(what, error instanceof Error ? error.stack : excerpt(error));
   }
 }
 

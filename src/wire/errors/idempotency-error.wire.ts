@@ -14,7 +14,7 @@ import type { ApiErrorType } from './error.wire';
 export type ReusedStatus = 'auto' | 400 | 409 | 422;
 
 /** An error of the idempotency module in Stripe's envelope, as the bytes to send. */
-export function idempotencyErrorAnswer(
+export function idempotencyErrorResponse(
   error: IdempotencyError,
   request: Pick<HttpRequest, 'headers'>,
   reusedStatus: ReusedStatus = 'auto',

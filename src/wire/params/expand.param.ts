@@ -1,7 +1,7 @@
 /** The parameter `expand[]`, each of whose paths is checked before anything runs. */
-import { shown } from '../errors/api.errors';
+import { excerpt } from '../errors/api.errors';
 import { declaredReferences } from '../schema/references';
-import { emptyRefused, entriesOf, Refused } from './raw-values';
+import { emptyRefusal, entriesOf, Refusal } from './raw-values';
 import { Param } from './params';
 
 const MAX_LEVELS = 4;
@@ -29,20 +29,20 @@ export function ExpandParam(
   );
 }
 
-function pathsOf(raw: unknown, object: string, shape: 'object' | 'list'): string[] | Refused {
+function pathsOf(raw: unknown, object: string, shape: 'object' | 'list'): string[] | Refusal {
   const entries = entriesOf(raw);
   if (!entries) {
-    return new Refused(
+    return new Refusal(
       (param) => `Invalid array: send ${param} as a list, e.g. ${param}[]=customer.`,
     );
   }
   if (entries.length > MAX_PATHS) {
-    return new Refused((param) => `Array too long: ${param} takes at most ${MAX_PATHS} entries.`);
+    return new Refusal((param) => `Array too long: ${param} takes at most ${MAX_PATHS} entries.`);
   }
   const paths: string[] = [];
   for (const [index, path] of entries.entries()) {
     if (path === '' || path === null) {
-      return new Refused(emptyRefused().message, 'parameter_invalid_empty', `[${index}]`);
+      return new Refusal(emptyRefusal().message, 'parameter_invalid_empty', `[${index}]`);
     }
     const refusal = pathRefusal(path, object, shape);
     if (refusal) return refusal;
@@ -51,12 +51,12 @@ function pathsOf(raw: unknown, object: string, shape: 'object' | 'list'): string
   return paths;
 }
 
-function pathRefusal(path: unknown, object: string, shape: 'object' | 'list'): Refused | undefined {
+function pathRefusal(path: unknown, object: string, shape: 'object' | 'list'): Refusal | undefined {
   if (typeof path !== 'string') return cannotExpand(path);
   const fields = path.split('.', MAX_LEVELS + 1);
   if (fields.length > MAX_LEVELS) {
-    return new Refused(
-      () => `You cannot expand more than ${MAX_LEVELS} levels of a property: ${shown(path)}`,
+    return new Refusal(
+      () => `You cannot expand more than ${MAX_LEVELS} levels of a property: ${excerpt(path)}`,
     );
   }
   if (shape === 'object') return leadsToReference(object, fields) ? undefined : cannotExpand(path);
@@ -85,6 +85,6 @@ function leadsToReference(start: string, fields: readonly string[]): boolean {
   return within === '' && fields.length > 0;
 }
 
-function cannotExpand(path: unknown, hint = ''): Refused {
-  return new Refused(() => `This property cannot be expanded (${shown(path)}).${hint}`);
+function cannotExpand(path: unknown, hint = ''): Refusal {
+  return new Refusal(() => `This property cannot be expanded (${excerpt(path)}).${hint}`);
 }

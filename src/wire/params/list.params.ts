@@ -2,7 +2,7 @@
 import type { PageQuery, TenantEntity } from '../../database';
 import { InvalidRequestError } from '../errors/api.errors';
 import { IsInteger, IsText, Param } from './params';
-import { integerOf, isHash, Refused } from './raw-values';
+import { integerOf, isHash, Refusal } from './raw-values';
 
 /** Bounds on `created`: `from` is included, `before` is not. */
 export interface CreatedRange {
@@ -29,7 +29,7 @@ const CREATED_RANGE = {
  * The parameters every list has. A list's own query extends it with its filters and, for `expand`,
  * a property decorated with `@ExpandParam`.
  */
-export class ListQuery {
+export class ListParams {
   @IsInteger({ min: 1, max: 100, description: 'Page length. Default 10.' })
   limit = 10;
 
@@ -76,22 +76,22 @@ export class ListQuery {
  * Timestamps on the wire are whole seconds, so `created > T` means "in a later second than T":
  * every bound becomes one end of a half-open range.
  */
-function createdRangeOf(raw: unknown): CreatedRange | Refused {
+function createdRangeOf(raw: unknown): CreatedRange | Refusal {
   if (!isHash(raw)) {
     const second = secondOf(raw);
-    return second instanceof Refused ? second : { from: at(second), before: at(second + 1) };
+    return second instanceof Refusal ? second : { from: at(second), before: at(second + 1) };
   }
   let from: number | undefined;
   let before: number | undefined;
   for (const [bound, value] of Object.entries(raw)) {
     const second = secondOf(value);
-    if (second instanceof Refused) return new Refused(second.message, second.code, `[${bound}]`);
+    if (second instanceof Refusal) return new Refusal(second.message, second.code, `[${bound}]`);
     if (bound === 'gte' || bound === 'gt') {
       from = Math.max(from ?? 0, bound === 'gt' ? second + 1 : second);
     } else if (bound === 'lt' || bound === 'lte') {
       before = Math.min(before ?? Infinity, bound === 'lte' ? second + 1 : second);
     } else {
-      return new Refused(
+      return new Refusal(
         (param) => `Received unknown parameter: ${param}. Use gt, gte, lt or lte.`,
         'parameter_unknown',
         `[${bound}]`,
@@ -104,10 +104,10 @@ function createdRangeOf(raw: unknown): CreatedRange | Refused {
   };
 }
 
-function secondOf(raw: unknown): number | Refused {
+function secondOf(raw: unknown): number | Refusal {
   const second = integerOf(raw);
-  if (second instanceof Refused || (second >= 0 && second <= LAST_SECOND)) return second;
-  return new Refused(
+  if (second instanceof Refusal || (second >= 0 && second <= LAST_SECOND)) return second;
+  return new Refusal(
     (param) => `Invalid timestamp: ${param} must be in unix seconds, from 0 to ${LAST_SECOND}.`,
     'parameter_invalid_integer',
   );

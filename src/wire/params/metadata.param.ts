@@ -1,6 +1,6 @@
-import { InvalidRequestError, shown } from '../errors/api.errors';
+import { InvalidRequestError, excerpt } from '../errors/api.errors';
 import { Param } from './params';
-import { isHash, notAHash, Refused } from './raw-values';
+import { isHash, notAHashRefusal, Refusal } from './raw-values';
 
 /** An object's metadata as it is stored and answered: strings alone. */
 export type Metadata = Record<string, string>;
@@ -49,14 +49,14 @@ export function mergeMetadata(current: Metadata, change: MetadataChange | undefi
   );
 }
 
-function changeOf(raw: unknown): Metadata | Refused {
-  if (!isHash(raw)) return notAHash();
+function changeOf(raw: unknown): Metadata | Refusal {
+  if (!isHash(raw)) return notAHashRefusal();
   const change = new Map<string, string>();
   for (const [key, value] of Object.entries(raw)) {
     const text = isScalar(value) ? String(value ?? '') : undefined;
     const refusal = keyRefusal(key) ?? valueRefusal(text, value);
     if (refusal)
-      return new Refused(refusal.message, undefined, `[${key.slice(0, MAX_KEY_LENGTH)}]`);
+      return new Refusal(refusal.message, undefined, `[${key.slice(0, MAX_KEY_LENGTH)}]`);
     change.set(key, text ?? '');
   }
   return Object.fromEntries(change);
@@ -66,26 +66,26 @@ function isScalar(value: unknown): value is string | number | boolean | null {
   return value === null || ['string', 'number', 'boolean'].includes(typeof value);
 }
 
-function keyRefusal(key: string): Refused | undefined {
-  if (key === '') return new Refused(() => 'Metadata keys cannot be empty.');
+function keyRefusal(key: string): Refusal | undefined {
+  if (key === '') return new Refusal(() => 'Metadata keys cannot be empty.');
   if (/[[\]]/.test(key)) {
-    return new Refused(() => `Metadata keys cannot contain square brackets: ${shown(key)}`);
+    return new Refusal(() => `Metadata keys cannot contain square brackets: ${excerpt(key)}`);
   }
   if (key.length <= MAX_KEY_LENGTH) return undefined;
-  return new Refused(
+  return new Refusal(
     () =>
-      `Metadata keys take at most ${MAX_KEY_LENGTH} characters; "${shown(key)}" has ${key.length}.`,
+      `Metadata keys take at most ${MAX_KEY_LENGTH} characters; "${excerpt(key)}" has ${key.length}.`,
   );
 }
 
-function valueRefusal(text: string | undefined, raw: unknown): Refused | undefined {
+function valueRefusal(text: string | undefined, raw: unknown): Refusal | undefined {
   if (text === undefined) {
-    return new Refused(
-      (param) => `Metadata values must be strings, not ${shown(raw)}; flatten ${param} first.`,
+    return new Refusal(
+      (param) => `Metadata values must be strings, not ${excerpt(raw)}; flatten ${param} first.`,
     );
   }
   if (text.length <= MAX_VALUE_LENGTH) return undefined;
-  return new Refused(
+  return new Refusal(
     (param) =>
       `Metadata values take at most ${MAX_VALUE_LENGTH} characters; ${param} has ${text.length}.`,
   );

@@ -1,6 +1,6 @@
-import { shown } from '../errors/api.errors';
+import { excerpt } from '../errors/api.errors';
 import { Param, type ParamOptions } from './params';
-import { integerOf, Refused } from './raw-values';
+import { integerOf, Refusal } from './raw-values';
 
 /** Bounds of an amount, in the currency's smallest unit; both are accepted. */
 export const MIN_AMOUNT = 1;
@@ -42,15 +42,15 @@ export function IsAmount(options: ParamOptions = { required: true }): PropertyDe
   return Param(
     (raw) => {
       const amount = integerOf(raw);
-      if (amount instanceof Refused) return amount;
+      if (amount instanceof Refusal) return amount;
       if (amount < MIN_AMOUNT) {
-        return new Refused(
+        return new Refusal(
           (param) => `Amount too small: ${param} must be at least ${MIN_AMOUNT} and is ${amount}.`,
           'amount_too_small',
         );
       }
       if (amount > MAX_AMOUNT) {
-        return new Refused(
+        return new Refusal(
           (param) => `Amount too large: ${param} must be at most ${MAX_AMOUNT} and is ${amount}.`,
           'amount_too_large',
         );
@@ -70,8 +70,8 @@ export function IsCurrency(options: ParamOptions = { required: true }): Property
     (raw) => {
       const code = typeof raw === 'string' ? raw.toLowerCase() : '';
       if (DECIMALS.has(code)) return code;
-      return new Refused(
-        () => `Invalid currency: ${shown(raw)}. These are supported: ${CURRENCIES.join(', ')}`,
+      return new Refusal(
+        () => `Invalid currency: ${excerpt(raw)}. These are supported: ${CURRENCIES.join(', ')}`,
       );
     },
     schema,

@@ -13,15 +13,15 @@
  * (numbers as strings, lists as hashes).
  */
 import { ValidateBy } from 'class-validator';
-import { shown } from '../errors/api.errors';
+import { excerpt } from '../errors/api.errors';
 import type { JsonSchema } from '../schema/schema';
 import {
-  emptyRefused,
+  emptyRefusal,
   entriesOf,
   integerOf,
   isHash,
-  notAHash,
-  Refused,
+  notAHashRefusal,
+  Refusal,
   textOf,
 } from './raw-values';
 
@@ -70,7 +70,7 @@ export function Param(
   const settle = (raw: unknown): unknown => {
     if (raw === undefined) return undefined;
     if (raw !== null && raw !== '') return coerce(raw);
-    return options.unsettable ? null : emptyRefused();
+    return options.unsettable ? null : emptyRefusal();
   };
   return (target, property) => {
     declaredParams.push({ target, property: String(property), schema, nested, ...options });
@@ -80,7 +80,7 @@ export function Param(
       name: 'param',
       validator: {
         validate: (value) =>
-          !(value instanceof Refused) && !(value === undefined && options.required),
+          !(value instanceof Refusal) && !(value === undefined && options.required),
       },
     })(target, property);
   };
@@ -104,7 +104,7 @@ export function IsInteger(
   return Param(
     (raw) => {
       const value = integerOf(raw);
-      if (value instanceof Refused) return value;
+      if (value instanceof Refusal) return value;
       if (value < min) return outOfRange('greater', min, value);
       if (value > max) return outOfRange('less', max, value);
       return value;
@@ -120,8 +120,8 @@ export function IsFlag(options: ParamOptions = {}): PropertyDecorator {
     (raw) => {
       if (raw === true || raw === 'true') return true;
       if (raw === false || raw === 'false') return false;
-      return new Refused(
-        (param) => `Invalid boolean: ${shown(raw)}. Send ${param} as true or false.`,
+      return new Refusal(
+        (param) => `Invalid boolean: ${excerpt(raw)}. Send ${param} as true or false.`,
       );
     },
     { type: 'boolean' },
@@ -148,8 +148,8 @@ export function IsEmailAddress(options: ParamOptions = {}): PropertyDecorator {
   return Param(
     (raw) => {
       const text = textOf(raw, max);
-      if (text instanceof Refused || address.test(text)) return text;
-      return new Refused(() => `Invalid email address: ${shown(raw)}`, 'email_invalid');
+      if (text instanceof Refusal || address.test(text)) return text;
+      return new Refusal(() => `Invalid email address: ${excerpt(raw)}`, 'email_invalid');
     },
     { type: 'string', pattern: address.source, maxLength: max },
     options,
@@ -179,7 +179,7 @@ export function IsObjectOf(
   type: () => new () => object,
   options: ParamOptions = {},
 ): PropertyDecorator {
-  return Param((raw) => (isHash(raw) ? raw : notAHash()), {}, options, type);
+  return Param((raw) => (isHash(raw) ? raw : notAHashRefusal()), {}, options, type);
 }
 
 /** What turns the raw value of a parameter into its own; nothing for one without our decorators. */
@@ -194,36 +194,36 @@ export function nestedType(type: object, property: string): (new () => object) |
   return nested?.();
 }
 
-function textListOf(raw: unknown, max: number, of?: readonly string[]): string[] | Refused {
+function textListOf(raw: unknown, max: number, of?: readonly string[]): string[] | Refusal {
   const entries = entriesOf(raw);
   if (!entries) {
-    return new Refused(
+    return new Refusal(
       (param) => `Invalid array: send ${param} as a list, for example ${param}[]=value.`,
     );
   }
   if (entries.length > max) {
-    return new Refused((param) => `Array too long: ${param} takes at most ${max} entries.`);
+    return new Refusal((param) => `Array too long: ${param} takes at most ${max} entries.`);
   }
   const texts: string[] = [];
   for (const [index, entry] of entries.entries()) {
-    const text = entry === '' || entry === null ? emptyRefused() : textOf(entry, MAX_ENTRY_LENGTH);
-    if (text instanceof Refused) return new Refused(text.message, text.code, `[${index}]`);
+    const text = entry === '' || entry === null ? emptyRefusal() : textOf(entry, MAX_ENTRY_LENGTH);
+    if (text instanceof Refusal) return new Refusal(text.message, text.code, `[${index}]`);
     if (of && !of.includes(text)) {
-      return new Refused(notOneOf(of, text).message, undefined, `[${index}]`);
+      return new Refusal(notOneOf(of, text).message, undefined, `[${index}]`);
     }
     texts.push(text);
   }
   return texts;
 }
 
-function notOneOf(values: readonly string[], raw: unknown): Refused {
-  return new Refused(
-    (param) => `Invalid ${param}: must be one of ${values.join(', ')}; received ${shown(raw)}.`,
+function notOneOf(values: readonly string[], raw: unknown): Refusal {
+  return new Refusal(
+    (param) => `Invalid ${param}: must be one of ${values.join(', ')}; received ${excerpt(raw)}.`,
   );
 }
 
-function outOfRange(side: 'greater' | 'less', bound: number, value: number): Refused {
-  return new Refused(
+function outOfRange(side: 'greater' | 'less', bound: number, value: number): Refusal {
+  return new Refusal(
     (param) =>
       `Invalid ${param}: this value must be ${side} than or equal to ${bound} (it currently is ` +
       `${value}).`,

@@ -1,8 +1,8 @@
 /** Raw values of a request, as a form or JSON has them, read as values of one type or refused. */
-import { shown } from '../errors/api.errors';
+import { excerpt } from '../errors/api.errors';
 
 /** What a refused value becomes on its way from the coercion to the validation pipe. */
-export class Refused {
+export class Refusal {
   /**
    * @param message says what to do, given the parameter's name
    * @param path what to append to the parameter's name, e.g. `[0]`
@@ -15,22 +15,22 @@ export class Refused {
 }
 
 /** The integer a raw value stands for. */
-export function integerOf(raw: unknown): number | Refused {
+export function integerOf(raw: unknown): number | Refusal {
   const digits = typeof raw === 'string' && /^[+-]?\d{1,16}$/.test(raw);
   const value = digits ? Number(raw) : raw;
   if (typeof value === 'number' && Number.isSafeInteger(value)) return value === 0 ? 0 : value;
-  return new Refused(() => `Invalid integer: ${shown(raw)}`, 'parameter_invalid_integer');
+  return new Refusal(() => `Invalid integer: ${excerpt(raw)}`, 'parameter_invalid_integer');
 }
 
 /** The string of at most `max` UTF-16 units that a raw value is. */
-export function textOf(raw: unknown, max: number): string | Refused {
+export function textOf(raw: unknown, max: number): string | Refusal {
   if (typeof raw !== 'string') {
-    return new Refused((param) => `Invalid string: ${shown(raw)}. Send ${param} as a string.`);
+    return new Refusal((param) => `Invalid string: ${excerpt(raw)}. Send ${param} as a string.`);
   }
   if (raw.length <= max) return raw;
-  return new Refused(
+  return new Refusal(
     (param) =>
-      `Invalid string: ${shown(raw)}; ${param} takes at most ${max} characters and this has ` +
+      `Invalid string: ${excerpt(raw)}; ${param} takes at most ${max} characters and this has ` +
       `${raw.length}.`,
   );
 }
@@ -49,15 +49,15 @@ export function isHash(raw: unknown): raw is Record<string, unknown> {
 }
 
 /** Refuses a value that should have been a hash. */
-export function notAHash(): Refused {
-  return new Refused(
+export function notAHashRefusal(): Refusal {
+  return new Refusal(
     (param) => `Invalid object: ${param} must be a hash, for example ${param}[key]=value.`,
   );
 }
 
 /** Refuses a value that cannot be unset. */
-export function emptyRefused(): Refused {
-  return new Refused(
+export function emptyRefusal(): Refusal {
+  return new Refusal(
     (param) =>
       `You passed an empty string for '${param}'. We assume empty values are an attempt to unset a ` +
       `parameter; however '${param}' cannot be unset. You should remove '${param}' from your ` +

@@ -4,9 +4,9 @@
  * (https://docs.stripe.com/api/payment_intents/confirm#confirm_payment_intent-return_url). Browsers
  * follow it, so nothing may stand there that a browser runs or that a system opens by itself.
  */
-import { shown } from '../errors/api.errors';
+import { excerpt } from '../errors/api.errors';
 import { Param, type ParamOptions } from './params';
-import { Refused, textOf } from './raw-values';
+import { Refusal, textOf } from './raw-values';
 
 const MAX_LENGTH = 2048;
 
@@ -62,9 +62,9 @@ export function IsReturnUrl(options: ParamOptions = {}): PropertyDecorator {
 }
 
 /** Decided by the parser that browsers have, on a text that holds nothing it would change first. */
-function returnUrlOf(raw: unknown): string | Refused {
+function returnUrlOf(raw: unknown): string | Refusal {
   const text = textOf(raw, MAX_LENGTH);
-  if (text instanceof Refused) return text;
+  if (text instanceof Refusal) return text;
   if (ENCODED.test(text)) {
     return refused(
       (param) =>
@@ -78,12 +78,12 @@ function returnUrlOf(raw: unknown): string | Refused {
   return refused((param) => {
     const reason = isTaken.test(scheme) ? ` ${scheme} is no app's own scheme.` : '';
     return (
-      `${param} is ${shown(text)}.${reason} Send an http:// or https:// URL with a host, or one with a ` +
+      `${param} is ${excerpt(text)}.${reason} Send an http:// or https:// URL with a host, or one with a ` +
       "scheme of your app's own and a slash, such as com.example.app:/back."
     );
   });
 }
 
-function refused(reason: (param: string) => string): Refused {
-  return new Refused((param) => `Not a valid URL: ${reason(param)}`, 'url_invalid');
+function refused(reason: (param: string) => string): Refusal {
+  return new Refusal((param) => `Not a valid URL: ${reason(param)}`, 'url_invalid');
 }

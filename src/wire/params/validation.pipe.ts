@@ -2,7 +2,7 @@ import { Injectable, type ArgumentMetadata, type PipeTransform } from '@nestjs/c
 import { getMetadataStorage, validateSync, type ValidationError } from 'class-validator';
 import { InvalidRequestError } from '../errors/api.errors';
 import { coercionOf, nestedType } from './params';
-import { isHash, Refused } from './raw-values';
+import { isHash, Refusal } from './raw-values';
 
 /**
  * Turns a body or a query into the class the handler names, or refuses it with the first thing that
@@ -74,7 +74,7 @@ function namesOf(type: Dto): Set<string> {
 function refusalOf(error: ValidationError, parent: string): InvalidRequestError {
   const param = within(parent, error.property);
   const { value } = error as { value?: unknown };
-  if (value instanceof Refused) {
+  if (value instanceof Refusal) {
     const full = param + value.path;
     return new InvalidRequestError(value.message(full), {
       ...(value.code === undefined ? {} : { code: value.code }),

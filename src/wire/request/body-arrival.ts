@@ -16,7 +16,7 @@ const MIN_PIECES = 4_096;
 const BYTES_PER_PIECE = 64;
 
 /** Says `100 Continue` to a client that waits for it, once its body is wanted (RFC 9110, 10.1.1). */
-export function askForBody(
+export function sendContinue(
   { raw: request }: FastifyRequest,
   { raw: response }: FastifyReply,
 ): void {
@@ -29,7 +29,7 @@ export function askForBody(
  * Refuses a body that comes in very many pieces, as chunks of one byte do: each is an object of some
  * 400 bytes until the body is whole.
  */
-export function boundPieces({ raw: request }: FastifyRequest): void {
+export function limitChunks({ raw: request }: FastifyRequest): void {
   if (!hasBody(request) || Number(request.headers['content-length']) <= MIN_PIECES) return;
   let pieces = 0;
   let bytes = 0;
@@ -57,7 +57,7 @@ export function boundPieces({ raw: request }: FastifyRequest): void {
  * never its 401 (RFC 9112, 9.6). The connection stays if the rest arrives in time and within bounds,
  * else it is closed. Call it before the head of the response is written.
  */
-export function discardRest({ raw: request }: FastifyRequest, reply: FastifyReply): void {
+export function discardUnreadBody({ raw: request }: FastifyRequest, reply: FastifyReply): void {
   const { raw: response } = reply;
   if (!hasBody(request)) return;
   // What is injected into the process has arrived in full.

@@ -1,5 +1,5 @@
 /** Reads form-encoded text: bodies and query strings alike. */
-import { InvalidRequestError, shown } from '../errors/api.errors';
+import { InvalidRequestError, excerpt } from '../errors/api.errors';
 import { MAX_DEPTH, nestedTooDeeply, requireFewParameters } from './body-limits';
 import { requireHarmlessText } from './harmless-values';
 
@@ -57,11 +57,12 @@ function decode(text: string): string {
 /** `a[b][]` → `a`, `b`, ``. */
 function pathOf(name: string): string[] {
   // Before they are taken apart: there may be half a million of them.
-  if (name.split('[', MAX_DEPTH + 1).length > MAX_DEPTH) throw nestedTooDeeply(`${shown(name)} is`);
+  if (name.split('[', MAX_DEPTH + 1).length > MAX_DEPTH)
+    throw nestedTooDeeply(`${excerpt(name)} is`);
   const match = /^([^[\]]+)((?:\[[^[\]]*\])*)$/.exec(name);
   if (!match) {
     throw new InvalidRequestError(
-      `Invalid parameter name: ${shown(name)}. Write a parameter of a hash as hash[name].`,
+      `Invalid parameter name: ${excerpt(name)}. Write a parameter of a hash as hash[name].`,
     );
   }
   const [, first = '', brackets = ''] = match;
@@ -79,7 +80,7 @@ function insert(root: Node, path: readonly string[], value: string, name: string
   const keys = appends ? path.slice(0, -1) : path;
   if (keys.includes('')) {
     throw new InvalidRequestError(
-      `Invalid parameter name: ${shown(name)}. Number the entries of a list: list[0][name].`,
+      `Invalid parameter name: ${excerpt(name)}. Number the entries of a list: list[0][name].`,
     );
   }
   let node = root;
@@ -101,7 +102,7 @@ function insert(root: Node, path: readonly string[], value: string, name: string
 
 function givenTwice(name: string): InvalidRequestError {
   return new InvalidRequestError(
-    `The parameter ${shown(name)} was given more than once, or in two different shapes. Send it once.`,
+    `The parameter ${excerpt(name)} was given more than once, or in two different shapes. Send it once.`,
     { param: name.slice(0, 100) },
   );
 }

@@ -3,7 +3,7 @@
  * are not exact, names that reach a prototype.
  */
 import { hasCardNumber } from '../../idempotency';
-import { InvalidRequestError, shown } from '../errors/api.errors';
+import { InvalidRequestError, excerpt } from '../errors/api.errors';
 
 /**
  * Checks every name and value, at every depth.
@@ -16,7 +16,7 @@ export function requireHarmless(hash: object, parent = ''): void {
     requireHarmlessText(name, parent);
     const param = parent === '' ? name : `${parent}[${name}]`;
     if (RESERVED_NAMES.has(name)) {
-      throw new InvalidRequestError(`Received unknown parameter: ${shown(param)}`, {
+      throw new InvalidRequestError(`Received unknown parameter: ${excerpt(param)}`, {
         code: 'parameter_unknown',
         param: param.slice(0, 100),
       });

@@ -1,6 +1,6 @@
 /** Checks on the head of a request: everything that can be refused before its body is read. */
 import type { FastifyRequest } from 'fastify';
-import { InvalidRequestError, shown } from '../errors/api.errors';
+import { InvalidRequestError, excerpt } from '../errors/api.errors';
 import { isSafeText, refuseCardNumberInPath } from './harmless-values';
 import { readQuery } from './request-reader';
 import type { RouteTable } from './route-table';
@@ -9,7 +9,7 @@ import type { RouteTable } from './route-table';
 const MAX_HEADERS = 200;
 
 /** The number of headers, Host (RFC 9112, 3.2) and Expect (RFC 9110, 10.1.1). */
-export function requireSoundHead({ raw, headers }: FastifyRequest): void {
+export function checkHead({ raw, headers }: FastifyRequest): void {
   const count = raw.rawHeaders.length / 2;
   if (count > MAX_HEADERS) {
     throw new InvalidRequestError(
@@ -24,7 +24,7 @@ export function requireSoundHead({ raw, headers }: FastifyRequest): void {
   }
   if (headers.expect === undefined || /^100-continue$/i.test(headers.expect)) return;
   throw new InvalidRequestError(
-    `Expect: ${shown(headers.expect)} cannot be met. Send 100-continue, or leave the header out.`,
+    `Expect: ${excerpt(headers.expect)} cannot be met. Send 100-continue, or leave the header out.`,
     {},
     417,
   );
@@ -61,8 +61,8 @@ function searchRefused({ method, url }: FastifyRequest): InvalidRequestError {
   const path = url.split('?', 1)[0] ?? '';
   const list = path.slice(0, path.lastIndexOf('/'));
   return new InvalidRequestError(
-    `Unrecognized request URL (${method}: ${shown(path)}). Search is not offered: list with GET ` +
-      `${shown(list)} and its filters instead.`,
+    `Unrecognized request URL (${method}: ${excerpt(path)}). Search is not offered: list with GET ` +
+      `${excerpt(list)} and its filters instead.`,
     {},
     404,
   );

@@ -3,7 +3,7 @@
  * that says what is wrong with it.
  */
 import type { IncomingHttpHeaders } from 'node:http';
-import { InvalidRequestError, shown } from '../errors/api.errors';
+import { InvalidRequestError, excerpt } from '../errors/api.errors';
 import { parseForm } from './form-body';
 import { requireHarmless } from './harmless-values';
 import { parseJson } from './json-body';
@@ -23,7 +23,7 @@ export function readBody(body: Buffer, headers: IncomingHttpHeaders): Record<str
   const read = READERS.get(type.toLowerCase());
   if (!read) {
     throw new InvalidRequestError(
-      `${type === '' ? 'A body without a Content-Type' : `The Content-Type ${shown(type)}`} cannot ` +
+      `${type === '' ? 'A body without a Content-Type' : `The Content-Type ${excerpt(type)}`} cannot ` +
         'be read. Send application/x-www-form-urlencoded or application/json.',
       {},
       415,
@@ -57,7 +57,7 @@ const READERS: ReadonlyMap<string, BodyReader> = new Map<string, BodyReader>([
 function requireNoEncoding(encoding: string | undefined): void {
   if (encoding === undefined || /^(identity)?$/i.test(encoding.trim())) return;
   throw new InvalidRequestError(
-    `A body with Content-Encoding: ${shown(encoding)} cannot be read. Send it uncompressed, without ` +
+    `A body with Content-Encoding: ${excerpt(encoding)} cannot be read. Send it uncompressed, without ` +
       'that header.',
     {},
     415,
@@ -68,7 +68,7 @@ function requireUtf8(attribute: string): void {
   const [name, value = ''] = attribute.split('=').map((part) => part.trim().toLowerCase());
   if (name !== 'charset' || /^"?(utf-?8|us-ascii)"?$/.test(value)) return;
   throw new InvalidRequestError(
-    `The charset ${shown(value)} cannot be read. Send the body as UTF-8.`,
+    `The charset ${excerpt(value)} cannot be read. Send the body as UTF-8.`,
     {},
     415,
   );

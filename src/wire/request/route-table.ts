@@ -1,5 +1,5 @@
 /** The routes of the application, to tell a wrong method from a wrong path. */
-import { InvalidRequestError, shown } from '../errors/api.errors';
+import { InvalidRequestError, excerpt } from '../errors/api.errors';
 
 /** Every method and path that the application answers. */
 export class RouteTable {
@@ -21,7 +21,7 @@ export class RouteTable {
         ? `This URL takes ${methods.join(', ')}.`
         : 'Check the path for slips: it begins with /v1/ and names a resource, e.g. /v1/customers.';
     return new InvalidRequestError(
-      `Unrecognized request URL (${method}: ${shown(path)}). ${hint}`,
+      `Unrecognized request URL (${method}: ${excerpt(path)}). ${hint}`,
       {},
       404,
     );

@@ -8,7 +8,7 @@ export interface OperationOptions {
   /** Whether an acquirer may decline it: it then answers 402 too. */
   readonly declines?: boolean;
   /** Answers other than 200 that are no errors: status → what it looks like. */
-  readonly answers?: Readonly<Record<number, Schema<unknown>>>;
+  readonly otherResponses?: Readonly<Record<number, Schema<unknown>>>;
 }
 
 /** What the OpenAPI document says of a handler, beside what it sees by itself. */
@@ -17,7 +17,7 @@ export interface DeclaredOperation extends OperationOptions {
   readonly target: object;
   readonly handler: string;
   readonly summary: string;
-  readonly answer: Schema<unknown>;
+  readonly responseSchema: Schema<unknown>;
 }
 
 /** Every operation there is. */
@@ -36,6 +36,12 @@ export function Operation(
   options: OperationOptions = {},
 ): MethodDecorator {
   return (target, handler) => {
-    declaredOperations.push({ target, handler: String(handler), summary, answer, ...options });
+    declaredOperations.push({
+      target,
+      handler: String(handler),
+      summary,
+      responseSchema: answer,
+      ...options,
+    });
   };
 }

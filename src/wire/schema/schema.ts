@@ -51,7 +51,7 @@ export function flag(description?: string): Schema<boolean> {
 }
 
 /** What other servers fill in and this one does not: always null. */
-export function nothing(): Schema<null> {
+export function alwaysNull(): Schema<null> {
   return { json: { type: 'null' } };
 }
 
