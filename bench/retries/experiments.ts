@@ -29,7 +29,7 @@ export const server: ServerOptions = { workers: 20, serviceMs: 50, queue: 10_000
 
 /** Frozen for 2 s, so that many calls are under way when it dies; back 10 s later. */
 const crash: Outage = { freezesAt: 5_000, diesAt: 7_000, endsAt: 17_000, untilMs: 40_000 };
-/** Takes requests and answers none for 20 s, as with a locked database, then works off what has waited. */
+/** Takes requests and sends no responses for 20 s, as with a locked database, then executes the waiting requests. */
 const stall: Outage = { freezesAt: 5_000, endsAt: 25_000, untilMs: 90_000 };
 /** Long enough for what a full budget allows not to count any more. */
 const longCrash: Outage = { freezesAt: 5_000, diesAt: 7_000, endsAt: 187_000, untilMs: 200_000 };

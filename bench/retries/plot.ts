@@ -142,7 +142,7 @@ function legend(baseline: number, { columns }: Picture): string[] {
   const label = (x: number, words: string) => text(x, baseline, words, { class: 'ink small' });
   const entries = [
     [box('bars', LEFT), label(LEFT + 22, `attempts that reach the server`)],
-    [box('frozen', LEFT + 210), label(LEFT + 232, 'frozen: takes requests, answers none')],
+    [box('frozen', LEFT + 210), label(LEFT + 232, 'frozen: takes requests, sends no responses')],
     ...(columns.some(({ outage }) => outage.diesAt !== undefined)
       ? [[box('dead', LEFT + 450), label(LEFT + 472, 'dead: refuses connections')]]
       : []),

@@ -1,11 +1,11 @@
-/** The server of the simulation: so many workers behind a queue, which can freeze and die. */
+/** The simulated server: a number of workers behind a queue, which can freeze and die. */
 
 export interface ServerOptions {
   /** Requests worked on at the same time. */
   readonly workers: number;
   /** What one request takes a worker, ms. */
   readonly serviceMs: number;
-  /** Requests that may wait for a worker; beyond it the answer is 503. */
+  /** Requests that may wait for a worker; beyond it the response is 503. */
   readonly queue: number;
   /** From the client to the server and back, ms; a refused connection takes as long. */
   readonly roundTripMs: number;
@@ -13,7 +13,7 @@ export interface ServerOptions {
 
 type State = 'up' | 'frozen' | 'dead';
 
-interface Exchange {
+interface PendingRequest {
   readonly resolve: (response: Response) => void;
   readonly reject: (error: unknown) => void;
   /** The client has hung up. Nobody tells the server: it works all the same. */
@@ -26,10 +26,10 @@ interface Exchange {
  */
 export class SimulatedServer {
   #state: State = 'up';
-  #waiting: Exchange[] = [];
-  #working = new Set<Exchange>();
+  #waiting: PendingRequest[] = [];
+  #working = new Set<PendingRequest>();
   /** Finished by the clock while the server was frozen. */
-  #stalled: Exchange[] = [];
+  #stalled: PendingRequest[] = [];
   /** Requests worked off after their client had gone. */
   wasted = 0;
 
@@ -45,16 +45,16 @@ export class SimulatedServer {
     return new Promise<Response>((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
       this.onArrival();
-      const exchange: Exchange = { resolve, reject, gone: false };
+      const pending: PendingRequest = { resolve, reject, gone: false };
       signal?.addEventListener('abort', () => {
-        exchange.gone = true;
+        pending.gone = true;
         reject(signal.reason);
       });
-      this.#take(exchange);
+      this.#take(pending);
     });
   };
 
-  /** From now on connections are taken and nothing is answered. */
+  /** From now on the server takes connections and sends no responses. */
   freeze(): void {
     this.#state = 'frozen';
   }
@@ -72,45 +72,45 @@ export class SimulatedServer {
   /** Serves: after a freeze first what has waited. */
   start(): void {
     this.#state = 'up';
-    for (const exchange of this.#stalled.splice(0)) this.#finish(exchange);
+    for (const pending of this.#stalled.splice(0)) this.#finish(pending);
     this.#work();
   }
 
-  #take(exchange: Exchange): void {
+  #take(pending: PendingRequest): void {
     if (this.#state === 'dead') {
-      setTimeout(() => exchange.reject(failed('ECONNREFUSED')), this.options.roundTripMs);
+      setTimeout(() => pending.reject(failed('ECONNREFUSED')), this.options.roundTripMs);
     } else if (this.#waiting.length >= this.options.queue) {
-      setTimeout(() => exchange.resolve(answer(503)), this.options.roundTripMs);
+      setTimeout(() => pending.resolve(responseOf(503)), this.options.roundTripMs);
     } else {
-      this.#waiting.push(exchange);
+      this.#waiting.push(pending);
       if (this.#state === 'up') this.#work();
     }
   }
 
   #work(): void {
     while (this.#working.size < this.options.workers) {
-      const exchange = this.#waiting.shift();
-      if (!exchange) return;
-      this.#working.add(exchange);
-      setTimeout(() => this.#finish(exchange), this.options.serviceMs);
+      const pending = this.#waiting.shift();
+      if (!pending) return;
+      this.#working.add(pending);
+      setTimeout(() => this.#finish(pending), this.options.serviceMs);
     }
   }
 
-  #finish(exchange: Exchange): void {
-    if (!this.#working.has(exchange)) return; // it died with the server
+  #finish(pending: PendingRequest): void {
+    if (!this.#working.has(pending)) return; // it died with the server
     if (this.#state === 'frozen') {
-      this.#stalled.push(exchange);
+      this.#stalled.push(pending);
       return;
     }
-    this.#working.delete(exchange);
-    if (exchange.gone) this.wasted += 1;
-    else setTimeout(() => exchange.resolve(answer(200)), this.options.roundTripMs);
+    this.#working.delete(pending);
+    if (pending.gone) this.wasted += 1;
+    else setTimeout(() => pending.resolve(responseOf(200)), this.options.roundTripMs);
     this.#work();
   }
 }
 
-/** Without a body: what it says does not matter here, and there are many of them. */
-function answer(status: number): Response {
+/** A response without a body: the simulation makes many, and reads none. */
+function responseOf(status: number): Response {
   return new Response(null, { status });
 }
 

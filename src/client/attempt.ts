@@ -1,11 +1,11 @@
-/** One attempt: sent, its answer read to the end, and judged. */
+/** One attempt of a call: sends the request, reads the response to its end, decides whether to retry. */
 import { timeout, TimeoutStrategy } from 'cockatiel';
-import { continued, readAhead, type Bytes } from './body.reader';
-import { callReport, RetryError } from './retry.error';
-import type { FetchInit, FetchInput, RepeatableRequest } from './repeatable.request';
+import { continueBody, readAhead, type Bytes } from './body-reader';
+import { callReport, RetryError } from './retry.errors';
+import type { FetchInit, FetchInput, RepeatableRequest } from './repeatable-request';
 import type { Fetch, RetryReason } from './retry.options';
 
-/** The answer that settles the call. */
+/** A response that ends the call. */
 export interface Settled {
   readonly response: Response;
   readonly reason?: undefined;
@@ -22,26 +22,24 @@ export interface Failed {
   readonly mayHaveExecuted: boolean;
 }
 
+/** How an attempt ended. */
 export type Outcome = Settled | Failed;
 
-/**
- * An answer up to here is held in memory while its attempt lasts, so that one which breaks off in the
- * middle can be asked for again.
- */
+/** A response up to this size is read into memory before it is returned: if it breaks off, it is retried. */
 const MAX_HELD_BYTES = 1_048_576;
 
-/** Node's and undici's codes of connections that were never made. A browser does not tell. */
+/** Node's and undici's codes of connections that were never made. A browser gives no code. */
 const NEVER_SENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT']);
 
-/** Whether an outcome is a failure of the origin and not of the request. 409 and 429 are life signs. */
-export function saysThatTheOriginFails({ reason, response }: Outcome): boolean {
+/** Whether an outcome counts as a failure of the origin. A 409 or 429 shows that the origin works. */
+export function isOriginFailure({ reason, response }: Outcome): boolean {
   return response ? response.status >= 500 : reason !== undefined;
 }
 
 /**
- * Sends a request once and reads the answer to its end.
+ * Sends a request once and reads the response to its end.
  *
- * @param timeoutMs for both
+ * @param timeoutMs for sending and reading together
  * @throws the reason of the caller's signal when that fires; a RetryError of a retrying fetch below; what
  * `fetch` throws for a request that it does not take
  */
@@ -57,10 +55,10 @@ export async function attempt(
   try {
     const response = await limit.execute(async (context) => {
       context.signal.addEventListener('abort', hangUp);
-      const answer = await send(input, { ...init, signal: connection.signal });
-      return callReport(answer) ? answer : await held(answer, hangUp, signal);
+      const received = await send(input, { ...init, signal: connection.signal });
+      return callReport(received) ? received : await holdBody(received, hangUp, signal);
     }, signal);
-    return await judged(response);
+    return await judge(response);
   } catch (error) {
     if (signal?.aborted) throw signal.reason;
     if (error instanceof RetryError) throw error;
@@ -68,15 +66,15 @@ export async function attempt(
     if (!timedOut && isMistaken(input, init)) throw error;
     return {
       reason: timedOut ? 'timeout' : 'connection-lost',
-      cause: timedOut ? new DOMException(`No answer in ${timeoutMs} ms`, 'TimeoutError') : error,
+      cause: timedOut ? new DOMException(`No response in ${timeoutMs} ms`, 'TimeoutError') : error,
       floorMs: 0,
       mayHaveExecuted: timedOut || !neverSent(error),
     };
   }
 }
 
-/** The same answer with its whole body in memory, unless that is a stream by its nature or its length. */
-async function held(
+/** Reads the body into memory. An event stream, or a body that is too long, is left to its reader. */
+async function holdBody(
   response: Response,
   hangUp: () => void,
   signal: AbortSignal | undefined,
@@ -86,14 +84,14 @@ async function held(
   const isStream = response.headers.get('content-type')?.startsWith('text/event-stream');
   const read = await readAhead(reader, response.ok && isStream ? 0 : MAX_HELD_BYTES);
   if (read.whole) return withBody(response, read.whole);
-  // The attempt is over, and with it the time-out; the caller's signal still ends the rest.
+  // The attempt is over, and its time-out with it. The caller's signal still ends the rest of the body.
   signal?.addEventListener('abort', hangUp);
   const ended = () => signal?.removeEventListener('abort', hangUp);
   void reader.closed.then(ended, ended);
-  return withBody(response, continued(read, reader));
+  return withBody(response, continueBody(read, reader));
 }
 
-/** An answer that differs from another in its body, and in its headers where these are given. */
+/** A copy of a response with another body, and with other headers where they are given. */
 export function withBody(
   { status, statusText, headers, url, redirected, type }: Response,
   body: ReadableStream<Bytes> | Bytes | null,
@@ -107,29 +105,29 @@ export function withBody(
   });
 }
 
-async function judged(response: Response): Promise<Outcome> {
+async function judge(response: Response): Promise<Outcome> {
   const reason = await reasonToRetry(response);
   if (!reason) return { response };
   const floorMs = retryAfterMs(response.headers);
   return { reason, response, floorMs, mayHaveExecuted: reason !== 'rate-limited' };
 }
 
-/** `Stripe-Should-Retry` wins over the status; a success is final, and so is what a retrying fetch gave up. */
+/** `Stripe-Should-Retry` wins over the status. A success is final, and so is a response with a report. */
 async function reasonToRetry(response: Response): Promise<RetryReason | undefined> {
   const asked = response.headers.get('stripe-should-retry');
   if (response.ok || asked === 'false' || callReport(response)) return undefined;
   const { status } = response;
   if (status >= 500) return 'server-error';
   if (status === 429) return 'rate-limited';
-  if (status === 409 && (asked === 'true' || (await saysInUse(response)))) return 'in-use';
+  if (status === 409 && (asked === 'true' || (await isInUse(response)))) return 'in-use';
   return asked === 'true' || status === 408 || status === 425 ? 'server-asks' : undefined;
 }
 
 /**
- * A 409 also stands for conflicts that no retry resolves. One in use has a `Retry-After`, or, where a
- * browser hides that header from a page of another origin, the code in its body.
+ * Whether a 409 says that the key is in use; other conflicts are not resolved by a retry. It has a
+ * `Retry-After`. A browser may hide that header from a page of another origin: then the code in the body tells.
  */
-async function saysInUse(response: Response): Promise<boolean> {
+async function isInUse(response: Response): Promise<boolean> {
   if (response.headers.has('retry-after')) return true;
   const body = (await response
     .clone()
@@ -138,7 +136,7 @@ async function saysInUse(response: Response): Promise<boolean> {
   return [body?.code, body?.error?.code].includes('idempotency_key_in_use');
 }
 
-/** RFC 9110, 10.2.3: seconds, or a date, which is read by the server's own clock where that is given. */
+/** RFC 9110, 10.2.3: seconds, or a date, which is compared with the response's `Date` where it has one. */
 function retryAfterMs(headers: Headers): number {
   const value = headers.get('retry-after')?.trim() ?? '';
   if (/^\d+$/.test(value)) return Number(value) * 1000;
@@ -146,7 +144,7 @@ function retryAfterMs(headers: Headers): number {
   return Math.max(0, Date.parse(value) - now) || 0;
 }
 
-/** `fetch` rejects alike for a mistake in the request and for a failure of the network. */
+/** Whether the request itself is invalid: `fetch` rejects for that as for a failure of the network. */
 function isMistaken(input: FetchInput, init: FetchInit): boolean {
   try {
     void new Request(input, { ...init, signal: null });

@@ -1,7 +1,7 @@
 /** A `fetch` that makes any request safe to retry: see `createRetryingFetch`. */
-export { createRetryingFetch, retryingFetch } from './retrying.fetch';
-export { callReport, RetryError } from './retry.error';
-export type { CallReport, GiveUpReason, RetryErrorDetails } from './retry.error';
+export { createRetryingFetch, retryingFetch } from './retrying-fetch';
+export { callReport, RetryError } from './retry.errors';
+export type { CallReport, GiveUpReason, RetryErrorDetails } from './retry.errors';
 export type {
   BreakerOptions,
   BudgetOptions,
@@ -11,7 +11,7 @@ export type {
   RetryReason,
 } from './retry.options';
 /** A client of a paidonce server on top of it: see `createClient`. */
-export { answerReport, createClient } from './api.client';
+export { responseReport, createClient } from './api-client';
 export type {
   CallOptions,
   Charge,
@@ -23,7 +23,7 @@ export type {
   PaymentMethod,
   Refund,
   WriteOptions,
-} from './api.client';
-export { ApiError, type AnswerReport } from './api.error';
-export { ApiList, type Page, type PageParams } from './api.list';
+} from './api-client';
+export { ApiError, type ResponseReport } from './api.errors';
+export { ApiList, type Page, type PageParams } from './api-list';
 export type { components, paths } from './openapi.types';

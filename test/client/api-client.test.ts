@@ -1,9 +1,10 @@
+/** The typed client against a real server: calls, keys, errors, lists. */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import {
-  answerReport,
+  responseReport,
   ApiError,
   type Client,
   type ClientOptions,
@@ -98,14 +99,14 @@ describe('every method', () => {
   });
 });
 
-describe('an answer that is lost', () => {
-  it('P1 pays once: the retry has the same key and gets the stored answer', async () => {
+describe('a response that is lost', () => {
+  it('P1 pays once: the retry has the same key and gets the stored response', async () => {
     const retries: RetryEvent[] = [];
     const unlucky = connect({ fetch: losing(2), onRetry: (event) => retries.push(event) });
     const paid = await unlucky.payments.create(payment);
     expect(paid.status).toBe('succeeded');
     expect(retries.map(({ reason }) => reason)).toEqual(['connection-lost', 'connection-lost']);
-    const report = answerReport(paid);
+    const report = responseReport(paid);
     expect(report).toMatchObject({ replayed: true, attempts: 3 });
     expect(report?.idempotencyKey).toBe(retries[0]?.idempotencyKey);
     expect(report?.originalRequest).not.toBe(report?.requestId);
@@ -119,21 +120,21 @@ describe('an answer that is lost', () => {
     const unlucky = connect({ fetch: losing(1) });
     const gone = await unlucky.customers.delete(id);
     expect(gone.deleted).toBe(true);
-    expect(answerReport(gone)?.replayed).toBe(true);
+    expect(responseReport(gone)?.replayed).toBe(true);
   });
 
-  it('P1 a key of the caller’s survives the client: another one gets the same answer', async () => {
+  it('P1 a key of the caller’s survives the client: another client gets the same response', async () => {
     const idempotencyKey = `order-${randomUUID()}`;
     const dying = connect({ fetch: losing(1), maxAttempts: 1 });
     const lost = await dying.payments.create(payment, { idempotencyKey }).catch((e: unknown) => e);
     expect(lost).toBeInstanceOf(RetryError);
     expect(lost).toMatchObject({ mayHaveExecuted: true, idempotencyKey });
     const paid = await connect().payments.create(payment, { idempotencyKey });
-    expect(answerReport(paid)).toMatchObject({ replayed: true, idempotencyKey, attempts: 1 });
+    expect(responseReport(paid)).toMatchObject({ replayed: true, idempotencyKey, attempts: 1 });
     const again = await connect().payments.create(payment, { idempotencyKey });
     expect(again).toEqual(paid);
     const fresh = await client.payments.create(payment);
-    expect(answerReport(fresh)).toMatchObject({ replayed: false });
+    expect(responseReport(fresh)).toMatchObject({ replayed: false });
     expect(fresh.id).not.toBe(paid.id);
   });
 });
@@ -241,7 +242,7 @@ describe('a refusal is an ApiError', () => {
   });
 
   it('api_error where the server keeps failing, with what may have happened', async () => {
-    const broken = await answering(
+    const broken = await startServerOf(
       503,
       JSON.stringify({ error: { type: 'api_error', message: 'Away.' } }),
     );
@@ -252,8 +253,8 @@ describe('a refusal is an ApiError', () => {
     broken.server.close();
   });
 
-  it('also where a proxy answers with a page', async () => {
-    const proxy = await answering(403, '<h1>Forbidden</h1>');
+  it('also where a proxy responds with a page', async () => {
+    const proxy = await startServerOf(403, '<h1>Forbidden</h1>');
     const error = await rejected(connect(proxy.options).payments.retrieve('pi_1'));
     expect(error).toMatchObject({ status: 403, type: 'invalid_request_error', code: undefined });
     expect(error.message).toContain('403');
@@ -287,9 +288,9 @@ it('takes a base URL with a slash at its end', async () => {
   expect((await slashed.customers.list({ limit: 1 })).object).toBe('list');
 });
 
-/** A fetch that loses the first answers, after the server has done the work. */
-function losing(answers: number): typeof fetch {
-  let left = answers;
+/** A fetch that loses the first responses, after the server has done the work. */
+function losing(responses: number): typeof fetch {
+  let left = responses;
   return async (input, init) => {
     const response = await fetch(input, init);
     if (left === 0) return response;
@@ -299,8 +300,8 @@ function losing(answers: number): typeof fetch {
   };
 }
 
-/** A server that knows one answer. */
-async function answering(status: number, body: string) {
+/** Starts a server that always sends this response. */
+async function startServerOf(status: number, body: string) {
   const server: Server = createServer((request, response) => {
     request.resume();
     response.writeHead(status).end(body);

@@ -7,14 +7,14 @@ import { type BrowserContext, chromium, type Page } from 'playwright-core';
 import type { RetryEvent, RetryOptions } from '../../src/client';
 import { eventually } from '../support/eventually';
 import {
-  answers,
-  breaksOffTheAnswer,
+  responds,
+  breaksOffTheResponse,
   type Fault,
   FaultyServer,
   hangs,
   losesAfterTheWork,
   losesBeforeTheWork,
-} from './faulty.server';
+} from './faulty-server';
 
 const ROOT = join(__dirname, '..', '..');
 const PROGRAM = 'chromium';
@@ -111,7 +111,7 @@ async function open(host: string): Promise<void> {
     shop.otherwise = (exchange) => {
       const script = exchange.request.path === '/client.js';
       const type = script ? 'text/javascript' : 'text/html';
-      return answers(
+      return responds(
         200,
         { 'content-type': type },
         script ? readFileSync(bundle, 'utf8') : PAGE,
@@ -139,12 +139,12 @@ async function open(host: string): Promise<void> {
   it.each<[string, Fault, string]>([
     ['is lost before the work', losesBeforeTheWork, 'connection-lost'],
     ['is lost after the work', losesAfterTheWork, 'connection-lost'],
-    ['breaks off', breaksOffTheAnswer, 'connection-lost'],
+    ['breaks off', breaksOffTheResponse, 'connection-lost'],
     ['never comes', hangs, 'timeout'],
-    ['is 503', answers(503), 'server-error'],
-    ['is 429 with Retry-After', answers(429, { 'retry-after': '1' }), 'rate-limited'],
-    ['is 409 in use', answers(409, {}, '{"code":"idempotency_key_in_use"}'), 'in-use'],
-  ])('a payment is made once when its answer %s', async (_how, fault, reason) => {
+    ['is 503', responds(503), 'server-error'],
+    ['is 429 with Retry-After', responds(429, { 'retry-after': '1' }), 'rate-limited'],
+    ['is 409 in use', responds(409, {}, '{"code":"idempotency_key_in_use"}'), 'in-use'],
+  ])('a payment is made once when its response %s', async (_how, fault, reason) => {
     api.plan(fault);
     const attemptTimeoutMs = fault === hangs ? 4_000 : 60_000;
     const told = await ask({ options: { attemptTimeoutMs, deadlineMs: 600_000 } });
@@ -159,7 +159,7 @@ async function open(host: string): Promise<void> {
   });
 
   it.each(['Request', 'form'] as const)('a %s is the same on each attempt', async (kind) => {
-    api.plan(answers(503), answers(503));
+    api.plan(responds(503), responds(503));
     expect(await ask({ kind })).toMatchObject({ status: 200, report: { attempts: 3 } });
     const sent = api.seen.map(({ headers, body }) => `${headers['content-type']} ${body}`);
     expect(sent).toHaveLength(3);
@@ -178,8 +178,8 @@ async function open(host: string): Promise<void> {
     expect(told).toMatchObject({ status: 200, url: `${shop.url}/v1/here` });
   });
 
-  it('is given up with the last answer, or with an error', async () => {
-    api.otherwise = answers(503);
+  it('is given up with the last response, or with an error', async () => {
+    api.otherwise = responds(503);
     const last = await ask({ options: { maxAttempts: 2 } });
     expect(last).toMatchObject({ status: 503, report: { gaveUp: { reason: 'attempts' } } });
     api.otherwise = losesAfterTheWork;
@@ -188,7 +188,7 @@ async function open(host: string): Promise<void> {
   });
 
   it('is aborted while it waits', async () => {
-    api.otherwise = answers(503, { 'retry-after': '3600' });
+    api.otherwise = responds(503, { 'retry-after': '3600' });
     const { error } = await ask({ abortWaiting: true, options: { deadlineMs: 86_400_000 } });
     expect(error).toMatchObject({ name: 'Error', message: 'enough' });
     expect(api.seen).toHaveLength(1);

@@ -4,7 +4,7 @@ import { callReport, createRetryingFetch, RetryError, type RetryEvent } from '..
 import { eventually } from '../support/eventually';
 import { holdTimers } from '../support/held-timers';
 import {
-  answers,
+  responds,
   doesTheWork,
   failure,
   FaultyServer,
@@ -13,7 +13,7 @@ import {
   losesAfterTheWork,
   losesBeforeTheWork,
   payment,
-} from './faulty.server';
+} from './faulty-server';
 
 let server: FaultyServer;
 let events: RetryEvent[];
@@ -51,8 +51,8 @@ async function timed<T>(work: Promise<T>): Promise<[number, T]> {
 }
 
 describe('attempts', () => {
-  it('are eight, and then the last answer is returned and says that it is the last word', async () => {
-    server.otherwise = answers(503, { 'stripe-should-retry': 'true', 'x-mark': 'yes' }, '{"a":1}');
+  it('are eight, and then the last response is returned and marked as final', async () => {
+    server.otherwise = responds(503, { 'stripe-should-retry': 'true', 'x-mark': 'yes' }, '{"a":1}');
     const response = await only({})(url, payment);
     expect(server.seen).toHaveLength(8);
     expect(response.status).toBe(503);
@@ -96,14 +96,14 @@ describe('attempts', () => {
     const error = await failure(only({ maxAttempts: 2 })(nowhere, payment));
     expect(error).toMatchObject({ attempts: 2, mayHaveExecuted: false });
     expect(error.message).toMatch(/connection-lost\)\. It was not executed\.$/);
-    server.otherwise = answers(429);
+    server.otherwise = responds(429);
     const response = await only({ maxAttempts: 2 })(url, payment);
     expect(callReport(response)?.gaveUp).toMatchObject({ attempts: 2, mayHaveExecuted: false });
   });
 
   it('may have executed when one of them was lost, whatever came later', async () => {
     server.plan(losesAfterTheWork);
-    server.otherwise = answers(429);
+    server.otherwise = responds(429);
     const response = await only({ maxAttempts: 3 })(url, payment);
     expect(callReport(response)?.gaveUp).toMatchObject({ attempts: 3, mayHaveExecuted: true });
   });
@@ -181,7 +181,7 @@ describe('pauses', () => {
     // HTTP dates have no fractions: two seconds ahead are more than one.
     ['a date', () => new Date(Date.now() + 2_000).toUTCString()],
   ])('are no shorter than Retry-After, in %s', async (_form, retryAfter) => {
-    server.plan((exchange) => answers(503, { 'retry-after': retryAfter() })(exchange));
+    server.plan((exchange) => responds(503, { 'retry-after': retryAfter() })(exchange));
     const [took] = await timed(only({})(url, payment));
     expect(took).toBeGreaterThan(950);
     expect(events[0]?.pauseMs).toBeGreaterThanOrEqual(1_000);
@@ -210,7 +210,7 @@ describe('the deadline', () => {
   });
 
   it('is never slept past: with a longer Retry-After the call is given up at once', async () => {
-    server.otherwise = answers(503, { 'retry-after': '3600' });
+    server.otherwise = responds(503, { 'retry-after': '3600' });
     const { signal } = over;
     const response = await only({ deadlineMs: HOUR_MS - 1_000 })(url, { ...payment, signal });
     expect(server.seen).toHaveLength(1);
@@ -249,7 +249,7 @@ describe("the caller's abort", () => {
 
   it.each([
     ['sending', hangs],
-    ['reading the answer', hangsAfterTheHeaders],
+    ['reading the response', hangsAfterTheHeaders],
   ])('is honoured while %s', async (_when, fault) => {
     server.otherwise = fault;
     const abort = new AbortController();
@@ -264,7 +264,7 @@ describe("the caller's abort", () => {
   });
 
   it('is honoured while waiting, and leaves no timer behind', async () => {
-    server.otherwise = answers(503, { 'retry-after': '3600' });
+    server.otherwise = responds(503, { 'retry-after': '3600' });
     const abort = new AbortController();
     const stop = jest.spyOn(globalThis, 'clearTimeout');
     const onRetry = () => setTimeout(() => abort.abort(enough), 50);
@@ -279,7 +279,7 @@ describe("the caller's abort", () => {
   });
 
   it('is honoured in onRetry itself', async () => {
-    server.otherwise = answers(503);
+    server.otherwise = responds(503);
     const abort = new AbortController();
     const retrying = only({ onRetry: () => abort.abort(enough) });
     expect(await failure(retrying(url, { ...payment, signal: abort.signal }))).toBe(enough);
@@ -300,7 +300,7 @@ describe("the caller's abort", () => {
     const { signal } = new AbortController();
     const added = jest.spyOn(signal, 'addEventListener');
     const removed = jest.spyOn(signal, 'removeEventListener');
-    server.plan(answers(500), losesBeforeTheWork);
+    server.plan(responds(500), losesBeforeTheWork);
     await only({})(url, { ...payment, signal });
     const own = (spy: typeof added | typeof removed) =>
       new Set(spy.mock.calls.map(([, listener]) => listener));
@@ -317,8 +317,8 @@ describe('the budget', () => {
     return server.seen.length - before;
   }
 
-  it('leaves ten retries to an origin that answers nothing, however many calls there are', async () => {
-    server.otherwise = answers(503);
+  it('leaves ten retries to an origin that sends no responses, however many calls there are', async () => {
+    server.otherwise = responds(503);
     const fetch = client({ breaker: false });
     expect(await calls(fetch, 100)).toBe(110);
     const response = await fetch(url, payment);
@@ -326,54 +326,54 @@ describe('the budget', () => {
     expect(callReport(response)?.gaveUp?.message).toContain('the retry budget of this origin');
   });
 
-  it('gives up with an error where there is no answer to return', async () => {
+  it('gives up with an error where there is no response to return', async () => {
     server.otherwise = losesBeforeTheWork;
     const fetch = client({ breaker: false, budget: { capacity: 2 } });
     const error = await failure(fetch(url, payment));
     expect(error).toMatchObject({ reason: 'budget', attempts: 3 });
   });
 
-  it('earns a retry with ten answers, and no more than its capacity', async () => {
-    server.otherwise = answers(503);
+  it('earns a retry with ten responses, and no more than its capacity', async () => {
+    server.otherwise = responds(503);
     const fetch = client({ breaker: false });
     await calls(fetch, 2);
-    server.otherwise = answers(402); // declined, but answered
+    server.otherwise = responds(402); // declined, but a response
     await calls(fetch, 9);
-    server.otherwise = answers(503);
+    server.otherwise = responds(503);
     expect(await calls(fetch, 1)).toBe(1);
     server.otherwise = doesTheWork;
     await calls(fetch, 1);
-    server.otherwise = answers(503);
+    server.otherwise = responds(503);
     expect(await calls(fetch, 1)).toBe(2);
     server.otherwise = doesTheWork;
     await calls(fetch, 150);
-    server.otherwise = answers(503);
+    server.otherwise = responds(503);
     expect(await calls(fetch, 100)).toBe(110);
   });
 
   it('is of each origin its own', async () => {
     const other = await FaultyServer.start();
-    server.otherwise = answers(503);
+    server.otherwise = responds(503);
     const fetch = client({ breaker: false });
     await calls(fetch, 10);
-    other.plan(answers(503));
+    other.plan(responds(503));
     expect((await fetch(other.url, payment)).status).toBe(200);
     await other.close();
   });
 
   it('is not earned by a 5xx, though the server says that it is final', async () => {
     const fetch = client({ breaker: false, budget: { capacity: 1, earnPerSuccess: 1 } });
-    server.otherwise = answers(503);
+    server.otherwise = responds(503);
     expect(await calls(fetch, 1)).toBe(2);
-    server.plan(answers(500, { 'stripe-should-retry': 'false' }));
+    server.plan(responds(500, { 'stripe-should-retry': 'false' }));
     expect(await calls(fetch, 2)).toBe(2);
   });
 
   it('can be lifted, and set', async () => {
-    server.otherwise = answers(503);
+    server.otherwise = responds(503);
     expect(await calls(client({ breaker: false, budget: false }), 3)).toBe(24);
     expect(await calls(client({ breaker: false, budget: { capacity: 1 } }), 3)).toBe(4);
-    server.plan(answers(503), doesTheWork, answers(503), doesTheWork);
+    server.plan(responds(503), doesTheWork, responds(503), doesTheWork);
     const generous = client({ budget: { capacity: 1, earnPerSuccess: 1 } });
     expect(await calls(generous, 2)).toBe(4);
   });
@@ -395,7 +395,7 @@ describe('the circuit', () => {
 
   it.each([
     ['lost connections', losesBeforeTheWork],
-    ['5xx', answers(500)],
+    ['5xx', responds(500)],
     ['time-outs', hangs],
   ])('opens after %s in a row, and then nothing is sent', async (_what, fault) => {
     server.otherwise = fault;
@@ -416,17 +416,17 @@ describe('the circuit', () => {
     expect(sent).toBe(3);
   });
 
-  it('ends a call that is being retried, with the last answer', async () => {
-    server.otherwise = answers(500);
+  it('ends a call that is being retried, with the last response', async () => {
+    server.otherwise = responds(500);
     const response = await client({ budget: false, breaker })(url, payment);
     expect(server.seen).toHaveLength(3);
     expect(callReport(response)?.gaveUp).toMatchObject({ reason: 'circuit-open', attempts: 3 });
     expect(events).toHaveLength(2); // no pause before it gives up
   });
 
-  it('ends a call that waits while others open it, with its last answer', async () => {
-    server.otherwise = answers(500);
-    server.plan(answers(500, { 'retry-after': '1' }, '{"a":1}'));
+  it('ends a call that waits while others open it, with its last response', async () => {
+    server.otherwise = responds(500);
+    server.plan(responds(500, { 'retry-after': '1' }, '{"a":1}'));
     const timers = holdTimers((ms) => ms >= 1_000 && ms < 1_100);
     const fetch = client({ budget: false, breaker });
     const waiting = fetch(url, payment);
@@ -440,15 +440,15 @@ describe('the circuit', () => {
   });
 
   it.each([409, 429, 402])('stays closed with %s: the server lives', async (status) => {
-    server.otherwise = answers(status, { 'retry-after': '0' });
+    server.otherwise = responds(status, { 'retry-after': '0' });
     const fetch = fragile();
     for (let n = 0; n < 6; n += 1) await fetch(url, payment);
-    server.plan(answers(500), answers(500), answers(status), answers(500), answers(500));
+    server.plan(responds(500), responds(500), responds(status), responds(500), responds(500));
     for (let n = 0; n < 6; n += 1) await fetch(url, payment);
     expect(server.seen).toHaveLength(12);
   });
 
-  it('lets a single request probe, and closes when that is answered', async () => {
+  it('lets a single request probe, and closes when it gets a response', async () => {
     const fetch = fragile();
     server.otherwise = losesBeforeTheWork;
     await open(fetch);
@@ -541,7 +541,7 @@ describe('layers', () => {
   const options = { baseDelayMs: 2, maxAttempts: 3, breaker: false, budget: false } as const;
 
   it.each([
-    ['an answer', answers(503, { 'stripe-should-retry': 'true' })],
+    ['a response', responds(503, { 'stripe-should-retry': 'true' })],
     ['an error', losesAfterTheWork],
   ])('do not multiply: what the inner one gave up with %s is passed on', async (_what, fault) => {
     server.otherwise = fault;
@@ -562,7 +562,7 @@ describe('layers', () => {
   });
 
   it('do not multiply through something between them that knows nothing of this', async () => {
-    server.otherwise = answers(503);
+    server.otherwise = responds(503);
     const inner = createRetryingFetch(options);
     const between: typeof fetch = async (input, init) => {
       const { status, headers, body } = await inner(input, init);
@@ -573,7 +573,7 @@ describe('layers', () => {
     expect(server.seen).toHaveLength(3);
   });
 
-  it('pass on what the inner one was answered', async () => {
+  it('pass on the response that the inner one got', async () => {
     server.plan(losesAfterTheWork);
     const inner = createRetryingFetch(options);
     const response = await createRetryingFetch({ ...options, fetch: inner })(url, payment);
@@ -612,7 +612,7 @@ describe('onRetry', () => {
 
   it('hears of each retry before its pause', async () => {
     const heard: RetryEvent[] = [];
-    server.plan(losesBeforeTheWork, answers(503));
+    server.plan(losesBeforeTheWork, responds(503));
     await only({ baseDelayMs: 100, jitter: 'none', onRetry: (event) => heard.push(event) })(
       url,
       payment,

@@ -1,10 +1,11 @@
+/** The retrying fetch: one effect for each call, whatever fails, and what it retries. */
 import { createRetryingFetch, callReport, RetryError, type RetryEvent } from '../../src/client';
 import { setImmediate as turn } from 'node:timers/promises';
 import { eventually } from '../support/eventually';
 import { type HeldTimers, holdTimers } from '../support/held-timers';
 import {
-  answers,
-  breaksOffTheAnswer,
+  responds,
+  breaksOffTheResponse,
   drips,
   floods,
   failure,
@@ -14,7 +15,7 @@ import {
   losesAfterTheWork,
   losesBeforeTheWork,
   payment,
-} from './faulty.server';
+} from './faulty-server';
 
 const FORM = 'application/x-www-form-urlencoded;charset=UTF-8';
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
@@ -44,11 +45,11 @@ afterEach(() => timers.restore());
 
 const reasons = () => events.map(({ reason }) => reason);
 
-describe('a payment whose answer is lost', () => {
+describe('a payment whose response is lost', () => {
   it.each([
     ['before the work', losesBeforeTheWork],
     ['after the work', losesAfterTheWork],
-    ['in the middle of the answer', breaksOffTheAnswer],
+    ['in the middle of the response', breaksOffTheResponse],
   ])('is done once when the connection breaks %s', async (_when, fault) => {
     server.plan(fault, fault);
     const response = await client()(url, payment);
@@ -58,8 +59,8 @@ describe('a payment whose answer is lost', () => {
   });
 
   it('carries one key and the same bytes on every attempt', async () => {
-    const ailing = [losesBeforeTheWork, losesAfterTheWork, breaksOffTheAnswer, answers(500)];
-    server.plan(...ailing, answers(503), answers(429), hangs);
+    const ailing = [losesBeforeTheWork, losesAfterTheWork, breaksOffTheResponse, responds(500)];
+    server.plan(...ailing, responds(503), responds(429), hangs);
     const call = patient()(url, payment);
     await eventually('one hangs', () => server.seen.length === 7);
     timers.elapse();
@@ -88,19 +89,19 @@ describe('a payment whose answer is lost', () => {
     expect(server.keys).toEqual(['order-1', 'order-1']);
   });
 
-  it('is asked for again when it is slow to answer, to the last byte', async () => {
+  it('is retried when its response is late, to the last byte', async () => {
     server.plan(hangs, hangsAfterTheHeaders, drips(50));
     let begun = 0;
     const noting: typeof fetch = async (...sent) => {
-      const answer = await fetch(...sent);
+      const response = await fetch(...sent);
       begun += 1;
-      return answer;
+      return response;
     };
     const call = patient({ fetch: noting })(url, payment);
     await eventually('the first is there', () => server.seen.length === 1);
     timers.elapse();
     for (const count of [1, 2]) {
-      await eventually('an answer has begun', () => begun === count);
+      await eventually('a response has begun', () => begun === count);
       timers.elapse();
     }
     const response = await call;
@@ -122,12 +123,12 @@ describe('a payment whose answer is lost', () => {
   });
 });
 
-describe('which answers are final', () => {
+describe('which responses are final', () => {
   it.each([200, 201, 204, 301, 400, 401, 402, 403, 404, 409, 410, 422])(
     '%s is returned as it is',
     async (status) => {
       const headers = { 'x-mark': 'yes', 'set-cookie': ['a=1', 'b=2'] };
-      server.plan(answers(status, headers, status === 204 ? '' : '{"a":"é"}'));
+      server.plan(responds(status, headers, status === 204 ? '' : '{"a":"é"}'));
       const response = await client()(url, { ...payment, redirect: 'manual' });
       expect(server.seen).toHaveLength(1);
       expect(response.status).toBe(status);
@@ -154,7 +155,7 @@ describe('which answers are final', () => {
     [409, {}, '{"code":"idempotency_key_in_use"}', 'in-use'],
     [400, { 'stripe-should-retry': 'true' }, '{}', 'server-asks'],
   ])('%s with %j and %s is not', async (status, headers, body, reason) => {
-    server.plan(answers(status, headers, body));
+    server.plan(responds(status, headers, body));
     const response = await client()(url, payment);
     expect(response.status).toBe(200);
     expect(events).toMatchObject([
@@ -163,14 +164,14 @@ describe('which answers are final', () => {
   });
 
   it.each([429, 500, 503, 409])('%s is, where the server says so', async (status) => {
-    server.plan(answers(status, { 'stripe-should-retry': 'false', 'retry-after': '0' }));
+    server.plan(responds(status, { 'stripe-should-retry': 'false', 'retry-after': '0' }));
     const response = await client()(url, payment);
     expect(response.status).toBe(status);
     expect(server.seen).toHaveLength(1);
   });
 
   it('a success is, whatever the server says', async () => {
-    server.plan(answers(200, { 'stripe-should-retry': 'true' }));
+    server.plan(responds(200, { 'stripe-should-retry': 'true' }));
     expect((await client()(url, payment)).status).toBe(200);
     expect(server.seen).toHaveLength(1);
   });
@@ -208,7 +209,7 @@ describe('what is sent', () => {
     ['a Blob', new Blob(['a=1'], { type: 'text/csv' }), 'text/csv'],
     ['a multipart form', form, expect.stringMatching(/^multipart\/form-data; boundary=/)],
   ])('%s is the same each time, with its type', async (_what, body, type) => {
-    server.plan(losesBeforeTheWork, answers(500));
+    server.plan(losesBeforeTheWork, responds(500));
     await client()(url, { method: 'POST', body });
     const sent = server.seen.map((request) => [request.headers['content-type'], request.body]);
     expect(sent).toHaveLength(3);
@@ -221,17 +222,17 @@ describe('what is sent', () => {
   it('is what it was when fetch was called', async () => {
     server.plan(losesBeforeTheWork);
     const body = new URLSearchParams({ amount: '2000' });
-    const answer = client({ onRetry: () => body.set('amount', '1') })(url, {
+    const call = client({ onRetry: () => body.set('amount', '1') })(url, {
       method: 'POST',
       body,
     });
     body.set('amount', '2');
-    await answer;
+    await call;
     expect(server.seen.map((request) => request.body)).toEqual(['amount=2000', 'amount=2000']);
   });
 
   it('may be a Request, whose body, headers and method are kept', async () => {
-    server.plan(losesBeforeTheWork, answers(503));
+    server.plan(losesBeforeTheWork, responds(503));
     const headers = { 'content-type': 'application/json', 'x-mark': 'yes' };
     const response = await client()(new Request(url, { method: 'POST', body: '{"a":1}', headers }));
     expect(await response.json()).toMatchObject({ id: 'pi_1' });
@@ -357,14 +358,14 @@ describe("a caller's key", () => {
 
   it('may be sent with a corrected request after a refusal, which is up to the server', async () => {
     const fetch = client();
-    server.plan(answers(400));
+    server.plan(responds(400));
     await fetch(url, { ...payment, headers, body: 'amount=' });
     expect((await fetch(url, { ...payment, headers })).status).toBe(200);
   });
 
   it('stays bound to its request when the outcome is not known', async () => {
     const fetch = client({ maxAttempts: 1 });
-    server.plan(answers(409, { 'retry-after': '0' }));
+    server.plan(responds(409, { 'retry-after': '0' }));
     expect((await fetch(url, { ...payment, headers })).status).toBe(409);
     server.plan(losesAfterTheWork);
     await failure(fetch(url, { ...payment, headers }));
@@ -396,12 +397,12 @@ describe("a caller's key", () => {
   });
 });
 
-describe('long answers', () => {
+describe('long responses', () => {
   const megabytes = (count: number) => 'x'.repeat(count * 1_048_576);
 
   it('are whole, whether they are held or handed on', async () => {
     for (const body of [megabytes(0.5), megabytes(3)]) {
-      server.plan(answers(200, {}, body));
+      server.plan(responds(200, {}, body));
       const response = await client()(url);
       expect(response.url).toBe(url);
       expect(await response.text()).toBe(body);

@@ -6,7 +6,7 @@ import { type RunningApp, startApp } from '../support/app';
 import { eventually } from '../support/eventually';
 import { holdCharges } from '../support/held-charges';
 import { holdTimers } from '../support/held-timers';
-import { answers, FaultyServer, forwardsTo, losesBeforeTheWork } from './faulty.server';
+import { responds, FaultyServer, forwardsTo, losesBeforeTheWork } from './faulty-server';
 
 const payment = { amount: 2000, currency: 'usd', payment_method: 'pm_card_visa', confirm: true };
 
@@ -68,8 +68,8 @@ async function paysOnce<T>(work: () => Promise<T>): Promise<T> {
 
 it.each([
   ['before the work', losesBeforeTheWork],
-  ['after the work', () => forwardsTo(shop.url, 'answer lost')],
-  ['in the middle of the answer', () => forwardsTo(shop.url, 'answer cut')],
+  ['after the work', () => forwardsTo(shop.url, 'response lost')],
+  ['in the middle of the response', () => forwardsTo(shop.url, 'response cut')],
 ])('a payment that is lost %s, twice, is made once', async (_when, fault) => {
   const lost = fault === losesBeforeTheWork ? losesBeforeTheWork : (fault as () => never)();
   network.plan(lost, lost);
@@ -119,7 +119,7 @@ it("a caller's key that is used for another payment is refused before it is sent
 });
 
 it('a payment that was given up can be asked for with the key in the error', async () => {
-  network.plan(forwardsTo(shop.url, 'answer lost'));
+  network.plan(forwardsTo(shop.url, 'response lost'));
   const error = await paysOnce(() =>
     stripe({ maxAttempts: 1 })
       .paymentIntents.create(payment)
@@ -142,8 +142,8 @@ it('a payment that was given up can be asked for with the key in the error', asy
   expect((await counts())[0]).toBe(payments);
 });
 
-it('what it gave up with an answer is not begun again by an SDK whose own retries are on', async () => {
-  network.otherwise = answers(503, {}, '{"error":{"type":"api_error","message":"away"}}');
+it('a response that it gave up with is not retried by an SDK whose own retries are on', async () => {
+  network.otherwise = responds(503, {}, '{"error":{"type":"api_error","message":"away"}}');
   const retrying = stripe({ maxAttempts: 3 }, { maxNetworkRetries: 2 });
   const failed = retrying.paymentIntents.create(payment);
   await expect(failed).rejects.toMatchObject({ type: 'StripeAPIError', statusCode: 503 });

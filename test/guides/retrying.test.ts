@@ -41,7 +41,7 @@ describe('the examples of the guide', () => {
   });
 });
 
-describe('a payment whose answer is lost', () => {
+describe('a payment whose response is lost', () => {
   let app: RunningApp;
   let network: TcpProxy;
   let stripe: Stripe;
@@ -56,7 +56,7 @@ describe('a payment whose answer is lost', () => {
     await app.close();
   });
   beforeEach(() => {
-    // Here an answer is lost with its connection, and never by being late.
+    // Here a response is lost with its connection, never because it is late.
     timers = holdTimers((ms) => ms === ATTEMPT_TIMEOUT_MS);
     jest.resetModules(); // the examples read the environment when they are loaded
     process.env.PAYMENTS_URL = network.url.replace(/\/$/, '');
@@ -80,11 +80,11 @@ describe('a payment whose answer is lost', () => {
   }
 
   /**
-   * Does it while the first answer gets stuck behind its first byte, and breaks the connection then.
+   * Makes a call whose first response stops after its first byte, and then breaks the connection.
    *
    * @param lastingly whether every retry is turned away, from that moment on
    */
-  async function losingTheAnswer<T>(
+  async function losingTheResponse<T>(
     order: Order,
     work: () => Promise<T>,
     lastingly = false,
@@ -92,7 +92,7 @@ describe('a payment whose answer is lost', () => {
     network.dripMs = 500;
     const working = work();
     working.catch(() => undefined); // it is awaited below
-    // The charge is committed together with the answer.
+    // The charge is committed together with the response.
     await eventually('it is paid', async () => (await charges(order)) === 1);
     network.dripMs = 0;
     network.refusing = lastingly;
@@ -103,15 +103,15 @@ describe('a payment whose answer is lost', () => {
   it('is made once with the typed client', async () => {
     const { pay } = load('payment');
     const lost = newOrder();
-    const payment = await losingTheAnswer(lost, () => pay(lost));
+    const payment = await losingTheResponse(lost, () => pay(lost));
     expect(payment.status).toBe('succeeded');
     expect(await charges(lost)).toBe(1);
   });
 
-  it('is made once with fetch, and the answer is the first one', async () => {
+  it('is made once with fetch, and the response is the first one', async () => {
     const { pay } = load('with-fetch');
     const lost = newOrder();
-    const response = await losingTheAnswer(lost, () => pay(lost));
+    const response = await losingTheResponse(lost, () => pay(lost));
     expect(callReport(response)).toEqual({ attempts: 2, idempotencyKey: `order-${lost.id}` });
     expect(response.headers.get('idempotent-replayed')).toBe('true');
     expect(await response.json()).toMatchObject({ status: 'succeeded', amount: lost.amount });
@@ -121,16 +121,16 @@ describe('a payment whose answer is lost', () => {
   it('is made once with the Stripe SDK', async () => {
     const { pay } = load('stripe-sdk');
     const lost = newOrder();
-    const payment = await losingTheAnswer(lost, () => pay(lost));
+    const payment = await losingTheResponse(lost, () => pay(lost));
     expect(payment.status).toBe('succeeded');
     expect(await charges(lost)).toBe(1);
   });
 
-  it('is unknown to a client that got no answer, until it asks, and paid when it sends it again', async () => {
+  it('is unknown to a client that got no response, until it asks, and paid when it sends it again', async () => {
     const { settle } = load('outcome');
     const { ask } = load('question');
     const lost = newOrder();
-    await expect(losingTheAnswer(lost, () => settle(lost), true)).resolves.toBe('unknown');
+    await expect(losingTheResponse(lost, () => settle(lost), true)).resolves.toBe('unknown');
     network.heal();
     await expect(ask(lost)).resolves.toBe('finished');
     await expect(settle(lost)).resolves.toBe('paid');
@@ -165,7 +165,7 @@ describe('a payment whose answer is lost', () => {
     const { retries, send } = load('metrics');
     const print = jest.spyOn(console, 'warn').mockImplementation();
     const lost = newOrder();
-    await losingTheAnswer(lost, () =>
+    await losingTheResponse(lost, () =>
       send(`${network.url}v1/charges`, {
         method: 'POST',
         headers: { authorization: `Bearer ${app.apiKey}`, 'idempotency-key': lost.id },

@@ -1,22 +1,23 @@
-/** A request as it is sent on every attempt: the same body bytes, the same headers, the same key. */
-import { readAhead, type Bytes } from './body.reader';
-import { newKey } from './key.memory';
+/** A request that every attempt sends alike: the same body bytes, headers and key. */
+import { readAhead, type Bytes } from './body-reader';
 import type { Fetch } from './retry.options';
+import { newKey } from './web-crypto';
 
 export type FetchInput = Parameters<Fetch>[0];
 export type FetchInit = NonNullable<Parameters<Fetch>[1]>;
-type Body = FetchInit['body'];
+type FetchBody = FetchInit['body'];
 
+/** What `fetch` is given on each attempt, and what errors and reports say about it. */
 export interface RepeatableRequest {
   readonly method: string;
   readonly url: string;
   readonly input: FetchInput;
   readonly init: FetchInit & { readonly headers: Headers };
-  /** The caller's. */
+  /** The caller's signal. */
   readonly signal?: AbortSignal;
   /** The key on every attempt. */
   readonly idempotencyKey?: string;
-  /** Whether the caller gave it. */
+  /** Whether the caller gave the key. */
   readonly callersKey: boolean;
 }
 
@@ -28,14 +29,16 @@ const MAX_REQUEST_BYTES = 16_777_216;
 
 const FORM_TYPE = 'application/x-www-form-urlencoded;charset=UTF-8';
 
-/** The body can be sent only once. */
+/** Thrown for a body that can be sent only once. */
 export class NotRepeatableError extends Error {}
 
 /**
+ * Reads the body of a request into memory and gives the request its key.
+ *
  * @throws NotRepeatableError for a stream and for the body of a Request that is too long
  * @throws TypeError for what `fetch` would not take either
  */
-export async function repeatable(
+export async function toRepeatable(
   input: FetchInput,
   init: FetchInit = {},
 ): Promise<RepeatableRequest> {
@@ -44,12 +47,12 @@ export async function repeatable(
   const method = (init.method ?? request?.method ?? 'GET').toUpperCase();
   const signal = (init.signal === undefined ? request?.signal : init.signal) ?? undefined;
   signal?.throwIfAborted();
-  const { body, type } = await fixed(init.body ?? (await bytesOf(request, signal)));
+  const { body, type } = await fixBody(init.body ?? (await bytesOf(request, signal)));
   if (type !== undefined && !headers.has('content-type')) headers.set('content-type', type);
   const given = headers.get('idempotency-key') ?? undefined;
   const idempotencyKey = given ?? (IDEMPOTENT.has(method) ? undefined : newKey());
   if (idempotencyKey !== undefined) headers.set('idempotency-key', idempotencyKey);
-  // An init that comes with a Request would otherwise reset these two of it.
+  // Beside an init, `fetch` resets these two of a Request.
   const kept = request && { referrer: request.referrer, referrerPolicy: request.referrerPolicy };
   return {
     method,
@@ -62,7 +65,7 @@ export async function repeatable(
   };
 }
 
-/** Absolute: a page may name a path alone. */
+/** The absolute URL; in a page, a path is relative to the page. */
 export function urlOf(input: FetchInput): string {
   if (typeof input === 'object' && 'url' in input) return input.url;
   const page = (globalThis as { location?: { href: string } }).location?.href;
@@ -70,10 +73,10 @@ export function urlOf(input: FetchInput): string {
 }
 
 /**
- * A body that is the same however often it is sent, and as it was when `fetch` was called. A form with
- * files gets its boundary here, once: another one on each attempt would be another body.
+ * Copies a body, so that each attempt sends the bytes that it had when `fetch` was called. A form with
+ * files gets its boundary here, once: another boundary on each attempt would be another body.
  */
-async function fixed(body: Body | undefined): Promise<{ body?: Body; type?: string }> {
+async function fixBody(body: FetchBody | undefined): Promise<{ body?: FetchBody; type?: string }> {
   if (body === undefined || body === null || typeof body === 'string') return { body };
   if (ArrayBuffer.isView(body)) {
     return { body: new Uint8Array(body.buffer, body.byteOffset, body.byteLength).slice() };
@@ -101,13 +104,13 @@ async function fixed(body: Body | undefined): Promise<{ body?: Body; type?: stri
   return { body };
 }
 
-/** The body of a Request, which `fetch` would use up as well. */
+/** Reads the body of a Request, which `fetch` would use up as well. */
 async function bytesOf(
   request: Request | undefined,
   signal: AbortSignal | undefined,
 ): Promise<Bytes | undefined> {
   if (!request || request.body === null) return undefined;
-  // Firefox does not show the stream, and takes none: the body is in memory already.
+  // Firefox has no `body` here: a Request holds its body in memory there.
   if (request.body === undefined) return new Uint8Array(await request.arrayBuffer());
   const reader = request.body.getReader();
   const stop = () => void reader.cancel(signal?.reason).catch(() => undefined);

@@ -1,58 +1,59 @@
-/** A `fetch` that retries: the whole path of a call. */
-import { attempt, saysThatTheOriginFails, withBody, type Failed, type Outcome } from './attempt';
-import { KeyMemory } from './key.memory';
-import { Origin, pausesOf } from './origin';
-import { RecentMap } from './recent.map';
+/** A `fetch` that retries what is safe to retry. */
+import { attempt, isOriginFailure, withBody, type Failed, type Outcome } from './attempt';
+import { KeyMemory } from './key-memory';
+import { OriginCircuit } from './origin-circuit';
+import { pause, pausesOf } from './pauses';
+import { RecentMap } from './recent-map';
 import {
   NotRepeatableError,
-  repeatable,
+  toRepeatable,
   urlOf,
   type FetchInit,
   type FetchInput,
   type RepeatableRequest,
-} from './repeatable.request';
-import { callReport, RetryError, withReport, type GiveUpReason } from './retry.error';
+} from './repeatable-request';
+import { callReport, RetryError, attachReport, type GiveUpReason } from './retry.errors';
 import { policyOf, type Fetch, type RetryOptions, type RetryPolicy } from './retry.options';
 
-/** Origins that a client keeps a budget and a circuit for; the one used longest ago makes room. */
+/** How many origins a client keeps a budget and a circuit for; the one used longest ago makes room. */
 const MAX_ORIGINS = 1_000;
 
 /** What the calls of one client share. */
-interface Client {
+interface ClientState {
   readonly policy: RetryPolicy;
-  readonly origins: RecentMap<Origin>;
+  readonly origins: RecentMap<OriginCircuit>;
   readonly keys: KeyMemory;
 }
 
 /**
- * Makes a `fetch` that retries what is safe to retry, for as long as that helps and no longer.
+ * Makes a `fetch` that retries what is safe to retry, within a deadline, a budget and a circuit breaker.
  *
  * - **Keys.** POST, PATCH and any method that HTTP does not call idempotent carry one `Idempotency-Key`, a
  *   UUID made before the first attempt, or the caller's own. The server must honour it: paidonce and
  *   Stripe do. GET, HEAD, PUT, DELETE and OPTIONS are repeated without one. A caller's key that this client
- *   last used for another request is refused before anything is sent; the last 1,000 are remembered,
- *   until their request is answered with a 4xx.
+ *   last used for another request is refused before anything is sent. The last 1,000 keys are remembered,
+ *   each until its request gets a 4xx.
  * - **What is retried:** a lost connection, an attempt that takes too long, 409 while the first attempt
  *   is still running, 408, 425, 429 and 5xx. `Stripe-Should-Retry: true` or `false` wins over the status. Any
- *   other answer is final and returned as it is.
+ *   other response is final and returned as it is.
  * - **Bodies.** Strings, bytes, Blobs, forms and the body of a `Request` (up to 16 MiB) are sent again byte for
  *   byte. A stream is refused before the first attempt.
- * - **Answers** are read to their end before they are returned, so that one which breaks off is asked
- *   for again. What is longer than 1 MiB, and `text/event-stream`, is handed on while it comes and is then the
- *   caller's: neither retried nor bounded by a time-out.
+ * - **Responses** are read to their end before they are returned, so that a response which breaks off is
+ *   retried. A body longer than 1 MiB, and `text/event-stream`, is returned while it arrives. From then on
+ *   it is neither retried nor bounded by a time-out.
  * - **Pauses** grow exponentially with full jitter, on top of `Retry-After` where the server sends one.
  *   A call whose next attempt would come after its deadline is given up at once.
- * - **Budget.** Each origin gets 10 retries over all calls, and a tenth of one back for each answer
- *   below 500 that settles its call.
+ * - **Budget.** Each origin gets 10 retries over all calls, and a tenth of one back for each response
+ *   below 500 that ends its call.
  * - **Circuit.** After 20 failures in a row an origin gets nothing for a while, then single probes.
- * - **Giving up** returns the last answer, if there was one, with `Stripe-Should-Retry: false` set on it, so
- *   that no client around this one starts over; `callReport` tells why. Without an answer it throws a
- *   `RetryError`. One that comes from a retrying fetch below this one is passed on, not retried.
- * - **Aborting** works as with `fetch`, while waiting too. The request may have been executed then.
+ * - **Giving up** returns the last response, if there was one, with `Stripe-Should-Retry: false` set on it, so
+ *   that no client around this one starts over; `callReport` tells why. Without a response it throws a
+ *   `RetryError`. A `RetryError` of a retrying fetch below this one is passed on, not retried.
+ * - **Aborting** works as with `fetch`, during a pause too. The request may have been executed then.
  *
  * Schemes other than http and https go straight to `fetch`. A page that calls another origin sees only the
- * headers which that server exposes to it: `Retry-After` and `Stripe-Should-Retry` should be among them, and
- * `Idempotency-Key` among those it allows.
+ * headers that the server exposes: `Retry-After` and `Stripe-Should-Retry` should be among them, and
+ * `Idempotency-Key` among the headers it allows.
  *
  * State is kept in the instance that is returned: make one, and use it for all calls.
  *
@@ -60,26 +61,30 @@ interface Client {
  */
 export function createRetryingFetch(options?: RetryOptions): Fetch {
   const policy = policyOf(options);
-  const client: Client = { policy, origins: new RecentMap(MAX_ORIGINS), keys: new KeyMemory() };
+  const client: ClientState = {
+    policy,
+    origins: new RecentMap(MAX_ORIGINS),
+    keys: new KeyMemory(),
+  };
   return async (input, init) => {
     const url = urlOf(input);
     if (!/^https?:/i.test(url)) return (policy.fetch ?? globalThis.fetch)(input, init);
-    const request = await repeatableOrRefused(input, init, url);
+    const request = await toRepeatableOrThrow(input, init, url);
     return new Call(client, request).run();
   };
 }
 
-/** A retrying fetch with every default. It is one client, with one state, for all who import it. */
+/** A retrying fetch with every default. All modules that import it share its state. */
 export const retryingFetch: Fetch = createRetryingFetch();
 
-async function repeatableOrRefused(input: FetchInput, init: FetchInit | undefined, url: string) {
+async function toRepeatableOrThrow(input: FetchInput, init: FetchInit | undefined, url: string) {
   try {
-    return await repeatable(input, init);
+    return await toRepeatable(input, init);
   } catch (error) {
     if (!(error instanceof NotRepeatableError)) throw error;
     const method = init?.method ?? (input as Partial<Request>).method ?? 'GET';
     const details = { attempts: 0, mayHaveExecuted: false, method, url } as const;
-    throw new RetryError(`${method} ${bare(url)} was not sent: ${error.message}.`, {
+    throw new RetryError(`${method} ${withoutQuery(url)} was not sent: ${error.message}.`, {
       ...details,
       reason: 'not-repeatable',
     });
@@ -88,7 +93,7 @@ async function repeatableOrRefused(input: FetchInput, init: FetchInit | undefine
 
 /** One logical call: one key, many attempts. */
 class Call {
-  private readonly origin: Origin;
+  private readonly origin: OriginCircuit;
   private readonly startedAt = performance.now();
   private readonly nextPause: () => number;
   private attempts = 0;
@@ -96,21 +101,21 @@ class Call {
   private last?: Failed;
 
   constructor(
-    private readonly client: Client,
+    private readonly client: ClientState,
     private readonly request: RepeatableRequest,
   ) {
     const { origin } = new URL(request.url);
-    this.origin = client.origins.get(origin) ?? new Origin(client.policy);
+    this.origin = client.origins.get(origin) ?? new OriginCircuit(client.policy);
     client.origins.set(origin, this.origin);
     this.nextPause = pausesOf(client.policy);
   }
 
   async run(): Promise<Response> {
-    if (!this.request.callersKey) return this.answer();
+    if (!this.request.callersKey) return this.send();
     const key = await this.client.keys.claim(this.request);
-    if (!key) throw this.gaveUp('key-reused');
+    if (!key) throw this.giveUpError('key-reused');
     try {
-      const response = await this.answer();
+      const response = await this.send();
       const isRefused = response.status >= 400 && response.status < 500;
       if (isRefused && !callReport(response)?.gaveUp) key.forget();
       return response;
@@ -120,14 +125,14 @@ class Call {
     }
   }
 
-  private async answer(): Promise<Response> {
+  private async send(): Promise<Response> {
     for (;;) {
       const outcome = await this.origin.run(() => this.attempt());
       if (!outcome) return this.giveUp('circuit-open');
       this.last?.response?.body?.cancel().catch(() => undefined); // it may have broken off by now
       if (outcome.reason === undefined) {
-        if (!saysThatTheOriginFails(outcome)) this.origin.budget?.earn();
-        return this.reported(outcome.response);
+        if (!isOriginFailure(outcome)) this.origin.budget?.earn();
+        return this.withReport(outcome.response);
       }
       this.last = outcome;
       this.mayHaveExecuted ||= outcome.mayHaveExecuted;
@@ -153,26 +158,30 @@ class Call {
   private reasonToGiveUp(pauseMs: number): GiveUpReason | undefined {
     if (this.attempts >= this.client.policy.maxAttempts) return 'attempts';
     if (pauseMs >= this.remainingMs()) return 'deadline';
-    if (this.origin.isLeftAlone) return 'circuit-open';
+    if (this.origin.isOpen) return 'circuit-open';
     return this.origin.budget?.take() === false ? 'budget' : undefined;
   }
 
-  /** With what there is: the last answer, or an error. */
+  /**
+   * The last response where there was one.
+   *
+   * @throws RetryError where there was none
+   */
   private giveUp(reason: GiveUpReason): Response {
-    const error = this.gaveUp(reason);
+    const error = this.giveUpError(reason);
     const response = this.last?.response;
     if (!response) throw error;
-    return this.reported(final(response), error);
+    return this.withReport(asFinal(response), error);
   }
 
-  /** A report of a retrying fetch below stays: it knows about all attempts. */
-  private reported(response: Response, gaveUp?: RetryError): Response {
+  /** Puts the report on a response. The report of a retrying fetch below stays: it counts all attempts. */
+  private withReport(response: Response, gaveUp?: RetryError): Response {
     if (callReport(response)) return response;
     const { idempotencyKey } = this.request;
-    return withReport(response, { attempts: this.attempts, idempotencyKey, gaveUp });
+    return attachReport(response, { attempts: this.attempts, idempotencyKey, gaveUp });
   }
 
-  private gaveUp(reason: GiveUpReason): RetryError {
+  private giveUpError(reason: GiveUpReason): RetryError {
     const { method, url, idempotencyKey } = this.request;
     const { attempts, mayHaveExecuted } = this;
     const details = { reason, attempts, mayHaveExecuted, idempotencyKey, method, url };
@@ -184,7 +193,7 @@ class Call {
     if (!onRetry) return;
     const { method, url, idempotencyKey } = this.request;
     const about = { method, url, idempotencyKey, status: response?.status, cause };
-    // A promise takes what the hook throws, and what an async one rejects with.
+    // The promise catches what the hook throws, or rejects with where it is async.
     new Promise<void>((resolve) => {
       resolve(onRetry({ attempt: this.attempts, reason, pauseMs, ...about }));
     }).catch((error: unknown) => console.error('onRetry threw:', error));
@@ -202,17 +211,17 @@ const BECAUSE: Record<GiveUpReason, string> = {
     'key for a new operation',
 };
 
-/** What happened, whether it may have been executed, and what to do. */
+/** Says what happened, whether the request may have been executed, and what to do. */
 function messageOf(
   details: Omit<ConstructorParameters<typeof RetryError>[1], 'cause'>,
   last: Failed | undefined,
 ): string {
   const { method, url, reason, attempts, mayHaveExecuted, idempotencyKey: key } = details;
-  const what = `${method} ${bare(url)}`;
+  const what = `${method} ${withoutQuery(url)}`;
   if (attempts === 0) return `${what} was not sent: ${BECAUSE[reason]}.`;
-  const answer = last?.response ? `answered ${last.response.status}` : last?.reason;
+  const lastEnd = last?.response ? `answered ${last.response.status}` : last?.reason;
   const tries = attempts === 1 ? '1 attempt' : `${attempts} attempts`;
-  const ended = `${what} was given up after ${tries}: ${BECAUSE[reason]} (the last one: ${answer}).`;
+  const ended = `${what} was given up after ${tries}: ${BECAUSE[reason]} (the last one: ${lastEnd}).`;
   if (!mayHaveExecuted) return `${ended} It was not executed.`;
   if (key === undefined) return `${ended} It may have been executed.`;
   return (
@@ -221,31 +230,15 @@ function messageOf(
   );
 }
 
-/** An address without its query, which may hold what no log should. */
-function bare(url: string): string {
+/** A URL without its query, which may hold secrets. */
+function withoutQuery(url: string): string {
   const { origin, pathname } = new URL(url);
   return origin + pathname;
 }
 
-/** The answer, and on it that it is the last word: no client around this one is to start over. */
-function final(response: Response): Response {
+/** A copy of a response with the header that keeps clients around this one from retrying it. */
+function asFinal(response: Response): Response {
   const headers = new Headers(response.headers);
   headers.set('stripe-should-retry', 'false');
   return withBody(response, response.body, headers);
-}
-
-/** @throws the signal's reason, at once when it fires */
-function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = () => {
-      clearTimeout(timer);
-      reject(signal?.reason);
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', stop);
-      resolve();
-    }, ms);
-    if (signal?.aborted) stop();
-    else signal?.addEventListener('abort', stop, { once: true });
-  });
 }

@@ -1,16 +1,16 @@
-/** Reading bodies into memory, within bounds. */
+/** Reads bodies into memory, up to a limit. */
 
 export type Bytes = Uint8Array<ArrayBuffer>;
 
 /** The beginning of a body, or all of it. */
 export interface ReadAhead {
-  /** What has been read. */
+  /** The chunks that were read. */
   readonly chunks: Bytes[];
-  /** All of it, where the body ended within the limit. */
+  /** The whole body, where it ended within the limit. */
   readonly whole?: Bytes;
 }
 
-/** Reads until the end, or until `limit` bytes have come. */
+/** Reads until the end, or until `limit` bytes were read. */
 export async function readAhead(
   reader: ReadableStreamDefaultReader<Bytes>,
   limit: number,
@@ -18,19 +18,19 @@ export async function readAhead(
   const chunks: Bytes[] = [];
   for (let room = limit; room > 0;) {
     const { done, value } = await reader.read();
-    if (done) return { chunks, whole: await joined(chunks) };
+    if (done) return { chunks, whole: await join(chunks) };
     chunks.push(value);
     room -= value.byteLength;
   }
   return { chunks };
 }
 
-async function joined([first = new Uint8Array(), ...more]: Bytes[]): Promise<Bytes> {
+async function join([first = new Uint8Array(), ...more]: Bytes[]): Promise<Bytes> {
   return more.length === 0 ? first : new Uint8Array(await new Blob([first, ...more]).arrayBuffer());
 }
 
-/** A stream of what has been read and of what is still to come. */
-export function continued(
+/** A stream of the chunks that were read and the rest of the body. */
+export function continueBody(
   { chunks }: ReadAhead,
   reader: ReadableStreamDefaultReader<Bytes>,
 ): ReadableStream<Bytes> {

@@ -1,6 +1,6 @@
 /**
- * A real HTTP server that fails on demand: each request takes the next fault of the plan, and when the plan
- * is empty the work is done. The work is done once per Idempotency-Key, and counted.
+ * A real HTTP server that fails on demand. Each request takes the next fault of the plan; when the plan is
+ * empty, the work is done. The work is done once per Idempotency-Key, and counted.
  */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -14,21 +14,21 @@ export interface SeenRequest {
   readonly body: string;
   /** On `performance.now()`. */
   readonly at: number;
-  /** The client has hung up, before there was an answer or while it came. */
+  /** Whether the client hung up before the whole response had come. */
   hungUp: boolean;
 }
 
-interface Exchange {
+interface FaultContext {
   readonly request: SeenRequest;
   readonly response: ServerResponse;
   readonly server: FaultyServer;
 }
 
 /** What becomes of one request. */
-export type Fault = (exchange: Exchange) => void | Promise<void>;
+export type Fault = (exchange: FaultContext) => void | Promise<void>;
 
-/** An answer as it stands, without any work. */
-export const answers =
+/** Sends this response, without any work. */
+export const responds =
   (status: number, headers: Record<string, string | string[]> = {}, body = '{}'): Fault =>
   ({ response }) => {
     response.writeHead(status, { 'content-type': 'application/json', ...headers });
@@ -48,7 +48,7 @@ export const losesAfterTheWork: Fault = ({ response, request, server }) => {
 };
 
 /** The headers and half of the body, then the connection breaks. */
-export const breaksOffTheAnswer: Fault = ({ response, request, server }) => {
+export const breaksOffTheResponse: Fault = ({ response, request, server }) => {
   const body = server.work(request);
   response.writeHead(200, { 'content-type': 'application/json', 'content-length': body.length });
   response.write(body.slice(0, body.length / 2), () => response.socket?.destroy());
@@ -64,7 +64,7 @@ export const hangsAfterTheHeaders: Fault = ({ response, request, server }) => {
   response.write(body.slice(0, 3));
 };
 
-/** The work, its answer byte by byte. */
+/** Does the work and sends the response byte by byte. */
 export const drips =
   (pauseMs: number): Fault =>
   async ({ response, request, server }) => {
@@ -78,18 +78,18 @@ export const drips =
     response.end();
   };
 
-/** Another server's answer. What the client does not hear of was done there all the same. */
+/** Forwards to another server, which executes the request whatever the client receives. */
 export const forwardsTo =
-  (url: string, fate: 'answered' | 'answer lost' | 'answer cut' = 'answered'): Fault =>
+  (url: string, end: 'delivered' | 'response lost' | 'response cut' = 'delivered'): Fault =>
   async ({ request, response }) => {
     const headers = new Headers(request.headers as Record<string, string>);
     for (const ofThisHop of ['connection', 'host', 'content-length']) headers.delete(ofThisHop);
     const body = request.method === 'GET' ? undefined : request.body;
-    const answer = await fetch(url + request.path, { method: request.method, headers, body });
-    const bytes = Buffer.from(await answer.arrayBuffer());
-    if (fate === 'answer lost') return void response.socket?.destroy();
-    response.writeHead(answer.status, Object.fromEntries(answer.headers));
-    if (fate === 'answered') response.end(bytes);
+    const received = await fetch(url + request.path, { method: request.method, headers, body });
+    const bytes = Buffer.from(await received.arrayBuffer());
+    if (end === 'response lost') return void response.socket?.destroy();
+    response.writeHead(received.status, Object.fromEntries(received.headers));
+    if (end === 'delivered') response.end(bytes);
     else response.write(bytes.subarray(0, 20), () => response.socket?.destroy());
   };
 
@@ -106,9 +106,9 @@ export const floods =
 
 export class FaultyServer {
   readonly seen: SeenRequest[] = [];
-  /** What is done when the plan is empty. */
+  /** The fault of each request once the plan is empty. */
   otherwise: Fault = doesTheWork;
-  /** Lets pages of every origin ask, as a server of theirs would have to. */
+  /** Whether pages of every origin may call the server. */
   cors = false;
   /** How often the work was done. */
   effects = 0;
@@ -142,9 +142,9 @@ export class FaultyServer {
     const before = typeof key === 'string' ? this.#done.get(key) : undefined;
     if (before !== undefined) return before;
     this.effects += 1;
-    const answer = JSON.stringify({ id: `pi_${this.effects}`, amount: 2000 });
-    if (typeof key === 'string') this.#done.set(key, answer);
-    return answer;
+    const body = JSON.stringify({ id: `pi_${this.effects}`, amount: 2000 });
+    if (typeof key === 'string') this.#done.set(key, body);
+    return body;
   }
 
   async close(): Promise<void> {
@@ -188,10 +188,10 @@ export class FaultyServer {
 
 export const payment = { method: 'POST', body: 'amount=2000&currency=usd' };
 
-/** What a call ends with in place of an answer. */
+/** The error that a call ends with. */
 export async function failure(call: Promise<unknown>): Promise<RetryError> {
   const outcome = await call.then(
-    () => new Error('it was answered'),
+    () => new Error('it got a response'),
     (error: unknown) => error,
   );
   return outcome as RetryError;

@@ -1,8 +1,10 @@
+/** A list that can be awaited for a page or iterated over all pages. */
+
 /** A page of a list, newest first. */
 export interface Page<T> {
   readonly object: 'list';
   readonly data: T[];
-  /** Whether there is more behind this page. */
+  /** Whether there is a page after this one. */
   readonly has_more: boolean;
   readonly url: string;
 }
@@ -14,25 +16,27 @@ export interface PageParams {
 }
 
 /**
- * A list that was asked for: await it for its first page, or iterate over it for every object,
- * whichever page it is on, as with the official Stripe SDK. Pages are fetched when they are reached.
+ * A list request: await it for its first page, or iterate over it for the objects of all pages, as with the
+ * official Stripe SDK. Pages are fetched when they are reached.
  *
- * Objects that are made meanwhile do not come up, and none that was there at the start is skipped or
- * comes twice: each page begins where the one before ended. With `ending_before` the iteration goes
- * the other way, from there to the newest.
+ * Each page begins where the one before ended. So no object is skipped or repeated, and objects made
+ * meanwhile are left out. With `ending_before` the iteration goes from that object to the newest.
  */
 export class ApiList<T extends { readonly id: string }>
   implements PromiseLike<Page<T>>, AsyncIterable<T>
 {
   private first?: Promise<Page<T>>;
 
-  /** @param fetchPage given where the page begins, beside the parameters of the list */
+  /**
+   * @param fetchPage fetches the page that begins at `from`
+   * @param backwards whether to go from old to new
+   */
   constructor(
     private readonly fetchPage: (from: PageParams) => Promise<Page<T>>,
     private readonly backwards: boolean,
   ) {}
 
-  // oxlint-disable-next-line unicorn/no-thenable -- to be awaited is what it is for
+  // oxlint-disable-next-line unicorn/no-thenable -- awaiting a list fetches its first page
   then<A = Page<T>, B = never>(
     fulfilled?: ((page: Page<T>) => A | PromiseLike<A>) | null,
     rejected?: ((reason: unknown) => B | PromiseLike<B>) | null,

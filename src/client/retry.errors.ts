@@ -1,6 +1,6 @@
-/** How a call ends without an answer that settles it, and what is known about one that has ended. */
+/** The error of a call that was given up, and the report on a response. */
 
-/** Marks of this package on errors and answers; the same in every copy of it that is loaded. */
+/** Marks on errors and responses. Every loaded copy of this package uses the same. */
 const ERROR = Symbol.for('paidonce.RetryError');
 const REPORT = Symbol.for('paidonce.CallReport');
 
@@ -8,8 +8,8 @@ const REPORT = Symbol.for('paidonce.CallReport');
  * Why a call was given up.
  *
  * - `attempts`: as many were made as are allowed;
- * - `deadline`: it has passed, or would pass before the next attempt may be made;
- * - `budget`: too many retries at this origin already, for the answers that came back;
+ * - `deadline`: it has passed, or would pass before the next attempt;
+ * - `budget`: this origin got too many retries for the responses it sent;
  * - `circuit-open`: this origin has failed so often in a row that it is left alone for a while;
  * - `not-repeatable`: the body can be sent only once; nothing was sent;
  * - `key-reused`: the caller's key belongs to another request; nothing was sent.
@@ -17,26 +17,26 @@ const REPORT = Symbol.for('paidonce.CallReport');
 export type GiveUpReason =
   'attempts' | 'deadline' | 'budget' | 'circuit-open' | 'not-repeatable' | 'key-reused';
 
+/** What a `RetryError` knows about its call. */
 export interface RetryErrorDetails {
   readonly reason: GiveUpReason;
   /** Attempts that were made; 0 when nothing was sent. */
   readonly attempts: number;
-  /** Whether one of them may have taken effect at the server. False only where that is certain. */
+  /** Whether an attempt may have taken effect at the server. False only where that is impossible. */
   readonly mayHaveExecuted: boolean;
-  /** The key that all attempts carried, made here or the caller's. None for GET and its like. */
+  /** The key of all attempts, the caller's or a new one. None for GET, HEAD, PUT, DELETE, OPTIONS. */
   readonly idempotencyKey?: string;
   readonly method: string;
   readonly url: string;
-  /** What ended the last attempt, where that was an error. */
+  /** The error of the last attempt, where it had one. */
   readonly cause?: unknown;
 }
 
 /**
- * A call that was given up without any answer, or refused before anything was sent. Its message says
- * what happened and what to do. `instanceof` also knows the errors of another copy of this package.
+ * A call that was given up without a response, or refused before anything was sent. The message says what
+ * happened and what to do. `instanceof` also accepts errors of another copy of this package.
  *
- * A call that ends because the caller's `AbortSignal` fired rejects with the signal's own reason
- * instead, as `fetch` does.
+ * When the caller's `AbortSignal` fires, a call rejects with the signal's reason instead, as `fetch` does.
  */
 export class RetryError extends Error implements RetryErrorDetails {
   override readonly name = 'RetryError';
@@ -63,28 +63,27 @@ export class RetryError extends Error implements RetryErrorDetails {
   }
 }
 
-/** What is known about the call behind an answer. */
+/** What is known about the call that a response ended. */
 export interface CallReport {
-  /** Attempts that were made, this answer's included. */
+  /** Attempts that were made, the one of this response included. */
   readonly attempts: number;
   /** The key that all attempts carried. */
   readonly idempotencyKey?: string;
   /**
-   * Set when the call was given up and this is merely the last answer it got: a 503, say. It says why,
-   * and whether the request may have been executed.
+   * Set where the call was given up and this is the last response it got, a 503, say. It says why, and
+   * whether the request may have been executed.
    */
   readonly gaveUp?: RetryError;
 }
 
 /**
- * What it took to get this answer; undefined for an answer that no retrying fetch returned, and for a
- * `clone()` of one.
+ * The report on a response; undefined for a response that no retrying fetch returned, and for a `clone()`.
  */
 export function callReport(response: Response): CallReport | undefined {
   return (response as { [REPORT]?: CallReport })[REPORT];
 }
 
-/** Puts the report on the answer. */
-export function withReport(response: Response, report: CallReport): Response {
+/** Puts a report on a response. */
+export function attachReport(response: Response, report: CallReport): Response {
   return Object.defineProperty(response, REPORT, { value: report });
 }

@@ -1,8 +1,8 @@
-/** A map that forgets what was used longest ago, so that it stays small however long the process runs. */
+/** A map of bounded size: the entry used longest ago makes room for a new one. */
 export class RecentMap<Value> {
   readonly #entries = new Map<string, Value>();
 
-  /** @param capacity entries it holds at most */
+  /** @param capacity how many entries it holds at most */
   constructor(private readonly capacity: number) {}
 
   get(key: string): Value | undefined {

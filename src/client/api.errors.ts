@@ -1,26 +1,26 @@
-import type { PaymentIntent } from './api.client';
+/** The error of a response from 400 on, and the report of any response. */
 import type { components } from './openapi.types';
-import { callReport } from './retry.error';
+import { callReport } from './retry.errors';
 
 type WireError = components['schemas']['Error']['error'];
 
-/** How an answer came about. */
-export interface AnswerReport {
-  /** Name it when you ask about a request. */
+/** What is known about a response: its request, its key, its attempts. */
+export interface ResponseReport {
+  /** Id of the request. Give it to support. */
   readonly requestId?: string;
-  /** The key the request carried; none on a read. */
+  /** The key of the request; a read has none. */
   readonly idempotencyKey?: string;
   /** The `requestId` of the request that first used the key. */
   readonly originalRequest?: string;
-  /** Whether the server sent a stored answer: the operation had been carried out before. */
+  /** Whether the server sent a stored response: the operation had been carried out before. */
   readonly replayed: boolean;
-  /** How often the request was sent until this answer came. */
+  /** How often the request was sent until this response came. */
   readonly attempts: number;
 }
 
 /**
- * An answer from 400 on: the request was refused, or, from 500 on, its retries were given up. Without any
- * answer a `RetryError` is thrown instead.
+ * A response with a status from 400 on: the request was refused, or, from 500 on, its retries were given
+ * up. Where there was no response, a `RetryError` is thrown instead.
  */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
@@ -34,9 +34,9 @@ export class ApiError extends Error {
   readonly param?: string;
   /** Id of the charge that failed. */
   readonly charge?: string;
-  /** The payment as a decline left it, or as its status does not allow what was asked. */
-  readonly paymentIntent?: PaymentIntent;
-  readonly report: AnswerReport;
+  /** The payment after a decline, or the payment whose status does not allow the request. */
+  readonly paymentIntent?: components['schemas']['PaymentIntent'];
+  readonly report: ResponseReport;
   /** Whether the request may have been carried out all the same: ask again with the same key. */
   readonly mayHaveExecuted: boolean;
 
@@ -47,7 +47,7 @@ export class ApiError extends Error {
     body: unknown,
   ) {
     const error = errorIn(body);
-    super(error?.message ?? `The answer ${status} has no error of this API in it.`);
+    super(error?.message ?? `The response (HTTP ${status}) has no error of this API in it.`);
     this.type = error?.type ?? (status >= 500 ? 'api_error' : 'invalid_request_error');
     this.code = error?.code;
     this.declineCode = error?.decline_code;
@@ -67,8 +67,8 @@ export class ApiError extends Error {
   }
 }
 
-/** What the headers of an answer, and the retries before it, say. */
-export function reportOf(response: Response): AnswerReport {
+/** The report of a response, from its headers and the retries before it. */
+export function reportOf(response: Response): ResponseReport {
   const header = (name: string) => response.headers.get(name) ?? undefined;
   const call = callReport(response);
   return {
@@ -80,7 +80,7 @@ export function reportOf(response: Response): AnswerReport {
   };
 }
 
-/** A proxy in between may answer with anything. */
+/** The error in a body; a proxy may send any other body. */
 function errorIn(body: unknown): WireError | undefined {
   const { error } = Object(body) as { error?: unknown };
   return typeof error === 'object' && error !== null ? (error as WireError) : undefined;
