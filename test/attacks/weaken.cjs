@@ -58,13 +58,13 @@ const weaknesses = {
     const limits = load('wire', 'request', 'body-limits.js');
     replace(['wire', 'request', 'body-limits.js'], {
       ...limits,
-      requireFewParameters: () => undefined,
+      limitParameters: () => undefined,
     });
   },
 
   chunks_uncounted() {
     const arrival = load('wire', 'request', 'body-arrival.js');
-    replace(['wire', 'request', 'body-arrival.js'], { ...arrival, boundPieces: () => undefined });
+    replace(['wire', 'request', 'body-arrival.js'], { ...arrival, limitChunks: () => undefined });
   },
 
   /** Nobody tells the responses that their connection is closed. */
@@ -134,18 +134,18 @@ const weaknesses = {
   /** A body that is refused may take its time. */
   bodies_without_an_end() {
     const arrival = load('wire', 'request', 'body-arrival.js');
-    replace(['wire', 'request', 'body-arrival.js'], { ...arrival, discardRest: () => undefined });
+    replace(['wire', 'request', 'body-arrival.js'], { ...arrival, discardUnreadBody: () => undefined });
   },
 
   /** The connection of a refused body is closed with its response. */
   closed_at_once() {
     const arrival = load('wire', 'request', 'body-arrival.js');
-    const discardRest = ({ raw: request }, { raw: response }) => {
+    const discardUnreadBody = ({ raw: request }, { raw: response }) => {
       if (request.complete !== false) return;
       response.shouldKeepAlive = false;
       response.once('finish', () => request.socket.destroy());
     };
-    replace(['wire', 'request', 'body-arrival.js'], { ...arrival, discardRest });
+    replace(['wire', 'request', 'body-arrival.js'], { ...arrival, discardUnreadBody });
   },
 
   /** Node keeps 1,000 headers, and nobody counts them. */
@@ -181,9 +181,9 @@ const weaknesses = {
   },
 
   any_return_url() {
-    const { IsText } = load('wire', 'request', 'params.js');
+    const { IsText } = load('wire', 'params', 'params.js');
     const IsReturnUrl = () => IsText({ max: 2048 });
-    replace(['wire', 'request', 'return-url.param.js'], { IsReturnUrl });
+    replace(['wire', 'params', 'return-url.param.js'], { IsReturnUrl });
   },
 };
 

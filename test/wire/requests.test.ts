@@ -1,6 +1,6 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { API_VERSION, InvalidRequestError } from '../../src/wire';
-import { refuseCardNumberInPath } from '../../src/wire/request/harmless-values';
+import { requireNoCardNumberInPath } from '../../src/wire/request/harmless-values';
 import { thingsApp } from './wire.app';
 
 const FORM = 'application/x-www-form-urlencoded';
@@ -416,7 +416,7 @@ describe('requests on the wire', () => {
     });
 
     it('in a path is refused, and neither the number nor its place is repeated', () => {
-      const refuse = (params: Record<string, string>) => () => refuseCardNumberInPath(params);
+      const refuse = (params: Record<string, string>) => () => requireNoCardNumberInPath(params);
       expect(refuse({ id: 'cus_4242424242424242', customer: 'cus_1' })).not.toThrow();
       expect(refuse({ id: 'cus_1', customer: '4242 4242 4242 4242' })).toThrow(InvalidRequestError);
       expect(refuse({ id: '4242424242424242' })).toThrow(

@@ -1,45 +1,42 @@
-/** How a body arrives: asked for, in pieces that are not too small, or thrown away where nobody reads it. */
+/** How a body arrives: requested with `100 Continue`, limited in its chunks, or discarded unread. */
 import { IncomingMessage } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { InvalidRequestError } from '../errors/api.errors';
 
-/** How long after its response the rest of a body may take to arrive, ms. */
-const REST_TIMEOUT_MS = 5_000;
+/** How long after the response an unread body may go on arriving. */
+const DISCARD_TIMEOUT_MS = 5_000;
 /**
- * Most bytes of a body that are received and thrown away. More than any body limit, so that a client
- * with a body just too large for it reads its 413.
+ * How much of an unread body is received and discarded. It is more than any body limit, so that a
+ * client whose body is slightly too large reads its 413.
  */
-const MAX_REST_BYTES = 16 * 1024 * 1024;
+const MAX_DISCARDED_BYTES = 16 * 1024 * 1024;
 
-/** Pieces of any size that a body may have, and then one for so many bytes that have arrived. */
-const MIN_PIECES = 4_096;
-const BYTES_PER_PIECE = 64;
+/** A body may have this many chunks of any size, and one more for every `BYTES_PER_CHUNK` received. */
+const MAX_SMALL_CHUNKS = 4_096;
+const BYTES_PER_CHUNK = 64;
 
-/** Says `100 Continue` to a client that waits for it, once its body is wanted (RFC 9110, 10.1.1). */
-export function sendContinue(
-  { raw: request }: FastifyRequest,
-  { raw: response }: FastifyReply,
-): void {
-  if (!expectsContinue(request)) return;
-  asked.add(request);
-  response.writeContinue();
+/** Sends `100 Continue` to a client that waits for it before it sends its body (RFC 9110, 10.1.1). */
+export function sendContinue({ raw: req }: FastifyRequest, { raw: res }: FastifyReply): void {
+  if (!expectsContinue(req)) return;
+  continued.add(req);
+  res.writeContinue();
 }
 
 /**
- * Refuses a body that comes in very many pieces, as chunks of one byte do: each is an object of some
- * 400 bytes until the body is whole.
+ * Refuses a body in too many chunks (413). Each chunk takes some 400 bytes of memory until the body is
+ * complete, even a chunk of one byte.
  */
-export function limitChunks({ raw: request }: FastifyRequest): void {
-  if (!hasBody(request) || Number(request.headers['content-length']) <= MIN_PIECES) return;
-  let pieces = 0;
+export function limitChunks({ raw: req }: FastifyRequest): void {
+  if (!hasBody(req) || Number(req.headers['content-length']) <= MAX_SMALL_CHUNKS) return;
+  let chunks = 0;
   let bytes = 0;
   const count = (chunk: Buffer) => {
-    pieces += 1;
+    chunks += 1;
     bytes += chunk.length;
-    if (pieces <= MIN_PIECES + bytes / BYTES_PER_PIECE) return;
-    request.off('data', count);
-    // Whoever reads the body hears this as its end; the connection stays for the answer.
-    request.emit(
+    if (chunks <= MAX_SMALL_CHUNKS + bytes / BYTES_PER_CHUNK) return;
+    req.off('data', count);
+    // The reader of the body stops at this error. The connection stays open for the response.
+    req.emit(
       'error',
       new InvalidRequestError(
         'This body came in too many small chunks. Send larger ones.',
@@ -48,77 +45,78 @@ export function limitChunks({ raw: request }: FastifyRequest): void {
       ),
     );
   };
-  request.on('data', count);
+  req.on('data', count);
 }
 
 /**
- * Throws the rest of a body away while its response is sent, and keeps none of it. Closing at once
- * would break the connection under the response: a client that is still sending reads an error and
- * never its 401 (RFC 9112, 9.6). The connection stays if the rest arrives in time and within bounds,
- * else it is closed. Call it before the head of the response is written.
+ * Discards the rest of a body while its response is sent. If the connection were closed at once, a
+ * client that is still sending would read an error instead of its 401 (RFC 9112, 9.6). The connection
+ * stays open if the rest arrives in time and within bounds; otherwise it is closed. Call this before
+ * the head of the response is written.
  */
-export function discardUnreadBody({ raw: request }: FastifyRequest, reply: FastifyReply): void {
-  const { raw: response } = reply;
-  if (!hasBody(request)) return;
-  // What is injected into the process has arrived in full.
-  const arrived = request.complete || !(request instanceof IncomingMessage);
-  if (!arrived && !willArrive(request)) response.shouldKeepAlive = false;
-  // Fastify closes the connection of each body that it refuses, also of one that has arrived.
+export function discardUnreadBody({ raw: req }: FastifyRequest, reply: FastifyReply): void {
+  const { raw: res } = reply;
+  if (!hasBody(req)) return;
+  // The body of an injected request is complete from the start.
+  const isComplete = req.complete || !(req instanceof IncomingMessage);
+  if (!isComplete && !canKeepAlive(req)) res.shouldKeepAlive = false;
+  // Fastify sets `Connection: close` for every body that it refuses, even for a complete one.
   if (reply.hasHeader('connection')) {
-    reply.header('connection', response.shouldKeepAlive ? 'keep-alive' : 'close');
+    reply.header('connection', res.shouldKeepAlive ? 'keep-alive' : 'close');
   }
-  if (arrived) return;
+  if (isComplete) return;
 
-  if (!response.shouldKeepAlive) closeOnceArrived(request);
-  const { socket } = request;
+  if (!res.shouldKeepAlive) closeAfterBody(req);
+  const { socket } = req;
   let bytes = 0;
-  request.on('data', (chunk: Buffer) => {
+  req.on('data', (chunk: Buffer) => {
     bytes += chunk.length;
-    if (bytes > MAX_REST_BYTES) socket.destroy();
+    if (bytes > MAX_DISCARDED_BYTES) socket.destroy();
   });
-  response.once('finish', () => {
-    if (request.complete) return;
-    // The connection keeps the process alive, not this.
-    const timer = setTimeout(() => socket.destroy(), REST_TIMEOUT_MS).unref();
-    request.once('close', () => clearTimeout(timer));
+  res.once('finish', () => {
+    if (req.complete) return;
+    // The timer alone must not keep the process alive.
+    const timer = setTimeout(() => socket.destroy(), DISCARD_TIMEOUT_MS).unref();
+    req.once('close', () => clearTimeout(timer));
   });
 }
 
-/** Node closes the connection by `destroySoon` after a response that says `Connection: close`. */
-function closeOnceArrived(request: IncomingMessage): void {
-  const { socket } = request;
+/** Node calls `destroySoon` to close the connection after a response with `Connection: close`. */
+function closeAfterBody(req: IncomingMessage): void {
+  const { socket } = req;
   const close = socket.destroySoon.bind(socket);
   socket.destroySoon = () => {
-    // Its client sends nothing as a rule, and reads the end of the connection at once.
-    if (isUnasked(request)) socket.end();
-    if (request.complete) close();
-    else request.once('end', close);
+    // Such a client usually sends no body. The end of the connection lets it go on at once.
+    if (awaitsContinue(req)) socket.end();
+    if (req.complete) close();
+    else req.once('end', close);
   };
 }
 
 /**
- * Whether a further request can come behind this body: it is not cut off, and was asked for. Behind a
- * body with `Upgrade`, as Java's client sends it, Node loses what it reads together with the body's end.
+ * Whether another request can follow this body on the connection: all of the body will be received.
+ * After a body with `Upgrade`, which Java's client sends, Node loses the bytes it reads together with
+ * the body's end.
  */
-function willArrive(request: IncomingMessage): boolean {
-  const { 'content-length': length, upgrade } = request.headers;
-  return !(Number(length) > MAX_REST_BYTES) && upgrade === undefined && !isUnasked(request);
+function canKeepAlive(req: IncomingMessage): boolean {
+  const { 'content-length': length, upgrade } = req.headers;
+  return !(Number(length) > MAX_DISCARDED_BYTES) && upgrade === undefined && !awaitsContinue(req);
 }
 
-/** Requests whose client was asked for the body. */
-const asked = new WeakSet<IncomingMessage>();
+/** Requests that were sent `100 Continue`. */
+const continued = new WeakSet<IncomingMessage>();
 
-/** RFC 9112, 6.3. */
+/** Whether the head announces a body (RFC 9112, 6.3). */
 function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length']) > 0;
 }
 
 /**
- * Whether the client waits for `100 Continue`. It may lose patience and send its body all the same
+ * Whether the client still waits for `100 Continue`. It may send its body without it after a while
  * (RFC 9110, 10.1.1).
  */
-function isUnasked(request: IncomingMessage): boolean {
-  return expectsContinue(request) && !asked.has(request);
+function awaitsContinue(req: IncomingMessage): boolean {
+  return expectsContinue(req) && !continued.has(req);
 }
 
 function expectsContinue({ headers, httpVersion }: IncomingMessage): boolean {

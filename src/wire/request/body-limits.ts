@@ -1,21 +1,21 @@
-/** How much one request may say, whether as a form, as JSON or in its URL. */
+/** How many parameters one request may have, in a form, in JSON or in its URL. */
 import { InvalidRequestError } from '../errors/api.errors';
 
-/** The most values in one request; an empty hash or list counts as one. */
+/** Values in one request. An empty hash or list counts as one. */
 export const MAX_PARAMETERS = 1000;
-/** The most hashes and lists within each other, the parameters themselves counted. */
+/** Levels of hashes and lists. The parameters themselves are the first level. */
 export const MAX_DEPTH = 8;
 
-/** @throws InvalidRequestError (400) where there are too many */
-export function requireFewParameters(count: number): void {
+/** @throws InvalidRequestError (400) for more than `MAX_PARAMETERS` */
+export function limitParameters(count: number): void {
   if (count <= MAX_PARAMETERS) return;
   throw new InvalidRequestError(
     `This request has ${count} parameters; at most ${MAX_PARAMETERS} are accepted.`,
   );
 }
 
-/** @param what is nested, as the beginning of a sentence */
-export function nestedTooDeeply(what: string): InvalidRequestError {
+/** @param what is nested: the beginning of the message, with its verb */
+export function nestingError(what: string): InvalidRequestError {
   return new InvalidRequestError(
     `${what} nested too deeply: at most ${MAX_DEPTH} levels are accepted.`,
   );

@@ -1,26 +1,26 @@
-/** Reads form-encoded text: bodies and query strings alike. */
+/** Reads form-encoded text: bodies and query strings. */
 import { InvalidRequestError, excerpt } from '../errors/api.errors';
-import { MAX_DEPTH, nestedTooDeeply, requireFewParameters } from './body-limits';
+import { MAX_DEPTH, nestingError, limitParameters } from './body-limits';
 import { requireHarmlessText } from './harmless-values';
 
 /**
- * Reads `a=1&b[c]=2&d[]=3&e[0]=4` into `{a: '1', b: {c: '2'}, d: ['3'], e: {0: '4'}}`: bodies and
- * query strings alike. Values are strings; which of them are numbers, lists or hashes is for the
- * parameters to say, so that `metadata[0]=x` stays a hash and `expand[0]=x` becomes a list.
+ * Reads `a=1&b[c]=2&d[]=3&e[0]=4` into `{a: '1', b: {c: '2'}, d: ['3'], e: {0: '4'}}`. Values are
+ * strings. The declared parameters decide later which of them are numbers, lists or hashes, so that
+ * `metadata[0]=x` stays a hash and `expand[0]=x` becomes a list.
  *
- * Nothing is dropped or guessed: a parameter given twice, one that is both a value and a hash, a
- * name that does not parse, a broken escape and anything past a limit are refused.
+ * Nothing is dropped or guessed. Refused are a parameter given twice, one that is both a value and a
+ * hash, a name that does not parse, a broken escape, and anything over a limit.
  *
  * @throws InvalidRequestError (400)
  */
 export function parseForm(text: string): Record<string, unknown> {
   const root: Node = new Map();
-  requireFewParameters(countPairs(text));
+  limitParameters(countPairs(text));
   const pairs = text.match(/[^&]+/g) ?? [];
   for (const pair of pairs) {
     const equals = pair.indexOf('=');
     const name = decode(equals < 0 ? pair : pair.slice(0, equals));
-    // An error that repeats the name must not repeat a card number.
+    // Errors below repeat the name, and no error may repeat a card number.
     requireHarmlessText(name, '');
     insert(root, pathOf(name), equals < 0 ? '' : decode(pair.slice(equals + 1)), name);
   }
@@ -29,7 +29,7 @@ export function parseForm(text: string): Record<string, unknown> {
 
 type Node = Map<string, string | string[] | Node>;
 
-/** Counted before they are taken apart: half a million of them cost a hundred times their bytes. */
+/** Counts before the text is split: half a million pairs would take a hundred times their bytes. */
 function countPairs(text: string): number {
   let pairs = 0;
   let before = AMPERSAND;
@@ -45,7 +45,7 @@ const AMPERSAND = 0x26;
 
 function decode(text: string): string {
   try {
-    // A megabyte of pluses takes replaceAll four times as long.
+    // For a megabyte of pluses replaceAll takes four times as long.
     return decodeURIComponent(text.split('+').join(' '));
   } catch {
     throw new InvalidRequestError(
@@ -56,9 +56,8 @@ function decode(text: string): string {
 
 /** `a[b][]` → `a`, `b`, ``. */
 function pathOf(name: string): string[] {
-  // Before they are taken apart: there may be half a million of them.
-  if (name.split('[', MAX_DEPTH + 1).length > MAX_DEPTH)
-    throw nestedTooDeeply(`${excerpt(name)} is`);
+  // Before the regular expression: there may be half a million brackets.
+  if (name.split('[', MAX_DEPTH + 1).length > MAX_DEPTH) throw nestingError(`${excerpt(name)} is`);
   const match = /^([^[\]]+)((?:\[[^[\]]*\])*)$/.exec(name);
   if (!match) {
     throw new InvalidRequestError(
@@ -86,7 +85,7 @@ function insert(root: Node, path: readonly string[], value: string, name: string
   let node = root;
   for (const key of keys.slice(0, -1)) {
     const next = node.get(key) ?? new Map();
-    if (!(next instanceof Map)) throw givenTwice(name);
+    if (!(next instanceof Map)) throw duplicateError(name);
     node.set(key, next);
     node = next;
   }
@@ -96,11 +95,11 @@ function insert(root: Node, path: readonly string[], value: string, name: string
     present.push(value);
     return;
   }
-  if (present !== undefined) throw givenTwice(name);
+  if (present !== undefined) throw duplicateError(name);
   node.set(last, appends ? [value] : value);
 }
 
-function givenTwice(name: string): InvalidRequestError {
+function duplicateError(name: string): InvalidRequestError {
   return new InvalidRequestError(
     `The parameter ${excerpt(name)} was given more than once, or in two different shapes. Send it once.`,
     { param: name.slice(0, 100) },

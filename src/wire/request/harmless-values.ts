@@ -1,6 +1,6 @@
 /**
- * What no request may hold, wherever it stands: texts that cannot be stored, card numbers, numbers that
- * are not exact, names that reach a prototype.
+ * Values that no request may hold in any place: texts that cannot be stored, card numbers, inexact
+ * numbers, names that reach a prototype.
  */
 import { hasCardNumber } from '../../idempotency';
 import { InvalidRequestError, excerpt } from '../errors/api.errors';
@@ -8,8 +8,8 @@ import { InvalidRequestError, excerpt } from '../errors/api.errors';
 /**
  * Checks every name and value, at every depth.
  *
- * @param parent the parameter the hash is the value of
- * @throws InvalidRequestError (400), in which nothing stands that was refused
+ * @param parent the parameter whose value the hash is
+ * @throws InvalidRequestError (400), which does not repeat the refused value
  */
 export function requireHarmless(hash: object, parent = ''): void {
   for (const [name, value] of Object.entries(hash)) {
@@ -28,9 +28,9 @@ export function requireHarmless(hash: object, parent = ''): void {
 }
 
 /**
- * Refuses what cannot be stored and what must not be.
+ * Refuses text that cannot be stored or must not be stored.
  *
- * @param param whose name or value it is; none for a name at the top
+ * @param param the parameter whose name or value it is; empty for a name at the top level
  * @throws InvalidRequestError (400)
  */
 export function requireHarmlessText(text: string, param: string): void {
@@ -41,16 +41,16 @@ export function requireHarmlessText(text: string, param: string): void {
       param === '' ? {} : { param: param.slice(0, 100) },
     );
   }
-  if (hasCardNumber(text)) throw cardNumberRefused(param);
+  if (hasCardNumber(text)) throw cardNumberError(param);
 }
 
 /**
- * Refuses a URL with a card number in its path: an answer that is stored under a key would repeat it.
+ * Refuses a URL with a card number in its path: a response stored under a key would repeat it.
  *
- * @param params of the path, by name; `key` is left to R23, whose error says what a key may be
+ * @param params of the path, by name. `key` is not checked here: R23 has its own error for it
  * @throws InvalidRequestError (400, `card_number_refused`), which repeats neither number nor name
  */
-export function refuseCardNumberInPath(params: Readonly<Record<string, string>>): void {
+export function requireNoCardNumberInPath(params: Readonly<Record<string, string>>): void {
   for (const [name, value] of Object.entries(params)) {
     if (name === 'key' || !hasCardNumber(value)) continue;
     throw new InvalidRequestError(
@@ -61,16 +61,16 @@ export function refuseCardNumberInPath(params: Readonly<Record<string, string>>)
   }
 }
 
-/** Whether PostgreSQL can store a text: it refuses NUL, and half a surrogate pair is no character. */
+/** Whether PostgreSQL can store a text: without NUL, and without half a surrogate pair. */
 export function isSafeText(text: string): boolean {
   return !/\0|\p{Surrogate}/u.test(text);
 }
 
-/** Names that reach an object's prototype instead of a property of its own. */
+/** Names that reach an object's prototype. */
 const RESERVED_NAMES = new Set(['__proto__']);
 
 function requireExact(value: number, param: string): void {
-  if (hasCardNumber(String(value))) throw cardNumberRefused(param);
+  if (hasCardNumber(String(value))) throw cardNumberError(param);
   if (Number.isFinite(value) && (!Number.isInteger(value) || Number.isSafeInteger(value))) return;
   throw new InvalidRequestError(
     `Invalid number: ${param.slice(0, 100)} is too large to be exact.`,
@@ -81,7 +81,7 @@ function requireExact(value: number, param: string): void {
   );
 }
 
-function cardNumberRefused(param: string): InvalidRequestError {
+function cardNumberError(param: string): InvalidRequestError {
   return new InvalidRequestError(
     'This request was refused because it holds what looks like a card number, and it was neither ' +
       'stored nor logged. Send a payment method token instead, such as pm_card_visa. If the number ' +

@@ -1,19 +1,19 @@
-/** Reads a JSON object, of which no more is made than a form could say. */
+/** Reads a JSON object of parameters, within the limits of a form. */
 import { InvalidRequestError } from '../errors/api.errors';
-import { MAX_DEPTH, nestedTooDeeply, requireFewParameters } from './body-limits';
+import { MAX_DEPTH, nestingError, limitParameters } from './body-limits';
 
 /**
- * The parameters in a JSON body. Of a name that stands twice in one object the last one counts, as in
- * every JavaScript.
+ * The parameters in a JSON body. If a name stands twice in one object, the last value counts, as in
+ * JavaScript.
  *
- * @param bytes the same in UTF-8; what is in them is counted before anything is made of it, because
- *   many small values cost a hundred times what their bytes do
+ * @param bytes the text in UTF-8. Its values are counted before it is parsed, because many small values
+ *   take a hundred times the memory of their bytes
  * @throws InvalidRequestError (400)
  */
 export function parseJson(text: string, bytes: Uint8Array): Record<string, unknown> {
   const { values, depth } = extentOf(bytes);
-  if (depth > MAX_DEPTH) throw nestedTooDeeply('The parameters are');
-  requireFewParameters(values);
+  if (depth > MAX_DEPTH) throw nestingError('The parameters are');
+  limitParameters(values);
   if (text.trim() === '') return {};
   let value: unknown;
   try {
@@ -33,11 +33,11 @@ export function parseJson(text: string, bytes: Uint8Array): Record<string, unkno
 }
 
 /**
- * How much JSON text says, in one pass over its bytes: however hashes and lists lie within each other,
- * there is one value more than there are commas.
+ * Counts values and levels of JSON text in one pass over its bytes. There is one value more than there
+ * are commas, whatever the nesting.
  *
- * @returns `values`, with those that are empty hashes or lists, and `depth` of hashes and lists; of what
- *   is no JSON, numbers of no meaning
+ * @returns `values`, empty hashes and lists included, and the `depth` of hashes and lists. If the text is
+ *   not JSON, the numbers mean nothing
  */
 export function extentOf(bytes: Uint8Array): { readonly values: number; readonly depth: number } {
   let commas = 0;

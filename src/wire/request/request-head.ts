@@ -1,14 +1,18 @@
-/** Checks on the head of a request: everything that can be refused before its body is read. */
+/** Checks on the head of a request, made before its body is read. */
 import type { FastifyRequest } from 'fastify';
 import { InvalidRequestError, excerpt } from '../errors/api.errors';
-import { isSafeText, refuseCardNumberInPath } from './harmless-values';
+import { isSafeText, requireNoCardNumberInPath } from './harmless-values';
 import { readQuery } from './request-reader';
 import type { RouteTable } from './route-table';
 
-/** Most headers of a request. Node reads them all; what it might drop could be the key. */
+/** Node would drop headers past a limit of its own, and the idempotency key could be among them. */
 const MAX_HEADERS = 200;
 
-/** The number of headers, Host (RFC 9112, 3.2) and Expect (RFC 9110, 10.1.1). */
+/**
+ * Checks the number of headers, Host (RFC 9112, 3.2) and Expect (RFC 9110, 10.1.1).
+ *
+ * @throws InvalidRequestError (400, 417, 431)
+ */
 export function checkHead({ raw, headers }: FastifyRequest): void {
   const count = raw.rawHeaders.length / 2;
   if (count > MAX_HEADERS) {
@@ -30,22 +34,26 @@ export function checkHead({ raw, headers }: FastifyRequest): void {
   );
 }
 
-/** The query as parameters, under the same rules as a body; ids in the path must be storable. */
+/**
+ * Reads the query into parameters, under the same rules as a body, and checks the path.
+ *
+ * @throws InvalidRequestError (400, 404)
+ */
 export function readUrl(request: FastifyRequest, routes: RouteTable): void {
   const mark = request.url.indexOf('?');
   request.query = mark < 0 ? {} : readQuery(request.url.slice(mark + 1));
-  if (request.is404) throw routes.unknown(request);
-  refuseQuery(request);
+  if (request.is404) throw routes.unknownRouteError(request);
+  requireNoQueryOnWrites(request);
   const params = (request.params ?? {}) as Record<string, string>;
-  if (params['id'] === 'search') throw searchRefused(request);
+  if (params['id'] === 'search') throw searchError(request);
   if (!Object.values(params).every(isSafeText)) {
     throw new InvalidRequestError('The URL holds a character no id has. Check the id.', {}, 404);
   }
-  refuseCardNumberInPath(params);
+  requireNoCardNumberInPath(params);
 }
 
-/** Only what reads has a query: one that changes something has its parameters in its body. */
-function refuseQuery({ method, query }: FastifyRequest): void {
+/** Only a GET has parameters in its query. Other methods have them in the body. */
+function requireNoQueryOnWrites({ method, query }: FastifyRequest): void {
   const [name] = Object.keys(query as Record<string, unknown>);
   if (name === undefined || method === 'GET' || method === 'HEAD') return;
   const param = name.slice(0, 100);
@@ -56,8 +64,8 @@ function refuseQuery({ method, query }: FastifyRequest): void {
   );
 }
 
-/** `search` is no id: a client that asks for it must not hear that an object is missing. */
-function searchRefused({ method, url }: FastifyRequest): InvalidRequestError {
+/** `search` is not an id, so "no such object" would mislead a client of Stripe's search. */
+function searchError({ method, url }: FastifyRequest): InvalidRequestError {
   const path = url.split('?', 1)[0] ?? '';
   const list = path.slice(0, path.lastIndexOf('/'));
   return new InvalidRequestError(

@@ -1,7 +1,4 @@
-/**
- * From bytes to parameters: what arrives is either a hash of well-formed, harmless values or a 400
- * that says what is wrong with it.
- */
+/** Reads the bytes of a body or query into a hash of well-formed, harmless values, or refuses them. */
 import type { IncomingHttpHeaders } from 'node:http';
 import { InvalidRequestError, excerpt } from '../errors/api.errors';
 import { parseForm } from './form-body';
@@ -11,8 +8,8 @@ import { parseJson } from './json-body';
 /**
  * The parameters in a body.
  *
- * @param headers of the request, of which `content-type` and `content-encoding` count
- * @throws InvalidRequestError 400, or 415 for a type, charset or encoding that is not read
+ * @param headers of the request; `content-type` and `content-encoding` are read
+ * @throws InvalidRequestError (400; 415 for an unsupported type, charset or encoding)
  */
 export function readBody(body: Buffer, headers: IncomingHttpHeaders): Record<string, unknown> {
   if (body.length === 0) return {};
@@ -38,8 +35,8 @@ export function readBody(body: Buffer, headers: IncomingHttpHeaders): Record<str
 /**
  * The parameters in a URL's query.
  *
- * @param query what follows the question mark
- * @throws InvalidRequestError 400
+ * @param query the text after the question mark
+ * @throws InvalidRequestError (400)
  */
 export function readQuery(query: string): Record<string, unknown> {
   const parameters = parseForm(query);
@@ -76,7 +73,7 @@ function requireUtf8(attribute: string): void {
 
 function textOf(body: Buffer): string {
   try {
-    // Drops a byte order mark.
+    // This also drops a byte order mark.
     return new TextDecoder('utf-8', { fatal: true }).decode(body);
   } catch {
     throw new InvalidRequestError('The request body is not valid UTF-8.');

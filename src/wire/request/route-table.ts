@@ -1,7 +1,8 @@
-/** The routes of the application, to tell a wrong method from a wrong path. */
+/** The routes of the application, so that errors can tell a wrong method from a wrong path. */
+import type { FastifyRequest } from 'fastify';
 import { InvalidRequestError, excerpt } from '../errors/api.errors';
 
-/** Every method and path that the application answers. */
+/** All methods and paths that the application serves. */
 export class RouteTable {
   private readonly methodsByPath = new Map<string, { pattern: RegExp; methods: Set<string> }>();
 
@@ -12,8 +13,8 @@ export class RouteTable {
     this.methodsByPath.set(url, route);
   }
 
-  /** What to answer to a request that no route takes: 404 also for a wrong method, as Stripe does. */
-  unknown({ method, url }: { readonly method: string; readonly url: string }): InvalidRequestError {
+  /** The error for a request without a route: 404, also for a wrong method, as in Stripe's API. */
+  unknownRouteError({ method, url }: Pick<FastifyRequest, 'method' | 'url'>): InvalidRequestError {
     const path = url.split('?', 1)[0] ?? '';
     const methods = this.methodsAt(path);
     const hint =
@@ -27,7 +28,7 @@ export class RouteTable {
     );
   }
 
-  /** The methods a path answers to; none where the path is unknown. */
+  /** The methods that a path takes; none if the path is unknown. */
   private methodsAt(path: string): string[] {
     const methods = new Set<string>();
     for (const route of this.methodsByPath.values()) {
@@ -41,7 +42,7 @@ export class RouteTable {
 function patternOf(url: string): RegExp {
   const segments = url.split('/').map((segment) => {
     if (segment.startsWith(':')) return '[^/]+';
-    // A wildcard is no resource; it must not make every path look known.
+    // A wildcard route would make every path look known.
     return segment.includes('*') ? '(?!)' : segment.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&');
   });
   return new RegExp(`^${segments.join('/')}$`);

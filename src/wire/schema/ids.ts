@@ -1,6 +1,7 @@
+/** Ids of objects and requests. */
 import { randomFillSync } from 'node:crypto';
 
-/** Ascending in ASCII, so that ids sort as their times do under collation "C". */
+/** In ASCII order, so that ids sort by time under collation "C". */
 const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const TIME_LENGTH = 8;
 const SEQUENCE_LENGTH = 3;
@@ -11,11 +12,11 @@ let lastTime = 0;
 let sequence = 0;
 
 /**
- * A new id such as `cus_0VJ3xkQ2…`: the prefix, an underscore and 24 characters of base62. The
- * first 8 are the milliseconds since 1970, then a counter of 3, then 77 random bits. Within one
- * process ids only ascend, also within one millisecond and when the clock is set back; between
- * processes they ascend as their clocks do, which keeps indexes local. They are names, not
- * secrets: nothing may be granted for knowing one.
+ * A new id such as `cus_0VJ3xkQ2…`: the prefix, an underscore and 24 characters of base62. The first 8
+ * are the milliseconds since 1970, the next 3 a counter, the last 13 are random (77 bits). Within one
+ * process ids always ascend, even within a millisecond or after the clock was set back. Between
+ * processes they ascend with the clocks, which keeps index pages local. Ids are not secrets: knowing
+ * one grants nothing.
  */
 export function newId(prefix: string): string {
   const now = Date.now();
@@ -30,14 +31,14 @@ export function newId(prefix: string): string {
 }
 
 /**
- * Random base62, without the bias of a plain remainder.
+ * Random base62. Values past the alphabet are dropped, since a remainder would prefer some characters.
  *
- * @param length in characters, 5.95 bits each
+ * @param length in characters of 5.95 bits each
  */
 export function randomBase62(length: number): string {
   let text = '';
   while (text.length < length) {
-    for (const byte of random(length * 2)) {
+    for (const byte of randomBytes(length * 2)) {
       const character = ALPHABET[byte & 63];
       if (character !== undefined && text.length < length) text += character;
     }
@@ -45,18 +46,18 @@ export function randomBase62(length: number): string {
   return text;
 }
 
-/** Drawn by the kilobyte: each call to the system's source costs as much as an id. */
-const pool = Buffer.alloc(8_192);
-let used = pool.length;
+/** Filled 8 KB at a time: one call to the system's random source costs as much as an id. */
+const randomPool = Buffer.alloc(8_192);
+let usedBytes = randomPool.length;
 
-/** @param count at most the pool's size */
-function random(count: number): Buffer {
-  if (used + count > pool.length) {
-    randomFillSync(pool);
-    used = 0;
+/** @param count of bytes, at most the pool's size */
+function randomBytes(count: number): Buffer {
+  if (usedBytes + count > randomPool.length) {
+    randomFillSync(randomPool);
+    usedBytes = 0;
   }
-  used += count;
-  return pool.subarray(used - count, used);
+  usedBytes += count;
+  return randomPool.subarray(usedBytes - count, usedBytes);
 }
 
 function base62(value: number, length: number): string {

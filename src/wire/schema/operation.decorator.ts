@@ -1,17 +1,18 @@
+/** Describes a controller's handler for the OpenAPI document. */
 import type { Schema } from './schema';
 
 export interface OperationOptions {
   /** What the summary leaves out. */
   readonly description?: string;
-  /** A body that works in the sandbox as it is. */
+  /** A body that works in the sandbox without changes. */
   readonly example?: Readonly<Record<string, unknown>>;
-  /** Whether an acquirer may decline it: it then answers 402 too. */
+  /** Whether an acquirer may decline it: the response may then be a 402. */
   readonly declines?: boolean;
-  /** Answers other than 200 that are no errors: status → what it looks like. */
+  /** Bodies of responses other than 200 that are not errors: status → schema. */
   readonly otherResponses?: Readonly<Record<number, Schema<unknown>>>;
 }
 
-/** What the OpenAPI document says of a handler, beside what it sees by itself. */
+/** What a handler declares for the OpenAPI document. */
 export interface DeclaredOperation extends OperationOptions {
   /** The prototype of its controller. */
   readonly target: object;
@@ -20,19 +21,19 @@ export interface DeclaredOperation extends OperationOptions {
   readonly responseSchema: Schema<unknown>;
 }
 
-/** Every operation there is. */
+/** All operations that controllers have declared. */
 export const declaredOperations: DeclaredOperation[] = [];
 
 /**
- * Describes a handler for the OpenAPI document. Its path, parameters, idempotency key and errors are
- * read off the handler itself.
+ * Describes a handler. Its path, parameters, idempotency key and errors are read from the handler
+ * itself.
  *
  * @param summary a few words in the imperative
- * @param answer what it answers 200 with
+ * @param responseSchema of the body of its 200
  */
 export function Operation(
   summary: string,
-  answer: Schema<unknown>,
+  responseSchema: Schema<unknown>,
   options: OperationOptions = {},
 ): MethodDecorator {
   return (target, handler) => {
@@ -40,7 +41,7 @@ export function Operation(
       target,
       handler: String(handler),
       summary,
-      responseSchema: answer,
+      responseSchema,
       ...options,
     });
   };

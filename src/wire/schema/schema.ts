@@ -1,10 +1,10 @@
 /**
- * What an answer looks like, said once: a JSON Schema (draft 2020-12, as in OpenAPI 3.1) that carries
- * the TypeScript type it describes. The types of `*.wire.ts` are derived from these schemas, so the
- * compiler holds the answers to them, and the OpenAPI document shows them.
+ * Schemas of responses: JSON Schema (draft 2020-12, as in OpenAPI 3.1) that carries the TypeScript type
+ * it describes. The types of `*.wire.ts` are derived from these schemas, so the compiler checks the
+ * responses, and the OpenAPI document shows the schemas.
  */
 
-/** Keywords of JSON Schema, as they stand in the document. */
+/** Keywords of JSON Schema, as the document shows them. */
 export interface JsonSchema {
   readonly [keyword: string]: unknown;
 }
@@ -34,28 +34,32 @@ type ObjectOf<F> = {
 } & { readonly [N in OptionalNames<F>]?: TypeOf<F[N]> };
 type TypesOf<S extends readonly unknown[]> = { [I in keyof S]: TypeOf<S[I]> }[number];
 
+/** A string. */
 export function text(description?: string): Schema<string> {
-  return { json: { type: 'string', ...described(description) } };
+  return { json: { type: 'string', ...descriptionKeyword(description) } };
 }
 
+/** A whole number. */
 export function integer(description?: string): Schema<number> {
-  return { json: { type: 'integer', ...described(description) } };
+  return { json: { type: 'integer', ...descriptionKeyword(description) } };
 }
 
+/** A number. */
 export function number(description?: string): Schema<number> {
-  return { json: { type: 'number', ...described(description) } };
+  return { json: { type: 'number', ...descriptionKeyword(description) } };
 }
 
+/** True or false. */
 export function flag(description?: string): Schema<boolean> {
-  return { json: { type: 'boolean', ...described(description) } };
+  return { json: { type: 'boolean', ...descriptionKeyword(description) } };
 }
 
-/** What other servers fill in and this one does not: always null. */
+/** A field of Stripe that this server never fills in: null. */
 export function alwaysNull(): Schema<null> {
   return { json: { type: 'null' } };
 }
 
-/** One value alone. */
+/** Exactly one value. */
 export function literal<const T extends string | number | boolean>(value: T): Schema<T> {
   return { json: { type: typeof value, const: value } };
 }
@@ -65,9 +69,10 @@ export function oneOf<const T extends string>(
   values: readonly T[],
   description?: string,
 ): Schema<T> {
-  return { json: { type: 'string', enum: values, ...described(description) } };
+  return { json: { type: 'string', enum: values, ...descriptionKeyword(description) } };
 }
 
+/** The same, or null. */
 export function orNull<T>({ json }: Schema<T>): Schema<T | null> {
   const { type, enum: values, ...rest } = json;
   if (type === undefined || 'const' in json) {
@@ -77,52 +82,55 @@ export function orNull<T>({ json }: Schema<T>): Schema<T | null> {
   return { json: Array.isArray(values) ? { ...nullable, enum: [...values, null] } : nullable };
 }
 
+/** Any of these schemas. */
 export function either<S extends readonly Schema<unknown>[]>(...schemas: S): Schema<TypesOf<S>> {
   return { json: { anyOf: schemas.map(({ json }) => json) } };
 }
 
+/** A field that may be absent. */
 export function optional<T>(schema: Schema<T>): OptionalField<T> {
   return { ...schema, optional: true };
 }
 
+/** A list. */
 export function arrayOf<T>(entry: Schema<T>): Schema<T[]> {
   return { json: { type: 'array', items: entry.json } };
 }
 
-/** A hash whose keys callers choose. */
+/** A hash of strings whose keys the client chooses. */
 export function textsByName(description?: string): Schema<Record<string, string>> {
   const json = { type: 'object', additionalProperties: { type: 'string' } };
-  return { json: { ...json, ...described(description) } };
+  return { json: { ...json, ...descriptionKeyword(description) } };
 }
 
-/** An object with these fields. The document allows others beside them, so that some may be added. */
+/** An object with these fields. The document allows further ones, so that fields can be added later. */
 export function object<F extends Fields>(fields: F, description?: string): Schema<ObjectOf<F>> {
   const entries = Object.entries(fields);
   const required = entries.filter(([, field]) => !('optional' in field)).map(([name]) => name);
   return {
     json: {
       type: 'object',
-      ...described(description),
+      ...descriptionKeyword(description),
       properties: Object.fromEntries(entries.map(([name, { json }]) => [name, json])),
       ...(required.length === 0 ? {} : { required }),
     },
   };
 }
 
-/** Every schema with a name in the document. */
+/** All schemas with a name in the document. */
 export const namedSchemas = new Map<string, JsonSchema>();
 
-/** Gives a schema a name in the document; what uses it refers to it by that name. */
+/** Gives a schema a name in the document. The result refers to it by that name. */
 export function named<T>(name: string, schema: Schema<T>): Schema<T> {
   namedSchemas.set(name, schema.json);
   return referenceTo<T>(name);
 }
 
-/** A schema with a name that is declared elsewhere. */
+/** Refers to a schema that is declared with this name elsewhere. */
 export function referenceTo<T>(name: string): Schema<T> {
   return { json: { $ref: `#/components/schemas/${name}` } };
 }
 
-function described(description: string | undefined): JsonSchema {
+function descriptionKeyword(description: string | undefined): JsonSchema {
   return description === undefined ? {} : { description };
 }

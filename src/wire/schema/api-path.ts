@@ -1,0 +1,2 @@
+/** Where the API stands: every resource, and nothing else, is under this path. */
+export const API_PATH = '/v1';
