@@ -17,6 +17,6 @@ export async function settle(order: Order): Promise<Outcome> {
       if (error.status === 429) return 'not charged';
       if (error.status === 402) return 'declined';
     }
-    throw error; // a mistake of ours
+    throw error; // an error in the program
   }
 }

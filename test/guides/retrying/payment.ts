@@ -1,7 +1,7 @@
 import { createClient } from '../../../src/client';
 import type { Order } from './shop';
 
-// One for the whole process: what it learns from one call helps the next.
+// One client for the whole process: every call adds to its budget and its breaker.
 export const client = createClient({
   baseUrl: process.env.PAYMENTS_URL ?? 'http://127.0.0.1:3000',
   apiKey: process.env.PAYMENTS_KEY ?? '',
