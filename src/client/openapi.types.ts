@@ -555,7 +555,7 @@ export interface components {
             data: components["schemas"]["Charge"][];
             /** @description Whether there are more objects behind this page. */
             has_more: boolean;
-            /** @description The path that was asked. */
+            /** @description The path of the request. */
             url: string;
         };
         ConfirmPaymentIntentParams: {
@@ -717,7 +717,7 @@ export interface components {
             data: components["schemas"]["Customer"][];
             /** @description Whether there are more objects behind this page. */
             has_more: boolean;
-            /** @description The path that was asked. */
+            /** @description The path of the request. */
             url: string;
         };
         DeletedCustomer: {
@@ -889,7 +889,7 @@ export interface components {
             data: components["schemas"]["PaymentIntent"][];
             /** @description Whether there are more objects behind this page. */
             has_more: boolean;
-            /** @description The path that was asked. */
+            /** @description The path of the request. */
             url: string;
         };
         PaymentMethod: {
@@ -954,7 +954,7 @@ export interface components {
             data: components["schemas"]["PaymentMethod"][];
             /** @description Whether there are more objects behind this page. */
             has_more: boolean;
-            /** @description The path that was asked. */
+            /** @description The path of the request. */
             url: string;
         };
         Refund: {
@@ -1005,7 +1005,7 @@ export interface components {
             data: components["schemas"]["Refund"][];
             /** @description Whether there are more objects behind this page. */
             has_more: boolean;
-            /** @description The path that was asked. */
+            /** @description The path of the request. */
             url: string;
         };
         RetrievePaymentMethodParams: {

@@ -4,46 +4,46 @@ import type { FastifyRequest } from 'fastify';
 import { WireErrorFilter } from './errors/error.filter';
 import type { ReusedStatus } from './errors/idempotency-error.wire';
 import { WireValidationPipe } from './params/validation.pipe';
-import { sendContinue, limitChunks, discardUnreadBody } from './request/body-arrival';
-import { readUrl, checkHead } from './request/request-head';
+import { discardUnreadBody, limitChunks, sendContinue } from './request/body-arrival';
+import { checkHead, readUrl } from './request/request-head';
 import { readBody } from './request/request-reader';
 import { RouteTable } from './request/route-table';
 import { setHeaders } from './response/response-headers';
 import { newId } from './schema/ids';
 
 export interface WireOptions {
-  /** Largest body accepted, in bytes. */
+  /** The largest accepted body. */
   readonly bodyLimitBytes: number;
-  /** Status of a reused idempotency key where an `IdempotencyError` reaches the filter. */
+  /** The status of a reused idempotency key, see `ReusedStatus`. */
   readonly reusedStatus?: ReusedStatus;
   /**
-   * Finds out who is asking, before anything is read of the body. What it throws is the answer.
-   * Without it nobody is asked.
+   * Authenticates a request before its body is read. Its error becomes the response. Without it every
+   * request is accepted.
    */
   readonly authenticate?: (request: FastifyRequest) => Promise<void> | undefined;
 }
 
 /**
- * Makes an application speak the wire format: how bodies and queries are read, checked and refused,
- * how errors look, and the headers every answer has. Call it before `app.init()` or `app.listen()`.
+ * Sets up how bodies and queries are read and checked, the format of errors, and the headers of every
+ * response. Call it before `app.init()` or `app.listen()`.
  */
 export function configureWire(app: NestFastifyApplication, options: WireOptions): void {
   const routes = new RouteTable();
   const fastify = app.getHttpAdapter().getInstance();
   fastify.addHook('onRoute', ({ method, url }) => routes.add(method, url));
   fastify.setGenReqId(() => newId('req'));
-  // Everything that can be refused without the body is refused here, before it is read.
+  // Everything that can be refused without the body is refused here, before the body is read.
   fastify.addHook('onRequest', (request, reply, done) => {
     setHeaders(request, reply);
-    const goOn = () => done(thrownBy(() => readUrl(request, routes)));
-    let asked: Promise<void> | undefined;
+    const proceed = () => done(thrownBy(() => readUrl(request, routes)));
+    let authenticated: Promise<void> | undefined;
     const refused = thrownBy(() => {
       checkHead(request);
-      asked = options.authenticate?.(request);
+      authenticated = options.authenticate?.(request);
     });
     if (refused) done(refused);
-    else if (asked) asked.then(goOn, done);
-    else goOn();
+    else if (authenticated) authenticated.then(proceed, done);
+    else proceed();
   });
   fastify.addHook('preParsing', (request, reply, _payload, done) => {
     sendContinue(request, reply);
@@ -51,12 +51,12 @@ export function configureWire(app: NestFastifyApplication, options: WireOptions)
     done();
   });
   fastify.addHook('onSend', (request, reply, payload, done) => {
-    // Answers that other hooks gave before ours could run have their headers from here.
+    // Some responses come from hooks that run before ours. They get their headers here.
     setHeaders(request, reply);
     discardUnreadBody(request, reply);
     done(null, payload);
   });
-  // Fastify's own parsers go first: they would read JSON and plain text past the checks.
+  // Fastify's own parsers would read JSON and plain text without our checks.
   fastify.removeAllContentTypeParsers();
   app.useBodyParser('*', { bodyLimit: options.bodyLimitBytes }, (request, body, done) => {
     try {
@@ -65,11 +65,13 @@ export function configureWire(app: NestFastifyApplication, options: WireOptions)
       done(error as Error);
     }
   });
+  // These two depend on the options above and inject nothing. The global guard and interceptor inject
+  // providers, so their modules register them with APP_GUARD and APP_INTERCEPTOR.
   app.useGlobalPipes(new WireValidationPipe());
   app.useGlobalFilters(new WireErrorFilter(options.reusedStatus));
 }
 
-/** The error that `work` throws, if it does. */
+/** The error that `work` throws; undefined if it throws none. */
 function thrownBy(work: () => void): Error | undefined {
   try {
     work();

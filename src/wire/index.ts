@@ -1,4 +1,4 @@
-/** Stripe's wire format: what a request may look like, and what a response looks like. */
+/** Stripe's wire format: parameters of requests, objects and errors of responses. */
 export { configureWire, type WireOptions } from './configure';
 export * from './errors/api.errors';
 export { WireErrorFilter } from './errors/error.filter';
@@ -42,6 +42,7 @@ export { isSafeText } from './request/harmless-values';
 export { Expander, type Loader, type WireObject } from './response/expander';
 export { listOf, listSchema, type WireList } from './response/list';
 export { unixSeconds } from './response/unix-seconds';
+export { API_PATH } from './schema/api-path';
 export { API_VERSION } from './schema/api-version';
 export { newId, randomBase62 } from './schema/ids';
 export {

@@ -7,14 +7,13 @@ import { discardUnreadBody } from './request/body-arrival';
 import { setHeaders } from './response/response-headers';
 
 /**
- * Options for the FastifyAdapter of an application that speaks the wire format: what Fastify
- * refuses before any hook or filter of the application runs, a URL that does not parse, is answered
- * in the envelope too.
+ * Options for the FastifyAdapter. With them, errors before the first hook of the application (bytes that
+ * are not HTTP, a URL that does not parse) are in Stripe's format too.
  */
 export const wireServerOptions = {
-  // An idempotency key of 255 characters, each percent-encoded, is one path parameter.
+  // An idempotency key is one path parameter: 255 characters, each percent-encoded.
   routerOptions: { maxParamLength: 3 * 255 },
-  // Node's own answer to a request without Host has no body; `requireSoundHead` refuses it instead.
+  // Node's own response to a request without Host has no body, so `checkHead` refuses it instead.
   http: { requireHostHeader: false },
   serverFactory: createHttpServer,
   clientErrorHandler: refuseOnSocket,

@@ -134,7 +134,10 @@ const weaknesses = {
   /** A body that is refused may take its time. */
   bodies_without_an_end() {
     const arrival = load('wire', 'request', 'body-arrival.js');
-    replace(['wire', 'request', 'body-arrival.js'], { ...arrival, discardUnreadBody: () => undefined });
+    replace(['wire', 'request', 'body-arrival.js'], {
+      ...arrival,
+      discardUnreadBody: () => undefined,
+    });
   },
 
   /** The connection of a refused body is closed with its response. */

@@ -1,4 +1,4 @@
-/** The parameter `expand[]`, each of whose paths is checked before anything runs. */
+/** The parameter `expand[]` (https://docs.stripe.com/api/expanding_objects). */
 import { excerpt } from '../errors/api.errors';
 import { declaredReferences } from '../schema/references';
 import { emptyRefusal, entriesOf, Refusal } from './raw-values';
@@ -8,11 +8,11 @@ const MAX_LEVELS = 4;
 const MAX_PATHS = 20;
 
 /**
- * The `expand` parameter of an operation: a list of paths such as `latest_charge.customer`, up to
- * four levels deep, each checked before anything runs.
+ * The `expand` parameter of an operation: up to 20 paths such as `latest_charge.customer`, up to four
+ * levels deep. Every path is checked before the operation runs.
  *
- * @param object what the operation answers with, e.g. `payment_intent`
- * @param shape `list` where it answers with a list of them; paths then begin with `data`
+ * @param object the operation's response, e.g. `payment_intent`
+ * @param shape `list` if the response is a list of these objects; paths then begin with `data`
  */
 export function ExpandParam(
   object: string,
@@ -52,39 +52,38 @@ function pathsOf(raw: unknown, object: string, shape: 'object' | 'list'): string
 }
 
 function pathRefusal(path: unknown, object: string, shape: 'object' | 'list'): Refusal | undefined {
-  if (typeof path !== 'string') return cannotExpand(path);
+  if (typeof path !== 'string') return expansionRefusal(path);
   const fields = path.split('.', MAX_LEVELS + 1);
   if (fields.length > MAX_LEVELS) {
     return new Refusal(
       () => `You cannot expand more than ${MAX_LEVELS} levels of a property: ${excerpt(path)}`,
     );
   }
-  if (shape === 'object') return leadsToReference(object, fields) ? undefined : cannotExpand(path);
+  if (shape === 'object')
+    return leadsToReference(object, fields) ? undefined : expansionRefusal(path);
   const [first, ...rest] = fields;
-  if (first === 'data') return leadsToReference(object, rest) ? undefined : cannotExpand(path);
+  if (first === 'data') return leadsToReference(object, rest) ? undefined : expansionRefusal(path);
   const hint = leadsToReference(object, fields)
     ? ` You may want to try expanding 'data.${path}' instead.`
     : '';
-  return cannotExpand(path, hint);
+  return expansionRefusal(path, hint);
 }
 
+/** Whether a path from an object ends at a reference. References inside hashes have dots in their name. */
 function leadsToReference(start: string, fields: readonly string[]): boolean {
   let object = start;
-  let within = '';
+  let prefix = '';
   for (const field of fields) {
-    const declared = declaredReferences().get(object);
-    const target = declared?.get(within + field);
-    within = target === undefined ? `${within}${field}.` : '';
-    if (
-      target === undefined &&
-      ![...(declared?.keys() ?? [])].some((key) => key.startsWith(within))
-    )
-      return false;
+    const references = declaredReferences().get(object);
+    const target = references?.get(prefix + field);
+    prefix = target === undefined ? `${prefix}${field}.` : '';
+    const isHash = [...(references?.keys() ?? [])].some((key) => key.startsWith(prefix));
+    if (target === undefined && !isHash) return false;
     object = target ?? object;
   }
-  return within === '' && fields.length > 0;
+  return prefix === '' && fields.length > 0;
 }
 
-function cannotExpand(path: unknown, hint = ''): Refusal {
+function expansionRefusal(path: unknown, hint = ''): Refusal {
   return new Refusal(() => `This property cannot be expanded (${excerpt(path)}).${hint}`);
 }

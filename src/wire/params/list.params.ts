@@ -4,13 +4,13 @@ import { InvalidRequestError } from '../errors/api.errors';
 import { IsInteger, IsText, Param } from './params';
 import { integerOf, isHash, Refusal } from './raw-values';
 
-/** Bounds on `created`: `from` is included, `before` is not. */
+/** A range of creation times: `from` is included, `before` is not. */
 export interface CreatedRange {
   readonly from?: Date;
   readonly before?: Date;
 }
 
-/** 9999-12-31 in unix seconds: the last day every part of the system can write. */
+/** 9999-12-31 in unix seconds, the last day whose year has four digits. */
 const LAST_SECOND = 253_402_300_799;
 
 const SECOND = { type: 'integer', minimum: 0, maximum: LAST_SECOND };
@@ -26,8 +26,8 @@ const CREATED_RANGE = {
 };
 
 /**
- * The parameters every list has. A list's own query extends it with its filters and, for `expand`,
- * a property decorated with `@ExpandParam`.
+ * The parameters of every list. The class of a particular list adds its filters and a property with
+ * `@ExpandParam`.
  */
 export class ListParams {
   @IsInteger({ min: 1, max: 100, description: 'Page length. Default 10.' })
@@ -50,10 +50,10 @@ export class ListParams {
   created?: CreatedRange;
 
   /**
-   * What to ask a repository for.
+   * The query for the repository.
    *
    * @param where the filters of this list
-   * @throws InvalidRequestError when both cursors are there
+   * @throws InvalidRequestError (400) if both cursors are given
    */
   toPage<E extends TenantEntity>(where?: PageQuery<E>['where']): PageQuery<E> {
     if (this.starting_after !== undefined && this.ending_before !== undefined) {
@@ -73,13 +73,15 @@ export class ListParams {
 }
 
 /**
- * Timestamps on the wire are whole seconds, so `created > T` means "in a later second than T":
- * every bound becomes one end of a half-open range.
+ * Reads `created` as a half-open range. Timestamps on the wire are whole seconds, so `created > T` means
+ * "in a later second than T".
  */
 function createdRangeOf(raw: unknown): CreatedRange | Refusal {
   if (!isHash(raw)) {
     const second = secondOf(raw);
-    return second instanceof Refusal ? second : { from: at(second), before: at(second + 1) };
+    return second instanceof Refusal
+      ? second
+      : { from: dateOf(second), before: dateOf(second + 1) };
   }
   let from: number | undefined;
   let before: number | undefined;
@@ -99,8 +101,8 @@ function createdRangeOf(raw: unknown): CreatedRange | Refusal {
     }
   }
   return {
-    ...(from === undefined ? {} : { from: at(from) }),
-    ...(before === undefined ? {} : { before: at(before) }),
+    ...(from === undefined ? {} : { from: dateOf(from) }),
+    ...(before === undefined ? {} : { before: dateOf(before) }),
   };
 }
 
@@ -113,6 +115,6 @@ function secondOf(raw: unknown): number | Refusal {
   );
 }
 
-function at(second: number): Date {
+function dateOf(second: number): Date {
   return new Date(second * 1000);
 }

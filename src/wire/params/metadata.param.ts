@@ -1,11 +1,12 @@
+/** The parameter `metadata` (https://docs.stripe.com/api/metadata). */
 import { InvalidRequestError, excerpt } from '../errors/api.errors';
 import { Param } from './params';
 import { isHash, notAHashRefusal, Refusal } from './raw-values';
 
-/** An object's metadata as it is stored and answered: strings alone. */
+/** An object's metadata: strings by key. */
 export type Metadata = Record<string, string>;
 
-/** What a request says of metadata: `''` for an entry removes it, null for all removes all. */
+/** Changes to metadata: `''` removes an entry, null removes all of them. */
 export type MetadataChange = Record<string, string> | null;
 
 const MAX_ENTRIES = 50;
@@ -13,10 +14,9 @@ const MAX_KEY_LENGTH = 40;
 const MAX_VALUE_LENGTH = 500;
 
 /**
- * Metadata in a request (https://docs.stripe.com/api/metadata): up to 50 keys of up to 40
- * characters without square brackets, values of up to 500. `metadata[key]=` removes one entry,
- * `metadata=` all of them. Numbers and booleans of a JSON body become strings. The property's type
- * is `MetadataChange`; `mergeMetadata` applies it.
+ * Metadata in a request: up to 50 keys of up to 40 characters without square brackets, values of up to
+ * 500. `metadata[key]=` removes one entry, `metadata=` removes all. Numbers and booleans in JSON become
+ * strings. The property has the type `MetadataChange`; `mergeMetadata` applies it.
  */
 export function MetadataParam(): PropertyDecorator {
   const schema = {
@@ -34,9 +34,9 @@ export function MetadataParam(): PropertyDecorator {
 }
 
 /**
- * The metadata after a request: what the change leaves out stays, undefined changes nothing.
+ * The metadata after a change. Entries that the change leaves out stay; undefined changes nothing.
  *
- * @throws InvalidRequestError when more than 50 entries would be left
+ * @throws InvalidRequestError (400) if more than 50 entries would remain
  */
 export function mergeMetadata(current: Metadata, change: MetadataChange | undefined): Metadata {
   if (change === null) return {};

@@ -1,15 +1,17 @@
+/** Amounts and currencies, as parameters and as text. */
 import { excerpt } from '../errors/api.errors';
 import { Param, type ParamOptions } from './params';
 import { integerOf, Refusal } from './raw-values';
 
-/** Bounds of an amount, in the currency's smallest unit; both are accepted. */
+/** The smallest amount, in the currency's smallest unit. */
 export const MIN_AMOUNT = 1;
+/** The largest amount, in the currency's smallest unit. */
 export const MAX_AMOUNT = 99_999_999;
 
 /**
- * ISO 4217, the currencies in use, by the number of decimals of their smallest unit. `Intl` does
- * not serve here: it answers with the digits people print (none for HUF, IDR or COP), and ISO 4217
- * gives those currencies two.
+ * The currencies of ISO 4217 that are in use, by the number of decimals of their smallest unit. `Intl`
+ * is no source for it: it gives the digits that people print (none for HUF, IDR or COP), while ISO 4217
+ * gives these currencies two.
  */
 const BY_DECIMALS: Readonly<Record<number, string>> = {
   0: 'bif clp djf gnf isk jpy kmf krw pyg rwf ugx uyi vnd vuv xaf xof xpf',
@@ -29,12 +31,12 @@ const DECIMALS: ReadonlyMap<string, number> = new Map(
   ),
 );
 
-/** Every currency accepted: lower-case ISO 4217 codes. */
+/** All accepted currencies: lower-case ISO 4217 codes. */
 export const CURRENCIES: readonly string[] = [...DECIMALS.keys()].toSorted();
 
 /**
- * An amount of money: an integer in the currency's smallest unit, from 1 to 99,999,999. Required
- * unless it says otherwise.
+ * An amount of money: an integer in the currency's smallest unit, from 1 to 99,999,999. Required by
+ * default.
  */
 export function IsAmount(options: ParamOptions = { required: true }): PropertyDecorator {
   const schema = { type: 'integer', minimum: MIN_AMOUNT, maximum: MAX_AMOUNT };
@@ -80,7 +82,7 @@ export function IsCurrency(options: ParamOptions = { required: true }): Property
 }
 
 /**
- * How many decimals a currency's smallest unit has: 2 for usd, 0 for jpy, 3 for bhd.
+ * The number of decimals of a currency's smallest unit: 2 for usd, 0 for jpy, 3 for bhd.
  *
  * @throws RangeError for a currency that is not accepted
  */

@@ -1,16 +1,16 @@
 /**
- * Decorators for the parameters of a request. Each one turns what arrives (a string in a form, a
- * JSON type in a JSON body) into a value of one type, or refuses it with the error Stripe answers.
- * They build on class-validator, so a class may mix them with that package's own decorators; the
- * coercion is ours, because class-transformer walks into hashes whose keys callers choose and fails
- * on one named `constructor`.
+ * Decorators for the parameters of a request. Each one turns the raw value (a string in a form, a JSON
+ * type in JSON) into a value of one type, or refuses it with Stripe's error.
  *
- * Every parameter is optional unless it says `required`. `key=` in a form and null in JSON mean
- * "unset": a parameter that says `unsettable` becomes null, any other refuses it.
+ * The decorators build on class-validator, so a class may use that package's own decorators too. The
+ * coercion is our own, because class-transformer descends into hashes with free keys and fails on a key
+ * named `constructor`.
  *
- * Each one also says in JSON Schema what it accepts, and the OpenAPI document is made of that. Whatever
- * the schema lets pass, the parameter accepts; it is more lenient with what forms and SDKs send instead
- * (numbers as strings, lists as hashes).
+ * A parameter is optional unless it is `required`. `key=` in a form and null in JSON mean "unset": an
+ * `unsettable` parameter becomes null, any other refuses it.
+ *
+ * Each decorator also has a JSON Schema for the OpenAPI document. The parameter accepts every value that
+ * the schema allows, and also the forms that SDKs send (numbers as strings, lists as hashes).
  */
 import { ValidateBy } from 'class-validator';
 import { excerpt } from '../errors/api.errors';
@@ -28,38 +28,39 @@ import {
 export interface ParamOptions {
   readonly required?: boolean;
   readonly unsettable?: boolean;
-  /** What it is for, in a sentence for the OpenAPI document. */
+  /** Its purpose, in a sentence for the OpenAPI document. */
   readonly description?: string;
 }
 
-/** Turns a raw value, never undefined, null or empty, into the parameter's or refuses it. */
+/** Turns a raw value, which is never undefined, null or empty, into the parameter's value or a `Refusal`. */
 export type Coercion = (raw: unknown) => unknown;
 
-/** An empty string unsets, so it is no value. */
-const FILLED = { minLength: 1 };
+/** An empty string means "unset", so it is not a value. */
+const NOT_EMPTY = { minLength: 1 };
 const MAX_ENTRY_LENGTH = 500;
 
-/** Where a parameter keeps its coercion, and one that is a hash the class of its own parameters. */
+/** Metadata keys: the coercion of a parameter, and the class of the parameters of a hash. */
 const COERCION = Symbol('paidonce:coercion');
 const NESTED = Symbol('paidonce:nested-params');
 
-/** What the OpenAPI document says of a parameter. */
+/** What a parameter declares for the OpenAPI document. */
 export interface DeclaredParam extends ParamOptions {
   /** The prototype of its class. */
   readonly target: object;
   readonly property: string;
   readonly schema: JsonSchema;
-  /** The class of a hash's own parameters. */
+  /** The class of the parameters of a hash. */
   readonly nested?: () => new () => object;
 }
 
-/** Every parameter there is; those of a class before those of one that extends it. */
+/** All declared parameters. Those of a class stand before those of its subclasses. */
 export const declaredParams: DeclaredParam[] = [];
 
 /**
- * A parameter with a rule of its own; the decorators below are made with it.
+ * A parameter with a rule of its own. The other decorators are made with it.
  *
- * @param schema what it accepts, null apart
+ * @param schema of accepted values, null excepted
+ * @param nested the class of its own parameters, if the value is a hash of them
  */
 export function Param(
   coerce: Coercion,
@@ -67,14 +68,14 @@ export function Param(
   options: ParamOptions = {},
   nested?: () => new () => object,
 ): PropertyDecorator {
-  const settle = (raw: unknown): unknown => {
+  const coerceOrUnset = (raw: unknown): unknown => {
     if (raw === undefined) return undefined;
     if (raw !== null && raw !== '') return coerce(raw);
     return options.unsettable ? null : emptyRefusal();
   };
   return (target, property) => {
     declaredParams.push({ target, property: String(property), schema, nested, ...options });
-    Reflect.defineMetadata(COERCION, settle, target, property);
+    Reflect.defineMetadata(COERCION, coerceOrUnset, target, property);
     if (nested) Reflect.defineMetadata(NESTED, nested, target, property);
     ValidateBy({
       name: 'param',
@@ -89,14 +90,18 @@ export function Param(
 /**
  * A string.
  *
- * @param options.max longest length accepted, in UTF-16 units; 5000 by default
+ * @param options.max greatest length, in UTF-16 units; 5000 by default
  */
 export function IsText(options: ParamOptions & { readonly max?: number } = {}): PropertyDecorator {
   const max = options.max ?? 5000;
-  return Param((raw) => textOf(raw, max), { type: 'string', ...FILLED, maxLength: max }, options);
+  return Param(
+    (raw) => textOf(raw, max),
+    { type: 'string', ...NOT_EMPTY, maxLength: max },
+    options,
+  );
 }
 
-/** A whole number, also as the string a form sends. Bounds are included. */
+/** A whole number, or its digits in a string, as a form sends it. The bounds are accepted. */
 export function IsInteger(
   options: ParamOptions & { readonly min?: number; readonly max?: number } = {},
 ): PropertyDecorator {
@@ -105,8 +110,8 @@ export function IsInteger(
     (raw) => {
       const value = integerOf(raw);
       if (value instanceof Refusal) return value;
-      if (value < min) return outOfRange('greater', min, value);
-      if (value > max) return outOfRange('less', max, value);
+      if (value < min) return outOfRangeRefusal('greater', min, value);
+      if (value > max) return outOfRangeRefusal('less', max, value);
       return value;
     },
     { type: 'integer', minimum: min, maximum: max },
@@ -114,7 +119,7 @@ export function IsInteger(
   );
 }
 
-/** True or false, also as the strings a form sends. */
+/** True or false, or these words in a string, as a form sends them. */
 export function IsFlag(options: ParamOptions = {}): PropertyDecorator {
   return Param(
     (raw) => {
@@ -134,14 +139,14 @@ export function IsOneOf(values: readonly string[], options: ParamOptions = {}): 
   return Param(
     (raw) => {
       if (typeof raw === 'string' && values.includes(raw)) return raw;
-      return notOneOf(values, raw);
+      return notOneOfRefusal(values, raw);
     },
     { type: 'string', enum: values },
     options,
   );
 }
 
-/** An email address: something, an @ and something, without spaces. */
+/** An email address: text on both sides of one @, without spaces; at most 512 UTF-16 units. */
 export function IsEmailAddress(options: ParamOptions = {}): PropertyDecorator {
   const address = /^[^\s@]+@[^\s@]+$/;
   const max = 512;
@@ -159,14 +164,14 @@ export function IsEmailAddress(options: ParamOptions = {}): PropertyDecorator {
 /**
  * A list of strings: a JSON array, `name[]=…` or `name[0]=…`.
  *
- * @param options.max most entries accepted, 100 by default
- * @param options.of the only strings accepted, where there are but a few
+ * @param options.max greatest number of entries; 100 by default
+ * @param options.of the accepted strings; any by default
  */
 export function IsTextList(
   options: ParamOptions & { readonly max?: number; readonly of?: readonly string[] } = {},
 ): PropertyDecorator {
   const { max = 100, of } = options;
-  const entry = of ? { enum: of } : { ...FILLED, maxLength: MAX_ENTRY_LENGTH };
+  const entry = of ? { enum: of } : { ...NOT_EMPTY, maxLength: MAX_ENTRY_LENGTH };
   return Param(
     (raw) => textListOf(raw, max, of),
     { type: 'array', items: { type: 'string', ...entry }, maxItems: max },
@@ -174,7 +179,11 @@ export function IsTextList(
   );
 }
 
-/** A hash with parameters of its own, such as `address[line1]`. */
+/**
+ * A hash with parameters of its own, such as `address[line1]`.
+ *
+ * @param type returns the class of these parameters
+ */
 export function IsObjectOf(
   type: () => new () => object,
   options: ParamOptions = {},
@@ -182,12 +191,12 @@ export function IsObjectOf(
   return Param((raw) => (isHash(raw) ? raw : notAHashRefusal()), {}, options, type);
 }
 
-/** What turns the raw value of a parameter into its own; nothing for one without our decorators. */
+/** The coercion of a property; undefined for one without these decorators. */
 export function coercionOf(type: object, property: string): Coercion | undefined {
   return Reflect.getMetadata(COERCION, type, property) as Coercion | undefined;
 }
 
-/** The class of a hash's own parameters, where `property` is one. */
+/** The class of the parameters of a hash; undefined if `property` is not such a hash. */
 export function nestedType(type: object, property: string): (new () => object) | undefined {
   const nested = Reflect.getMetadata(NESTED, type, property) as
     (() => new () => object) | undefined;
@@ -209,20 +218,20 @@ function textListOf(raw: unknown, max: number, of?: readonly string[]): string[]
     const text = entry === '' || entry === null ? emptyRefusal() : textOf(entry, MAX_ENTRY_LENGTH);
     if (text instanceof Refusal) return new Refusal(text.message, text.code, `[${index}]`);
     if (of && !of.includes(text)) {
-      return new Refusal(notOneOf(of, text).message, undefined, `[${index}]`);
+      return new Refusal(notOneOfRefusal(of, text).message, undefined, `[${index}]`);
     }
     texts.push(text);
   }
   return texts;
 }
 
-function notOneOf(values: readonly string[], raw: unknown): Refusal {
+function notOneOfRefusal(values: readonly string[], raw: unknown): Refusal {
   return new Refusal(
     (param) => `Invalid ${param}: must be one of ${values.join(', ')}; received ${excerpt(raw)}.`,
   );
 }
 
-function outOfRange(side: 'greater' | 'less', bound: number, value: number): Refusal {
+function outOfRangeRefusal(side: 'greater' | 'less', bound: number, value: number): Refusal {
   return new Refusal(
     (param) =>
       `Invalid ${param}: this value must be ${side} than or equal to ${bound} (it currently is ` +

@@ -1,11 +1,11 @@
-/** Raw values of a request, as a form or JSON has them, read as values of one type or refused. */
+/** Reads raw values, as a form or JSON has them, as values of one type or refuses them. */
 import { excerpt } from '../errors/api.errors';
 
-/** What a refused value becomes on its way from the coercion to the validation pipe. */
+/** Stands in place of a refused value, from the coercion until the validation pipe throws its error. */
 export class Refusal {
   /**
-   * @param message says what to do, given the parameter's name
-   * @param path what to append to the parameter's name, e.g. `[0]`
+   * @param message of the error, from the parameter's name
+   * @param path of the refused part within the parameter, e.g. `[0]`
    */
   constructor(
     readonly message: (param: string) => string,
@@ -14,7 +14,7 @@ export class Refusal {
   ) {}
 }
 
-/** The integer a raw value stands for. */
+/** A raw value as an integer: a number, or a string of its digits. */
 export function integerOf(raw: unknown): number | Refusal {
   const digits = typeof raw === 'string' && /^[+-]?\d{1,16}$/.test(raw);
   const value = digits ? Number(raw) : raw;
@@ -22,7 +22,7 @@ export function integerOf(raw: unknown): number | Refusal {
   return new Refusal(() => `Invalid integer: ${excerpt(raw)}`, 'parameter_invalid_integer');
 }
 
-/** The string of at most `max` UTF-16 units that a raw value is. */
+/** A raw value as a string of at most `max` UTF-16 units. */
 export function textOf(raw: unknown, max: number): string | Refusal {
   if (typeof raw !== 'string') {
     return new Refusal((param) => `Invalid string: ${excerpt(raw)}. Send ${param} as a string.`);
@@ -35,7 +35,7 @@ export function textOf(raw: unknown, max: number): string | Refusal {
   );
 }
 
-/** The entries of a list, whichever way it was written; undefined where it is none. */
+/** The entries of a list, written as an array or as a hash of indices; undefined for any other value. */
 export function entriesOf(raw: unknown): unknown[] | undefined {
   if (Array.isArray(raw)) return raw;
   if (!isHash(raw) || !Object.keys(raw).every((key) => /^\d{1,4}$/.test(key))) return undefined;
@@ -44,18 +44,19 @@ export function entriesOf(raw: unknown): unknown[] | undefined {
     .map(([, value]) => value);
 }
 
+/** Whether a raw value is a hash. */
 export function isHash(raw: unknown): raw is Record<string, unknown> {
   return typeof raw === 'object' && raw !== null && !Array.isArray(raw);
 }
 
-/** Refuses a value that should have been a hash. */
+/** The refusal of a value that should be a hash. */
 export function notAHashRefusal(): Refusal {
   return new Refusal(
     (param) => `Invalid object: ${param} must be a hash, for example ${param}[key]=value.`,
   );
 }
 
-/** Refuses a value that cannot be unset. */
+/** The refusal of an empty value for a parameter that cannot be unset. */
 export function emptyRefusal(): Refusal {
   return new Refusal(
     (param) =>

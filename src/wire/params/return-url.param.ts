@@ -1,8 +1,8 @@
 /**
- * Where a buyer is sent back to: a page, or an app by the scheme it has registered. "If you'd prefer to
- * redirect to a mobile application, you can alternatively supply an application URI scheme"
- * (https://docs.stripe.com/api/payment_intents/confirm#confirm_payment_intent-return_url). Browsers
- * follow it, so nothing may stand there that a browser runs or that a system opens by itself.
+ * The URL that a buyer is sent back to: a page, or an app by its own scheme ("If you'd prefer to redirect
+ * to a mobile application, you can alternatively supply an application URI scheme",
+ * https://docs.stripe.com/api/payment_intents/confirm#confirm_payment_intent-return_url). Browsers follow
+ * it, so URLs that a browser executes or that a system opens by itself are refused.
  */
 import { excerpt } from '../errors/api.errors';
 import { Param, type ParamOptions } from './params';
@@ -11,12 +11,12 @@ import { Refusal, textOf } from './raw-values';
 const MAX_LENGTH = 2048;
 
 /**
- * Schemes that are no app's own, by who takes them. The first two lines are the ones that run what the
- * URL holds or show it as a page; the third begins with what Chromium never hands to the system
- * (`kDeniedSchemes` in external_protocol_handler.cc). A list is never complete, which is why an app's
- * URL must have `:/` besides: most of these have another form.
+ * Schemes that do not belong to one app. The first two lines execute the URL's content or show it as a
+ * page. The third begins with the schemes that Chromium never hands to the system (`kDeniedSchemes` in
+ * external_protocol_handler.cc). No list is complete, so an app's URL must also have `:/`, which most of
+ * these schemes do not use.
  */
-const TAKEN = [
+const RESERVED_SCHEMES = [
   'javascript jscript vbscript livescript mocha data blob filesystem file about view-source jar feed mhtml',
   'resource wyciwyg chrome devtools edge brave opera vivaldi webkit-fake-url applewebdata content',
   'afp disk disks hcp ie.http mk res shell nntp vnd.ms.radio its search search-ms',
@@ -27,27 +27,27 @@ const TAKEN = [
   'itms app-settings prefs shortcuts workflow help applescript x-man-page man ghelp apt snap trash admin',
 ].flatMap((line) => line.split(' '));
 
-/** What begins so is taken as well: `chrome-extension`, `ms-msdt`, `web+coffee`, `microsoft.windows.camera`. */
-const TAKEN_FAMILIES =
+/** Beginnings of reserved schemes: `chrome-extension`, `ms-msdt`, `web+coffee`, `microsoft.windows.camera`. */
+const RESERVED_FAMILIES =
   '(?:chrome|moz|safari|webkit|edge|brave|ms|mso|itms|facetime|web|ext)[+-]|(?:x-apple|microsoft)[+.-]';
 
 const SCHEME = '[a-z][a-z0-9+.-]';
-const NO_APP = `(?:${TAKEN.join('|').replaceAll('.', '\\.')}|(?:${TAKEN_FAMILIES})[a-z0-9+.-]*)`;
-const isTaken = new RegExp(`^${NO_APP}$`);
-/** A name of one letter is a drive of Windows, whose system opens `c:/…`. */
-const isApp = new RegExp(`^${SCHEME}+:/`, 'i');
-const isPage = /^https?:\/\/[^/?#]/i;
+const RESERVED = `(?:${RESERVED_SCHEMES.join('|').replaceAll('.', '\\.')}|(?:${RESERVED_FAMILIES})[a-z0-9+.-]*)`;
+const reservedScheme = new RegExp(`^${RESERVED}$`);
+/** The scheme has two letters or more: Windows opens `c:/…` as a drive. */
+const appUrl = new RegExp(`^${SCHEME}+:/`, 'i');
+const pageUrl = /^https?:\/\/[^/?#]/i;
 
-/** What browsers remove or read as something else, and what ends an attribute of a page. */
-const ENCODED = /[\s\p{Cc}\p{Cf}\p{Cs}\\<>"]/u;
+/** Characters that browsers remove or convert, and characters that end an attribute in HTML. */
+const UNSAFE_CHARACTER = /[\s\p{Cc}\p{Cf}\p{Cs}\\<>"]/u;
 
-/** The same as one pattern, for URLs in ASCII with a scheme in lower case. */
-const PATTERN = `^(?:https?://(?=[^/?#])|(?!(?:https?|${NO_APP}):)${SCHEME}+:/)[!#-;=?-\\[\\]-~]*$`;
+/** The same rules as one pattern for the OpenAPI document, for ASCII URLs with a lower-case scheme. */
+const PATTERN = `^(?:https?://(?=[^/?#])|(?!(?:https?|${RESERVED}):)${SCHEME}+:/)[!#-;=?-\\[\\]-~]*$`;
 
 /**
- * A URL to send a buyer back to: `https://…` or `http://…` with a host, or `scheme:/…` with the own
- * scheme of an app, such as `com.example.app:/back` (RFC 8252, 7.1) or `myapp://back`. At most 2,048
- * UTF-16 units; what is accepted is kept as it was written. Refused with Stripe's `url_invalid`
+ * A URL to send a buyer back to: `https://…` or `http://…` with a host, or `scheme:/…` with an app's own
+ * scheme, such as `com.example.app:/back` (RFC 8252, 7.1) or `myapp://back`. At most 2,048 UTF-16 units;
+ * an accepted URL is not changed. The refusal is Stripe's `url_invalid`
  * (https://docs.stripe.com/error-codes#url-invalid).
  */
 export function IsReturnUrl(options: ParamOptions = {}): PropertyDecorator {
@@ -61,12 +61,12 @@ export function IsReturnUrl(options: ParamOptions = {}): PropertyDecorator {
   );
 }
 
-/** Decided by the parser that browsers have, on a text that holds nothing it would change first. */
+/** Reads the URL with the parser of browsers, once it has no character that this parser would change. */
 function returnUrlOf(raw: unknown): string | Refusal {
   const text = textOf(raw, MAX_LENGTH);
   if (text instanceof Refusal) return text;
-  if (ENCODED.test(text)) {
-    return refused(
+  if (UNSAFE_CHARACTER.test(text)) {
+    return urlRefusal(
       (param) =>
         `write spaces, control and invisible characters, backslashes, double quotes, < and > in ${param} ` +
         'percent-encoded, a space as %20.',
@@ -74,9 +74,10 @@ function returnUrlOf(raw: unknown): string | Refusal {
   }
   const scheme = URL.canParse(text) ? new URL(text).protocol.slice(0, -1) : '';
   const isWeb = scheme === 'http' || scheme === 'https';
-  if (scheme !== '' && (isWeb ? isPage : isApp).test(text) && !isTaken.test(scheme)) return text;
-  return refused((param) => {
-    const reason = isTaken.test(scheme) ? ` ${scheme} is no app's own scheme.` : '';
+  if (scheme !== '' && (isWeb ? pageUrl : appUrl).test(text) && !reservedScheme.test(scheme))
+    return text;
+  return urlRefusal((param) => {
+    const reason = reservedScheme.test(scheme) ? ` ${scheme} is no app's own scheme.` : '';
     return (
       `${param} is ${excerpt(text)}.${reason} Send an http:// or https:// URL with a host, or one with a ` +
       "scheme of your app's own and a slash, such as com.example.app:/back."
@@ -84,6 +85,6 @@ function returnUrlOf(raw: unknown): string | Refusal {
   });
 }
 
-function refused(reason: (param: string) => string): Refusal {
+function urlRefusal(reason: (param: string) => string): Refusal {
   return new Refusal((param) => `Not a valid URL: ${reason(param)}`, 'url_invalid');
 }

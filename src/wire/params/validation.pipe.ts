@@ -1,3 +1,4 @@
+/** Turns a raw body or query into the class of its parameters. */
 import { Injectable, type ArgumentMetadata, type PipeTransform } from '@nestjs/common';
 import { getMetadataStorage, validateSync, type ValidationError } from 'class-validator';
 import { InvalidRequestError } from '../errors/api.errors';
@@ -5,29 +6,31 @@ import { coercionOf, nestedType } from './params';
 import { isHash, Refusal } from './raw-values';
 
 /**
- * Turns a body or a query into the class the handler names, or refuses it with the first thing that
- * is wrong, as Stripe words it: unknown parameters first, then each in the order the class declares
- * them. It runs before the handler, so nothing of a refusal is stored (R14).
+ * Turns a body or query into the class that the handler names, or refuses it with the first error in
+ * Stripe's words: unknown parameters first, then each parameter in the order of the class. It runs
+ * before the handler, so a refusal is not stored (R14).
+ *
+ * @throws InvalidRequestError (400)
  */
 @Injectable()
 export class WireValidationPipe implements PipeTransform {
   transform(value: unknown, { type, metatype }: ArgumentMetadata): unknown {
-    if ((type !== 'body' && type !== 'query') || !isDto(metatype)) return value;
+    if ((type !== 'body' && type !== 'query') || !isParamsClass(metatype)) return value;
     const raw = value ?? {};
     if (!isHash(raw)) throw new InvalidRequestError('The request body must be an object.');
     return bind(metatype, raw, '');
   }
 }
 
-type Dto = new () => object;
+type ParamsClass = new () => object;
 
-function isDto(metatype: unknown): metatype is Dto {
+function isParamsClass(metatype: unknown): metatype is ParamsClass {
   const primitives: readonly unknown[] = [String, Number, Boolean, Array, Object];
   return typeof metatype === 'function' && !primitives.includes(metatype);
 }
 
-/** The parameters of a hash as an instance of their class. */
-function bind(type: Dto, raw: Record<string, unknown>, parent: string): object {
+/** @param parent the parameter whose value the hash is; empty at the top level */
+function bind(type: ParamsClass, raw: Record<string, unknown>, parent: string): object {
   refuseUnknown(type, raw, parent);
   const prototype = type.prototype as object;
   const instance = new type() as Record<string, unknown>;
@@ -36,23 +39,23 @@ function bind(type: Dto, raw: Record<string, unknown>, parent: string): object {
     instance[name] = coerce ? coerce(raw[name]) : raw[name];
   }
   const [error] = validateSync(instance, { forbidUnknownValues: false });
-  if (error) throw refusalOf(error, parent);
-  for (const name of namesOf(type)) {
+  if (error) throw validationError(error, parent);
+  for (const name of declaredNames(type)) {
     const nested = nestedType(prototype, name);
     const value = instance[name];
-    if (nested && isHash(value)) instance[name] = bind(nested, value, within(parent, name));
+    if (nested && isHash(value)) instance[name] = bind(nested, value, nestedName(parent, name));
   }
   return instance;
 }
 
-function refuseUnknown(type: Dto, raw: Record<string, unknown>, parent: string): void {
-  const known = namesOf(type);
+function refuseUnknown(type: ParamsClass, raw: Record<string, unknown>, parent: string): void {
+  const known = declaredNames(type);
   const unknown = Object.keys(raw).filter((name) => !known.has(name));
   const [first] = unknown;
   if (first === undefined) return;
-  const names = unknown.map((name) => within(parent, name.slice(0, 100)));
+  const names = unknown.map((name) => nestedName(parent, name.slice(0, 100)));
   const similar = [...known].find((name) => isSimilar(name, first));
-  const hint = similar ? `. Did you mean ${within(parent, similar)}?` : '';
+  const hint = similar ? `. Did you mean ${nestedName(parent, similar)}?` : '';
   const listed = names.slice(0, 10).join(', ');
   throw new InvalidRequestError(
     `Received unknown parameter${names.length > 1 ? 's' : ''}: ${listed}${hint}`,
@@ -60,9 +63,9 @@ function refuseUnknown(type: Dto, raw: Record<string, unknown>, parent: string):
   );
 }
 
-const knownNames = new WeakMap<Dto, Set<string>>();
+const knownNames = new WeakMap<ParamsClass, Set<string>>();
 
-function namesOf(type: Dto): Set<string> {
+function declaredNames(type: ParamsClass): Set<string> {
   const cached = knownNames.get(type);
   if (cached) return cached;
   const rules = getMetadataStorage().getTargetValidationMetadatas(type, '', false, false);
@@ -71,8 +74,8 @@ function namesOf(type: Dto): Set<string> {
   return names;
 }
 
-function refusalOf(error: ValidationError, parent: string): InvalidRequestError {
-  const param = within(parent, error.property);
+function validationError(error: ValidationError, parent: string): InvalidRequestError {
+  const param = nestedName(parent, error.property);
   const { value } = error as { value?: unknown };
   if (value instanceof Refusal) {
     const full = param + value.path;
@@ -92,13 +95,13 @@ function refusalOf(error: ValidationError, parent: string): InvalidRequestError 
 }
 
 /** A parameter's name as Stripe writes it: `card[exp_month]`. */
-function within(parent: string, name: string): string {
+function nestedName(parent: string, name: string): string {
   return parent === '' ? name : `${parent}[${name}]`;
 }
 
-/** Whether a name is a slip of another: one character added, left out, changed, or other case. */
+/** Whether a name differs from another by case, or by one added, missing or changed character. */
 function isSimilar(known: string, given: string): boolean {
-  // Before anything is made of a name of a megabyte, for each name there is.
+  // First, since a name may have a megabyte and is compared with every known name.
   if (Math.abs(known.length - given.length) > 1) return false;
   const [longer, shorter] = (known.length >= given.length ? [known, given] : [given, known]).map(
     (name) => name.toLowerCase(),

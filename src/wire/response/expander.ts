@@ -12,56 +12,56 @@ export interface WireObject {
   readonly object: string;
 }
 
-/** The objects with these ids that the tenant can see: new ones at each call, in any order. */
+/** Loads the objects with these ids that the tenant can see, in any order. It returns new objects at each call. */
 export type Loader = (tenant: Tenant, ids: readonly string[]) => Promise<readonly WireObject[]>;
 
-/** Replaces references by what they name. */
+/** Replaces references in responses by the objects they name. */
 @Injectable()
 export class Expander {
   private readonly loaders = new Map<string, Loader>();
 
-  /** Says how objects of one kind are loaded, in as few queries as possible. */
+  /** Sets how objects of one kind are loaded. Call it when the module starts. */
   register(object: string, load: Loader): void {
     this.loaders.set(object, load);
   }
 
   /**
-   * The same answer with the references at `paths` replaced. A reference that is null, or that
-   * names nothing any more, stays as it is. Changes `answer` in place and returns it.
+   * Replaces the references at `paths` by their objects, with one query for each path and kind of object.
+   * A reference that is null, or whose object the tenant cannot see, stays as it is. Changes `wireObject`
+   * in place and returns it.
    *
    * @param paths as `@ExpandParam` accepted them; undefined expands nothing
    */
   async expand<T extends object>(
     tenant: Tenant,
-    answer: T,
+    wireObject: T,
     paths: readonly string[] | undefined,
   ): Promise<T> {
-    // Shorter paths first, so that what a longer one goes through is there.
+    // Shorter paths first: a longer path goes through objects that they have loaded.
     const ordered = [...new Set((paths ?? []).flatMap(prefixesOf))];
     for (const path of ordered.toSorted((a, b) => a.length - b.length)) {
       const fields = path.split('.');
       const last = fields.pop() ?? '';
-      await this.replace(tenant, holdersOf(answer, fields), last);
+      await this.replace(tenant, holdersOf(wireObject, fields), last);
     }
-    return answer;
+    return wireObject;
   }
 
   private async replace(tenant: Tenant, holders: readonly Holder[], field: string): Promise<void> {
     const byTarget = new Map<string, Holder[]>();
     for (const holder of holders) {
       if (typeof holder.node[field] !== 'string') continue;
-      const target = declaredReferences()
-        .get(holder.object)
-        ?.get([...holder.path, field].join('.'));
+      const references = declaredReferences().get(holder.object);
+      const target = references?.get([...holder.path, field].join('.'));
       if (target) byTarget.set(target, [...(byTarget.get(target) ?? []), holder]);
     }
-    for (const [target, found] of byTarget) {
+    for (const [target, targetHolders] of byTarget) {
       const load = this.loaders.get(target);
       if (!load) continue;
-      const ids = [...new Set(found.map(({ node }) => node[field] as string))];
+      const ids = [...new Set(targetHolders.map(({ node }) => node[field] as string))];
       const loaded = await load(tenant, ids);
       const byId = new Map(loaded.map((object) => [object.id, object]));
-      for (const { node } of found) {
+      for (const { node } of targetHolders) {
         const object = byId.get(node[field] as string);
         if (object) node[field] = object;
       }
@@ -69,18 +69,18 @@ export class Expander {
   }
 }
 
-/** A place in an answer that may have a reference among its fields. */
+/** An object or hash inside a response whose fields may be references. */
 interface Holder {
   readonly node: Record<string, unknown>;
-  /** The object this place belongs to, by its name on the wire, */
+  /** The kind of the object that holds it. */
   readonly object: string;
-  /** and the fields that lead from that object here. */
+  /** The fields that lead from this object to the node. */
   readonly path: readonly string[];
 }
 
-/** The places that `fields` lead to: several where the way goes through a list. */
-function holdersOf(answer: object, fields: readonly string[]): Holder[] {
-  let holders = holdersAt(answer, '', []);
+/** The holders that `fields` lead to: several if the path goes through a list. */
+function holdersOf(wireObject: object, fields: readonly string[]): Holder[] {
+  let holders = holdersAt(wireObject, '', []);
   for (const field of fields) {
     holders = holders.flatMap(({ node, object, path }) =>
       holdersAt(node[field], object, [...path, field]),

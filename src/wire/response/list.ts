@@ -1,4 +1,4 @@
-/** The list that a list operation responds with. */
+/** Lists in responses (https://docs.stripe.com/api/pagination). */
 import type { Page } from '../../database';
 import {
   arrayOf,
@@ -12,7 +12,7 @@ import {
 } from '../schema/schema';
 
 /**
- * A list as it goes over the wire (https://docs.stripe.com/api/pagination).
+ * The schema of a list on the wire.
  *
  * @param name of the list in the OpenAPI document
  */
@@ -23,13 +23,13 @@ export function listSchema<T>(name: string, entry: Schema<T>) {
       object: literal('list'),
       data: arrayOf(entry),
       has_more: flag('Whether there are more objects behind this page.'),
-      url: text('The path that was asked.'),
+      url: text('The path of the request.'),
     }),
   );
 }
 export type WireList<T> = TypeOf<ReturnType<typeof listSchema<T>>>;
 
-/** A page of rows as a list on the wire. */
+/** @param url the path of the list, e.g. `/v1/customers` */
 export function listOf<E, T>(url: string, page: Page<E>, toWire: (row: E) => T): WireList<T> {
   return { object: 'list', data: page.data.map(toWire), has_more: page.hasMore, url };
 }

@@ -6,6 +6,6 @@ import { API_VERSION } from '../schema/api-version';
 export function setHeaders(request: FastifyRequest, reply: FastifyReply): void {
   if (reply.hasHeader('request-id')) return;
   const version = request.headers['stripe-version'];
-  const known = typeof version === 'string' && /^[\w.;=-]{1,100}$/.test(version);
-  reply.header('request-id', request.id).header('stripe-version', known ? version : API_VERSION);
+  const isValid = typeof version === 'string' && /^[\w.;=-]{1,100}$/.test(version);
+  reply.header('request-id', request.id).header('stripe-version', isValid ? version : API_VERSION);
 }

@@ -1,6 +1,6 @@
-/** Timestamps on the wire. */
+/** Timestamps in responses. */
 
-/** Unix seconds, rounded down, as every timestamp on the wire. */
+/** Unix seconds, rounded down: the form of every timestamp on the wire. */
 export function unixSeconds(date: Date): number {
   return Math.floor(date.getTime() / 1000);
 }
