@@ -1,3 +1,4 @@
+/** A row of `customers`. */
 import { Column, Entity } from 'typeorm';
 import { TenantEntity } from '../database';
 import type { Metadata } from '../wire';
@@ -12,14 +13,14 @@ export interface Address {
   readonly state: string | null;
 }
 
-/** Where a customer's orders go. */
+/** Where the orders of a customer are shipped to. */
 export interface Shipping {
   readonly address: Address;
   readonly name: string;
   readonly phone: string | null;
 }
 
-/** A customer. One that was deleted keeps its row, emptied of everything personal. */
+/** A deleted customer keeps its row, emptied of everything personal. */
 @Entity('customers')
 export class CustomerEntity extends TenantEntity {
   @Column({ name: 'deleted', type: 'timestamptz', nullable: true })
@@ -53,7 +54,7 @@ export class CustomerEntity extends TenantEntity {
   @Column({ name: 'default_source', type: 'text', nullable: true })
   defaultSource: string | null;
 
-  /** Id of the payment method that pays invoices; kept because clients set and read it. */
+  /** Id of the payment method that pays invoices; clients set and read it. */
   @Column({ name: 'default_payment_method', type: 'text', nullable: true })
   defaultPaymentMethod: string | null;
 

@@ -1,3 +1,4 @@
+/** The customer in responses: its schema and its values. */
 import {
   arrayOf,
   declareReferences,
@@ -63,7 +64,7 @@ export const customerSchema = named(
 export type CustomerObject = TypeOf<typeof customerSchema>;
 export const customerListSchema = listSchema('CustomerList', customerSchema);
 
-/** What is left of a customer that was deleted. */
+/** A deleted customer in responses. */
 export const deletedCustomerSchema = named(
   'DeletedCustomer',
   object({ id: text(), object: literal('customer'), deleted: literal(true) }),

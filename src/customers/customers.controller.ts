@@ -1,3 +1,4 @@
+/** The routes of customers (https://docs.stripe.com/api/customers). */
 import { Body, Controller, Delete, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { CurrentTenant } from '../accounts';
 import type { Tenant } from '../database';
@@ -13,7 +14,6 @@ import {
 import { customerListSchema, customerSchema, deletedCustomerSchema } from './customer.wire';
 import { CustomersService } from './customers.service';
 
-/** https://docs.stripe.com/api/customers */
 @Controller('v1/customers')
 export class CustomersController {
   constructor(private readonly customers: CustomersService) {}
@@ -30,8 +30,8 @@ export class CustomersController {
 
   @Operation('List customers, newest first', customerListSchema)
   @Get()
-  list(@CurrentTenant() tenant: Tenant, @Query() query: ListCustomersParams) {
-    return this.customers.list(tenant, query);
+  list(@CurrentTenant() tenant: Tenant, @Query() params: ListCustomersParams) {
+    return this.customers.list(tenant, params);
   }
 
   @Operation('Retrieve a customer', either(customerSchema, deletedCustomerSchema))
@@ -39,9 +39,9 @@ export class CustomersController {
   retrieve(
     @CurrentTenant() tenant: Tenant,
     @Param('id') id: string,
-    @Query() query: RetrieveCustomerParams,
+    @Query() params: RetrieveCustomerParams,
   ) {
-    return this.customers.retrieve(tenant, id, query.expand);
+    return this.customers.retrieve(tenant, id, params.expand);
   }
 
   @Operation('Update a customer', customerSchema)

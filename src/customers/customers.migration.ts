@@ -1,3 +1,4 @@
+/** The table of customers. */
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /** Customers, by account, with an index for the list by email. */

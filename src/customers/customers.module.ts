@@ -1,3 +1,4 @@
+/** Wires up customers. */
 import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { WireModule } from '../wire';

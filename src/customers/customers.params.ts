@@ -1,3 +1,4 @@
+/** The parameters of every operation on customers. */
 import {
   ExpandParam,
   IsEmailAddress,
@@ -15,7 +16,7 @@ import type { Address, Shipping } from './customer.entity';
 
 const INVOICE_PREFIX = /^[A-Z0-9]{3,12}$/;
 
-/** `address[line1]=…`; what is left out or empty is null. */
+/** `address[line1]=…`; a line that is left out or empty is null. */
 export class AddressParams {
   @IsText({ unsettable: true })
   city?: string | null;
@@ -56,7 +57,7 @@ export class InvoiceSettingsParams {
   default_payment_method?: string | null;
 }
 
-/** What both creating and updating a customer take. Null unsets. */
+/** The parameters that create and update share. Null unsets. */
 export class CustomerParams {
   @IsObjectOf(() => AddressParams, { unsettable: true })
   address?: AddressParams | null;
@@ -126,7 +127,7 @@ export class ListCustomersParams extends ListParams {
   expand?: string[];
 }
 
-/** What a request's address is stored as. */
+/** The stored form of a request's address. */
 export function addressOf(params: AddressParams): Address {
   const { city, country, line1, line2, postal_code, state } = params;
   return {
@@ -139,7 +140,7 @@ export function addressOf(params: AddressParams): Address {
   };
 }
 
-/** What a request's shipping is stored as. */
+/** The stored form of a request's shipping. */
 export function shippingOf(params: ShippingParams): Shipping {
   const { address, name, phone } = params;
   return { address: addressOf(address), name, phone: phone ?? null };

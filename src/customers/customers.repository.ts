@@ -1,8 +1,9 @@
+/** The rows of `customers`. */
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { IsNull, Raw, type QueryDeepPartialEntity, type Repository } from 'typeorm';
 import { TenantRepository, type Page, type Tenant } from '../database';
-import type { ListParams, Metadata } from '../wire';
+import { type ListParams, type Metadata, ResourceMissingError } from '../wire';
 import { CustomerEntity } from './customer.entity';
 
 @Injectable()
@@ -11,19 +12,25 @@ export class CustomersRepository extends TenantRepository<CustomerEntity> {
     super(rows);
   }
 
-  /** Those that were not deleted; by exact email where one is given. */
+  override missing(id: string, param?: string): ResourceMissingError {
+    return new ResourceMissingError('customer', id, param);
+  }
+
+  /** Customers that were not deleted; by exact email where one is given. */
   pageOfPresent(
     tenant: Tenant,
-    query: ListParams,
+    params: ListParams,
     email: string | undefined,
   ): Promise<Page<CustomerEntity>> {
     const where = { deleted: IsNull(), ...(email === undefined ? {} : { email }) };
-    return this.page(tenant, query.toPage<CustomerEntity>(where));
+    return this.page(tenant, params.toPage<CustomerEntity>(where));
   }
 
   /**
-   * Changes a customer that is present and whose metadata is still what the caller has read, so
-   * that of two changes at once neither undoes the other; null where that does not hold.
+   * Changes a customer that was not deleted, if its metadata is still as the caller read it. So two
+   * changes at once do not undo each other.
+   *
+   * @returns null where it is not
    */
   change(
     tenant: Tenant,
@@ -37,7 +44,7 @@ export class CustomersRepository extends TenantRepository<CustomerEntity> {
     return this.update(tenant, id, patch, { deleted: IsNull(), metadata: unchanged });
   }
 
-  /** Empties a customer of everything personal; null where it is gone already. */
+  /** Empties a customer of everything personal. @returns null where it is gone already */
   markDeleted(tenant: Tenant, id: string): Promise<CustomerEntity | null> {
     const nothing = {
       name: null,

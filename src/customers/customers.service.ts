@@ -1,18 +1,20 @@
+/** What the operations on customers do, and what other rooms may ask of a customer. */
 import { Injectable, type OnModuleInit } from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
 import type { QueryDeepPartialEntity } from 'typeorm';
 import type { Tenant } from '../database';
 import {
   Expander,
-  InvalidRequestError,
-  LockTimeoutError,
   listOf,
+  LockTimeoutError,
   mergeMetadata,
   newId,
   randomBase62,
-  ResourceMissingError,
   type WireList,
 } from '../wire';
+import { CustomerPaymentMethods } from './customer-payment-methods';
 import type { CustomerEntity } from './customer.entity';
+import { type CustomerObject, customerToWire, type DeletedCustomerObject } from './customer.wire';
 import {
   addressOf,
   type CreateCustomerParams,
@@ -21,10 +23,9 @@ import {
   shippingOf,
   type UpdateCustomerParams,
 } from './customers.params';
-import { customerToWire, type CustomerObject, type DeletedCustomerObject } from './customer.wire';
 import { CustomersRepository } from './customers.repository';
 
-/** What other modules may know of a customer that is present. */
+/** What other rooms may know of a customer that was not deleted. */
 export interface CustomerSummary {
   readonly id: string;
   readonly email: string | null;
@@ -32,199 +33,171 @@ export interface CustomerSummary {
   readonly defaultSource: string | null;
 }
 
-/**
- * What customers need of payment methods. The module that owns those hands itself over with
- * `CustomersService.usePaymentMethods`, so that this one need not know it. Every method works in
- * the caller's transaction.
- */
-export interface CustomerPaymentMethods {
-  /**
-   * Attaches the payment method that a token (`tok_visa`) or id (`pm_card_visa`, `pm_…`) names.
-   *
-   * @param param the parameter to name in an error
-   * @returns its id
-   */
-  attach(tenant: Tenant, customer: string, token: string, param: string): Promise<string>;
-  /** @throws InvalidRequestError naming `param` unless it is attached to this customer */
-  requireAttached(tenant: Tenant, customer: string, id: string, param: string): Promise<void>;
-  /** Detaches all of a customer's, because the customer is deleted. */
-  detachAll(tenant: Tenant, customer: string): Promise<void>;
-}
+/** Tries of a change while other requests change the same customer. */
+const MAX_CHANGE_TRIES = 10;
 
-/** How often a change is tried again when others change the same customer at the same moment. */
-const MAX_CHANGES = 10;
-
-type Answer = CustomerObject | DeletedCustomerObject;
+type AnyCustomerObject = CustomerObject | DeletedCustomerObject;
 type Patch = QueryDeepPartialEntity<CustomerEntity>;
 
 @Injectable()
 export class CustomersService implements OnModuleInit {
-  private paymentMethods?: CustomerPaymentMethods;
+  private paymentMethods!: CustomerPaymentMethods;
 
   constructor(
     private readonly customers: CustomersRepository,
     private readonly expander: Expander,
+    private readonly modules: ModuleRef,
   ) {}
 
   onModuleInit(): void {
+    // Not a parameter of the constructor: who provides it takes this service in its own constructor.
+    this.paymentMethods = this.modules.get(CustomerPaymentMethods, { strict: false });
     this.expander.register('customer', async (tenant, ids) =>
       (await this.customers.findMany(tenant, ids)).map(customerToWire),
     );
   }
 
-  /** Called once, at start-up, by the module that owns payment methods. */
-  usePaymentMethods(desk: CustomerPaymentMethods): void {
-    this.paymentMethods = desk;
-  }
-
-  async create(tenant: Tenant, params: CreateCustomerParams): Promise<Answer> {
-    const patch = patchOf(params);
+  async create(tenant: Tenant, params: CreateCustomerParams): Promise<AnyCustomerObject> {
     const created = await this.customers.insert(tenant, {
-      ...patch,
+      ...patchOf(params),
       id: newId('cus'),
       invoicePrefix: params.invoice_prefix ?? randomBase62(8).toUpperCase(),
       metadata: mergeMetadata({}, params.metadata),
     } as Partial<CustomerEntity>);
-    const payment = await this.attachNew(tenant, created.id, params);
-    const customer = (await this.customers.update(tenant, created.id, payment)) ?? created;
-    return this.answer(tenant, customer, params.expand);
+    const defaults = await this.attachNamed(tenant, created.id, params);
+    const customer = (await this.customers.update(tenant, created.id, defaults)) ?? created;
+    return this.toWire(tenant, customer, params.expand);
   }
 
   /** A deleted customer is found too, as the little that is left of it. */
-  async retrieve(tenant: Tenant, id: string, expand?: readonly string[]): Promise<Answer> {
-    const customer = await this.customers.find(tenant, id);
-    if (!customer) throw new ResourceMissingError('customer', id);
-    return this.answer(tenant, customer, expand);
+  async retrieve(
+    tenant: Tenant,
+    id: string,
+    expand?: readonly string[],
+  ): Promise<AnyCustomerObject> {
+    return this.toWire(tenant, await this.customers.getOrThrow(tenant, id), expand);
   }
 
-  async update(tenant: Tenant, id: string, params: UpdateCustomerParams): Promise<Answer> {
-    await this.present(tenant, id);
-    const patch = { ...patchOf(params), ...(await this.attachNew(tenant, id, params)) };
-    for (let attempt = 0; attempt < MAX_CHANGES; attempt += 1) {
-      const { metadata } = await this.present(tenant, id);
+  async update(
+    tenant: Tenant,
+    id: string,
+    params: UpdateCustomerParams,
+  ): Promise<AnyCustomerObject> {
+    await this.requirePresent(tenant, id);
+    const patch = { ...patchOf(params), ...(await this.attachNamed(tenant, id, params)) };
+    for (let tries = 0; tries < MAX_CHANGE_TRIES; tries += 1) {
+      const { metadata } = await this.requirePresent(tenant, id);
       const changed = { ...patch, metadata: mergeMetadata(metadata, params.metadata) };
       const customer = await this.customers.change(tenant, id, changed, metadata);
-      if (customer) return this.answer(tenant, customer, params.expand);
+      if (customer) return this.toWire(tenant, customer, params.expand);
     }
     throw new LockTimeoutError();
   }
 
-  async delete(tenant: Tenant, id: string): Promise<Answer> {
+  async delete(tenant: Tenant, id: string): Promise<AnyCustomerObject> {
     const customer = await this.customers.markDeleted(tenant, id);
-    if (!customer) throw new ResourceMissingError('customer', id);
-    await this.paymentMethods?.detachAll(tenant, id);
+    if (!customer) throw this.customers.missing(id);
+    await this.paymentMethods.detachAll(tenant, id);
     return customerToWire(customer);
   }
 
-  async list(tenant: Tenant, query: ListCustomersParams): Promise<WireList<Answer>> {
-    const page = await this.customers.pageOfPresent(tenant, query, query.email);
-    return this.expander.expand(
-      tenant,
-      listOf('/v1/customers', page, customerToWire),
-      query.expand,
-    );
+  async list(tenant: Tenant, params: ListCustomersParams): Promise<WireList<AnyCustomerObject>> {
+    const page = await this.customers.pageOfPresent(tenant, params, params.email);
+    const list = listOf('/v1/customers', page, customerToWire);
+    return this.expander.expand(tenant, list, params.expand);
   }
 
   /**
-   * A customer that another object refers to.
+   * Returns a customer that another object refers to.
    *
    * @param param the parameter that refers to it
    * @throws ResourceMissingError (400, naming `param`) where it does not exist or was deleted
    */
   async require(tenant: Tenant, id: string, param = 'customer'): Promise<CustomerSummary> {
-    const { email, defaultSource } = await this.present(tenant, id, param);
+    const { email, defaultSource } = await this.requirePresent(tenant, id, param);
     return { id, email, defaultSource };
   }
 
   /**
-   * Whether a customer is present. One that is stays so before the caller's transaction ends: a
-   * deletion waits for it, and then finds what it has attached.
+   * Locks a customer and tells whether it is there and not deleted. A deletion waits for the end of the
+   * caller's transaction, and then finds what that attached.
    */
-  async keepPresent(tenant: Tenant, id: string): Promise<boolean> {
+  async lockPresent(tenant: Tenant, id: string): Promise<boolean> {
     const customer = await this.customers.lock(tenant, id);
     return customer !== null && customer.deleted === null;
   }
 
-  /** A payment method was detached: it pays nothing by default any more. */
+  /** Removes a detached payment method from the defaults of its customer. */
   async forgetPaymentMethod(tenant: Tenant, id: string, paymentMethod: string): Promise<void> {
-    await this.customers.update(
-      tenant,
-      id,
-      { defaultSource: null },
-      { defaultSource: paymentMethod },
-    );
-    await this.customers.update(
-      tenant,
-      id,
-      { defaultPaymentMethod: null },
-      { defaultPaymentMethod: paymentMethod },
-    );
+    const source = { defaultSource: paymentMethod };
+    await this.customers.update(tenant, id, { defaultSource: null }, source);
+    const method = { defaultPaymentMethod: paymentMethod };
+    await this.customers.update(tenant, id, { defaultPaymentMethod: null }, method);
   }
 
-  private async present(tenant: Tenant, id: string, param?: string): Promise<CustomerEntity> {
+  private async requirePresent(
+    tenant: Tenant,
+    id: string,
+    param?: string,
+  ): Promise<CustomerEntity> {
     const customer = await this.customers.find(tenant, id);
-    if (!customer || customer.deleted) throw new ResourceMissingError('customer', id, param);
+    if (!customer || customer.deleted) throw this.customers.missing(id, param);
     return customer;
   }
 
-  /** Attaches what the request brings, and says what pays by default afterwards. */
-  private async attachNew(
+  /** Attaches the payment methods that a request names. @returns the defaults that follow from it */
+  private async attachNamed(
     tenant: Tenant,
-    id: string,
+    customer: string,
     params: CreateCustomerParams & UpdateCustomerParams,
   ): Promise<Patch> {
     const { source, payment_method, default_source, invoice_settings } = params;
     const patch: Patch = {};
     let attached: string | undefined;
     if (payment_method !== undefined) {
-      attached = await this.desk('payment_method').attach(
-        tenant,
-        id,
-        payment_method,
-        'payment_method',
-      );
+      const options = { idOrToken: payment_method, param: 'payment_method' };
+      attached = await this.paymentMethods.attach(tenant, customer, options);
     }
     if (source !== undefined) {
-      patch.defaultSource = await this.desk('source').attach(tenant, id, source, 'source');
+      const options = { idOrToken: source, param: 'source' };
+      patch.defaultSource = await this.paymentMethods.attach(tenant, customer, options);
     }
     if (default_source !== undefined) {
-      await this.requireAttached(tenant, id, default_source, 'default_source');
+      await this.requireAttached(tenant, customer, default_source, 'default_source');
       patch.defaultSource = default_source;
     }
     if (invoice_settings?.default_payment_method !== undefined) {
       const named = invoice_settings.default_payment_method;
       // The same token in both places, as in the SDK's examples, means one payment method.
-      const chosen = named !== null && named === payment_method ? attached : named;
-      await this.requireAttached(tenant, id, chosen, 'invoice_settings[default_payment_method]');
-      patch.defaultPaymentMethod = chosen;
+      const id = named !== null && named === payment_method ? attached : named;
+      const param = 'invoice_settings[default_payment_method]';
+      await this.requireAttached(tenant, customer, id, param);
+      patch.defaultPaymentMethod = id;
     }
     return patch;
   }
 
+  /** Null unsets a default, so it needs no payment method. */
   private async requireAttached(
     tenant: Tenant,
     customer: string,
     id: string | null | undefined,
     param: string,
   ): Promise<void> {
-    if (typeof id === 'string') await this.desk(param).requireAttached(tenant, customer, id, param);
+    if (typeof id !== 'string') return;
+    await this.paymentMethods.requireAttached(tenant, customer, { id, param });
   }
 
-  private desk(param: string): CustomerPaymentMethods {
-    if (this.paymentMethods) return this.paymentMethods;
-    throw new InvalidRequestError('This server takes no payment methods.', { param });
-  }
-
-  private answer(
+  private toWire(
     tenant: Tenant,
     customer: CustomerEntity,
     expand: readonly string[] | undefined,
-  ): Promise<Answer> {
+  ): Promise<AnyCustomerObject> {
     return this.expander.expand(tenant, customerToWire(customer), expand);
   }
 }
 
-/** The columns a request sets; undefined for what it leaves alone. */
+/** The columns a request sets; undefined for those it leaves alone. */
 function patchOf(params: CustomerParams): Patch {
   return {
     address: params.address && addressOf(params.address),

@@ -1,11 +1,12 @@
 /** Customers: who pays. */
+export {
+  type AttachOptions,
+  CustomerPaymentMethods,
+  type RequireAttachedOptions,
+} from './customer-payment-methods';
 export { CreateCustomers1764000002000 } from './customers.migration';
 export { CustomersModule } from './customers.module';
-export {
-  CustomersService,
-  type CustomerSummary,
-  type CustomerPaymentMethods,
-} from './customers.service';
+export { CustomersService, type CustomerSummary } from './customers.service';
 export {
   orderShippingOf,
   OrderShippingParams,

@@ -1,9 +1,9 @@
-/** Where an order goes: a customer's shipping address, and the parcel's. */
+/** Where an order is shipped to, and by whom: a part of payment intents and charges. */
 import { IsText, named, object, orNull, text, type TypeOf } from '../wire';
 import { addressSchema } from './customer.wire';
 import { shippingOf, ShippingParams } from './customers.params';
 
-/** Where an order goes, as it is stored and shown. */
+/** Stored and shown in this form. */
 export const orderShippingSchema = named(
   'Shipping',
   object({
@@ -16,7 +16,7 @@ export const orderShippingSchema = named(
 );
 export type OrderShipping = TypeOf<typeof orderShippingSchema>;
 
-/** `shipping` in a request; it replaces what was there as a whole. */
+/** `shipping` in a request; it replaces the stored one as a whole. */
 export class OrderShippingParams extends ShippingParams {
   @IsText({ unsettable: true })
   carrier?: string | null;
@@ -25,7 +25,7 @@ export class OrderShippingParams extends ShippingParams {
   tracking_number?: string | null;
 }
 
-/** What a request's `shipping` is stored as; undefined where the request does not speak of it. */
+/** The stored form of a request's `shipping`; undefined where the request leaves it alone. */
 export function orderShippingOf(
   param: OrderShippingParams | null | undefined,
 ): OrderShipping | null | undefined {

@@ -1,3 +1,4 @@
+/** Rows of one table, each reached through the tenant it belongs to. */
 import type {
   DeepPartial,
   EntityMetadata,
@@ -19,7 +20,7 @@ export interface PageQuery<E extends TenantEntity = TenantEntity> {
   readonly endingBefore?: string;
   /** Bounds on `created`: `from` is included, `before` is not. */
   readonly created?: { readonly from?: Date; readonly before?: Date };
-  /** What else the rows must match. */
+  /** Further conditions. */
   readonly where?: FindOptionsWhere<E>;
 }
 
@@ -43,9 +44,27 @@ export class UnknownCursorError extends Error {
 }
 
 /**
- * Rows of one table, each reached through the tenant it belongs to. No method can be called
- * without a tenant, and none returns or changes another's row: a repository of a module extends
- * this one and adds the statements only it needs.
+ * A row is not as an earlier step of the same operation left it: a bug in this program. The client gets a
+ * 500 that says nothing of it.
+ */
+export class UnexpectedRowError extends Error {
+  /** @param table e.g. `charges` */
+  constructor(
+    readonly table: string,
+    readonly id: string,
+  ) {
+    super(`The row ${id} of ${table} is not as the step before left it.`);
+    this.name = 'UnexpectedRowError';
+  }
+}
+
+/**
+ * No method can be called without a tenant, and none returns or changes the row of another. A room's
+ * repository extends this one and adds the statements that it alone needs.
+ *
+ * Two kinds of methods throw where there is no row. `…OrThrow` are for ids that a request names: the
+ * error tells the client. `…Expected` are for rows that an earlier step of the same operation has stored
+ * or reserved: a missing one is a bug.
  */
 export abstract class TenantRepository<E extends TenantEntity> {
   /** By name and not `*`: a prepared statement fails once its result has other columns. */
@@ -77,12 +96,34 @@ export abstract class TenantRepository<E extends TenantEntity> {
   }
 
   /**
-   * The row, which nobody else can change before the caller's transaction ends. Rows that refer to it
-   * can be inserted meanwhile: keys never change, so that is no conflict.
+   * @param param the parameter that names the id; undefined where the path does
+   * @throws the error of `missing` where there is no such row
+   */
+  async getOrThrow(tenant: Tenant, id: string, param?: string): Promise<E> {
+    const row = await this.find(tenant, id);
+    if (!row) throw this.missing(id, param);
+    return row;
+  }
+
+  /** @throws UnexpectedRowError where there is no such row */
+  async getExpected(tenant: Tenant, id: string): Promise<E> {
+    return (await this.find(tenant, id)) ?? this.unexpected(id);
+  }
+
+  /**
+   * Locks a row: nobody else can change it before the caller's transaction ends. Rows that refer to it can
+   * still be inserted, because its key never changes.
    */
   async lock(tenant: Tenant, id: string): Promise<E | null> {
     const where = this.owned(tenant, { id });
     return this.rows.findOne({ where, lock: { mode: 'for_no_key_update' } });
+  }
+
+  /** @throws the error of `missing` where there is no such row */
+  async lockOrThrow(tenant: Tenant, id: string): Promise<E> {
+    const row = await this.lock(tenant, id);
+    if (!row) throw this.missing(id);
+    return row;
   }
 
   /** The rows with these ids, in no particular order; ids that name nothing are left out. */
@@ -93,8 +134,8 @@ export abstract class TenantRepository<E extends TenantEntity> {
   /**
    * One conditional `UPDATE … RETURNING`: the row as it is afterwards, or null where none matched.
    *
-   * @param patch what to set; properties that are undefined stay as they are
-   * @param onlyIf what must still hold of the row, judged by the same statement
+   * @param patch columns to set; properties that are undefined stay as they are
+   * @param onlyIf must hold of the row; the same statement checks it
    */
   async update(
     tenant: Tenant,
@@ -112,6 +153,19 @@ export abstract class TenantRepository<E extends TenantEntity> {
     });
     const [row] = raw as Record<string, unknown>[];
     return row ? this.hydrate(row) : null;
+  }
+
+  /**
+   * Updates a row that an earlier step of the same operation has reserved or locked.
+   * @throws UnexpectedRowError where none matched
+   */
+  async updateExpected(
+    tenant: Tenant,
+    id: string,
+    patch: QueryDeepPartialEntity<E>,
+    onlyIf: FindOptionsWhere<E> = {},
+  ): Promise<E> {
+    return (await this.update(tenant, id, patch, onlyIf)) ?? this.unexpected(id);
   }
 
   /**
@@ -142,6 +196,17 @@ export abstract class TenantRepository<E extends TenantEntity> {
     return { data: backwards ? data.toReversed() : data, hasMore: found.length > limit };
   }
 
+  /**
+   * Makes the error for an id that names no row of the tenant's.
+   * @param param the parameter that names the id; undefined where the path does
+   */
+  abstract missing(id: string, param?: string): Error;
+
+  /** @throws UnexpectedRowError for a row that is not as an earlier step left it */
+  unexpected(id: string): never {
+    throw new UnexpectedRowError(this.rows.metadata.tableName, id);
+  }
+
   /** The tenant's columns come last, so that no condition handed in can widen them. */
   private owned(tenant: Tenant, conditions: object = {}): FindOptionsWhere<E> {
     const { account, livemode } = tenant;
@@ -169,7 +234,7 @@ export abstract class TenantRepository<E extends TenantEntity> {
     const named = (some: ColumnOfEntity[]) =>
       some.map(({ databaseName }) => driver.escape(databaseName)).join(', ');
     const given = columns.filter(isGiven);
-    // PostgreSQL keeps the members of jsonb in an order of its own, and an answer shows what is kept.
+    // PostgreSQL keeps the members of jsonb in an order of its own, and a response shows the stored order.
     const filled = columns.filter((column) => !isGiven(column) || column.type === 'jsonb');
     const table = tablePath.split('.').map((part) => driver.escape(part));
     const placeholders = given.map((_, at) => `$${at + 1}`).join(', ');

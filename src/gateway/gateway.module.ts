@@ -1,14 +1,13 @@
+/** Connects the port to the sandbox acquirer, in this process or in a process of its own. */
 import { Module } from '@nestjs/common';
 import { Settings } from '../runtime';
-import { Gateways } from './gateways';
 import { HttpGateway } from './adapters/http.gateway';
 import { InProcessGateway } from './adapters/in-process.gateway';
 import { SandboxGateway } from './adapters/sandbox.gateway';
+import { Gateways } from './gateways';
 
-/** What moves money: the port, and behind it the sandbox acquirer, in this process or in its own. */
 @Module({
   providers: [
-    Gateways,
     {
       provide: SandboxGateway,
       inject: [Settings],
@@ -16,6 +15,11 @@ import { SandboxGateway } from './adapters/sandbox.gateway';
         settings.ACQUIRER_URL === ''
           ? new InProcessGateway(settings)
           : new HttpGateway(settings.ACQUIRER_URL, settings.IDEMPOTENCY_REMOTE_DEADLINE_MS),
+    },
+    {
+      provide: Gateways,
+      inject: [SandboxGateway],
+      useFactory: (sandbox: SandboxGateway): Gateways => new Gateways(sandbox),
     },
   ],
   exports: [Gateways, SandboxGateway],

@@ -1,5 +1,5 @@
+/** The port to an acquirer: the orders it takes, the outcomes it reports, and what every adapter promises. */
 import type { Tenant } from '../database';
-import type { RemoteOptions } from '../idempotency';
 
 /** What every order has. */
 interface AnyOrder {
@@ -8,7 +8,7 @@ interface AnyOrder {
   readonly metadata?: Readonly<Record<string, string>>;
 }
 
-/** What an acquirer is asked to do. Amounts are integers in the currency's smallest unit. */
+/** An order to charge a card. Amounts are integers in the currency's smallest unit. */
 export interface ChargeOrder extends AnyOrder {
   readonly amount: number;
   /** Three lower-case letters of ISO 4217. */
@@ -19,33 +19,55 @@ export interface ChargeOrder extends AnyOrder {
   readonly capture: boolean;
 }
 
+/** An order to capture an authorised payment. */
 export interface CaptureOrder extends AnyOrder {
-  /** The reference that `charge` answered. */
+  /** The reference of the approved charge. */
   readonly reference: string;
-  /** At most what was authorised; the rest is released. */
+  /** At most the authorised amount; the rest is released. */
   readonly amount: number;
 }
 
+/** An order to pay back a captured payment, or a part of it. */
 export interface RefundOrder extends AnyOrder {
-  /** The reference that `charge` answered. */
+  /** The reference of the approved charge. */
   readonly reference: string;
   readonly amount: number;
 }
 
+/** An order to release an authorised payment that was not captured. */
 export interface CancelOrder extends AnyOrder {
-  /** The reference that `charge` answered. */
+  /** The reference of the approved charge. */
   readonly reference: string;
 }
 
+/** The orders an acquirer takes, by kind. */
+export interface Orders {
+  readonly charge: ChargeOrder;
+  readonly capture: CaptureOrder;
+  readonly refund: RefundOrder;
+  readonly cancel: CancelOrder;
+}
+
+/** One method for each kind of order. */
+export type OrderMethods = {
+  [Kind in keyof Orders]: (
+    key: string,
+    order: Orders[Kind],
+    signal: AbortSignal,
+  ) => Promise<GatewayOutcome>;
+};
+
+/** The acquirer did what was ordered. */
 export interface Approved {
   readonly outcome: 'approved';
   /** The acquirer's name for the payment, or for the refund. */
   readonly reference: string;
 }
 
+/** The acquirer, or the bank that issued the card, refused the order. No money moved. */
 export interface Declined {
   readonly outcome: 'declined';
-  /** `card_declined`, `expired_card`, … : `error.code` of the answer to the client. */
+  /** `card_declined`, `expired_card`, …: `error.code` in the response to the client. */
   readonly code: string;
   /** The reason the issuer gave, where it gave one: `error.decline_code`. */
   readonly declineCode: string | null;
@@ -53,47 +75,65 @@ export interface Declined {
   readonly message: string;
 }
 
-/** What the acquirer knows for certain: the money moved, or it did not. */
+/** An outcome that is certain: the money moved, or it did not. */
 export type KnownOutcome = Approved | Declined;
 
-/** `unknown` is neither success nor failure (R12): only asking again with the same remote key tells. */
+/** `unknown` is neither success nor failure (R12): only the same remote key, sent again, tells which. */
 export type GatewayOutcome = KnownOutcome | { readonly outcome: 'unknown' };
 
+/** What an acquirer shows of the card behind one of its tokens. */
+export interface CardDescription {
+  /** The acquirer's own name for the card: the `card` of a `ChargeOrder`. */
+  readonly card: string;
+  /** Lower case: `visa`, `mastercard`, … */
+  readonly brand: string;
+  /** Two upper-case letters of ISO 3166-1. */
+  readonly country: string;
+  /** 1 to 12. */
+  readonly expMonth: number;
+  /** Four digits. */
+  readonly expYear: number;
+  /** The same for the same card, however often it is used. */
+  readonly fingerprint: string;
+  readonly funding: 'credit' | 'debit' | 'prepaid';
+  readonly last4: string;
+}
+
 /**
- * What moves money. Every call carries a remote key that is the same on every attempt of one
- * operation, and the far side does at most one thing for one (tenant, remote key): that alone makes a
- * retry after a crash or a lost reply safe.
+ * An acquirer. Every order carries a remote key, which stays the same on every attempt of one
+ * operation. The acquirer does at most one thing for one (tenant, remote key): that alone makes a retry
+ * safe after a crash or a lost reply.
  *
- * A call may also throw (connection lost, aborted): that means `unknown` as well. An aborted call may
- * or may not have had its effect.
+ * A call may also throw, when the connection is lost or the signal is aborted. That means `unknown` as
+ * well: the order may or may not have had its effect.
  */
-export abstract class Gateway {
-  /** How long the far side remembers remote keys, in milliseconds; past it nothing may be repeated (R12). */
+export abstract class Gateway implements OrderMethods {
+  /** How long the acquirer remembers remote keys, ms. After it no order may be repeated (R12). */
   abstract readonly dedupeWindowMs: number;
 
   abstract charge(key: string, order: ChargeOrder, signal: AbortSignal): Promise<GatewayOutcome>;
   abstract capture(key: string, order: CaptureOrder, signal: AbortSignal): Promise<GatewayOutcome>;
   abstract refund(key: string, order: RefundOrder, signal: AbortSignal): Promise<GatewayOutcome>;
-  /** Releases an authorisation that was not captured. */
   abstract cancel(key: string, order: CancelOrder, signal: AbortSignal): Promise<GatewayOutcome>;
 
-  /** What came of a remote key, without doing anything; undefined where the far side never saw it. */
+  /**
+   * Looks up the outcome of a remote key; nothing is done. Undefined for a key the acquirer never saw.
+   * @throws OutcomeUnknownError where the acquirer cannot be asked
+   */
   abstract lookUp(
     key: string,
     tenant: Tenant,
     signal: AbortSignal,
   ): Promise<KnownOutcome | undefined>;
 
-  /** What a remote phase must know of the far side's memory (R12). */
-  memory(tenant: Tenant): RemoteOptions<KnownOutcome> {
-    return {
-      dedupeWindowMs: this.dedupeWindowMs,
-      lookUp: (key, signal) => this.lookUp(key, tenant, signal),
-    };
-  }
+  /**
+   * Describes the card that a token of the acquirer stands for. Undefined for any other text. Reads the
+   * token alone and calls nobody, so it may be used inside a transaction.
+   */
+  abstract describeCard(token: string): CardDescription | undefined;
 }
 
-/** The acquirer's outcome could not be learned; the same remote key is to be asked again. */
+/** The outcome of an order could not be learned. The same remote key has to be sent again. */
 export class OutcomeUnknownError extends Error {
   override readonly name = 'OutcomeUnknownError';
 
@@ -103,11 +143,10 @@ export class OutcomeUnknownError extends Error {
 }
 
 /**
- * The outcome, if it is one.
- * @throws OutcomeUnknownError for `unknown`, which makes a remote phase end without a result
+ * Returns the outcome if it is certain.
+ * @throws OutcomeUnknownError for `unknown`: a remote phase then ends without a result
  */
-export async function requireKnownOutcome(answer: Promise<GatewayOutcome>): Promise<KnownOutcome> {
-  const outcome = await answer;
+export function requireKnownOutcome(outcome: GatewayOutcome): KnownOutcome {
   if (outcome.outcome === 'unknown') throw new OutcomeUnknownError();
   return outcome;
 }

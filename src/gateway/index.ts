@@ -3,14 +3,15 @@ export {
   type Approved,
   type CancelOrder,
   type CaptureOrder,
+  type CardDescription,
   type ChargeOrder,
   type Declined,
   Gateway,
   type GatewayOutcome,
-  requireKnownOutcome,
   type KnownOutcome,
   OutcomeUnknownError,
   type RefundOrder,
+  requireKnownOutcome,
 } from './gateway';
 export { GatewayModule } from './gateway.module';
 export { Gateways } from './gateways';

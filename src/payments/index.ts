@@ -3,6 +3,6 @@ export { CreatePayments1764000003000 } from './payments.migration';
 export { PaymentsModule } from './payments.module';
 export {
   RefundableCharges,
-  type RefundTaken,
   type RefundTarget,
+  type ReservedAmount,
 } from './payment-intents/refundable-charges.service';

@@ -1,3 +1,4 @@
+/** The tables of payments. */
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /** Payment methods, payment intents and charges. The account comes first in every key. */
@@ -78,7 +79,7 @@ const PAYMENT_INTENTS = `
     CHECK (amount_received BETWEEN 0 AND amount)
   ) WITH (fillfactor = 80)`;
 
-/** The last checks are what racing refunds and captures can never get past, whatever the code does. */
+/** The last two checks hold however refunds and captures race, whatever the code does. */
 const CHARGES = `
   CREATE TABLE charges (
     account                     text NOT NULL,

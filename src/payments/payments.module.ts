@@ -1,6 +1,7 @@
+/** Wires up payment intents, charges and payment methods, and provides the port that customers need. */
 import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
-import { CustomersModule } from '../customers';
+import { CustomerPaymentMethods, CustomersModule } from '../customers';
 import { GatewayModule } from '../gateway';
 import { WireModule } from '../wire';
 import { ChargeEntity } from './charges/charge.entity';
@@ -19,7 +20,6 @@ import { PaymentMethodsRepository } from './payment-methods/payment-methods.repo
 import { PaymentMethodsService } from './payment-methods/payment-methods.service';
 import { RefundableCharges } from './payment-intents/refundable-charges.service';
 
-/** Payment intents, charges and payment methods. */
 @Module({
   imports: [
     TypeOrmModule.forFeature([ChargeEntity, PaymentIntentEntity, PaymentMethodEntity]),
@@ -38,6 +38,7 @@ import { RefundableCharges } from './payment-intents/refundable-charges.service'
     PaymentMethodsRepository,
     PaymentMethodsService,
     RefundableCharges,
+    { provide: CustomerPaymentMethods, useExisting: PaymentMethodsService },
   ],
   exports: [RefundableCharges],
 })

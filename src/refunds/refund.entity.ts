@@ -1,9 +1,10 @@
+/** A row of `refunds`. */
 import { Column, Entity } from 'typeorm';
 import { TenantEntity } from '../database';
 import type { Metadata } from '../wire';
 import type { RefundStatus } from './refund.states';
 
-/** Money paid back, or about to be. Amounts are in the currency's smallest unit. */
+/** A payment that is paid back, or a part of it. Amounts are in the currency's smallest unit. */
 @Entity('refunds')
 export class RefundEntity extends TenantEntity {
   @Column({ name: 'amount', type: 'integer' })

@@ -1,9 +1,9 @@
-/** The states of a refund, and which of them can be cancelled. Pure. */
+/** The states of a refund, and the one that can be cancelled. Pure. */
 import { InvalidRequestError } from '../wire';
 
 /**
- * `pending` while the acquirer is being asked; `requires_action` while somebody has to do something
- * before money moves, which no card of the sandbox asks for.
+ * `pending` while the acquirer's outcome is not known; `requires_action` while somebody has to act before
+ * money moves, which no card of the sandbox asks for.
  */
 export const REFUND_STATUSES = [
   'pending',
@@ -14,10 +14,10 @@ export const REFUND_STATUSES = [
 ] as const;
 export type RefundStatus = (typeof REFUND_STATUSES)[number];
 
-/** The only status in which it is certain that no money has moved and none is about to. */
+/** The only status in which certainly no money has moved and none will. */
 export const CANCELLABLE: RefundStatus = 'requires_action';
 
-/** Why a refund in this status cannot be cancelled. */
+/** Makes the error that says why a refund in this status cannot be cancelled. */
 export function cancelRefusal(id: string, status: RefundStatus): InvalidRequestError {
   const why: Readonly<Record<RefundStatus, string>> = {
     pending: 'the acquirer is working on it',

@@ -1,3 +1,4 @@
+/** The refund in responses: its schema and its values. */
 import {
   declareReferences,
   integer,

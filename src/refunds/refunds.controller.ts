@@ -1,3 +1,4 @@
+/** The routes of refunds (https://docs.stripe.com/api/refunds). */
 import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { CurrentTenant } from '../accounts';
 import type { Tenant } from '../database';
@@ -12,7 +13,6 @@ import {
 } from './refunds.params';
 import { RefundsService } from './refunds.service';
 
-/** https://docs.stripe.com/api/refunds */
 @Controller('v1/refunds')
 export class RefundsController {
   constructor(private readonly refunds: RefundsService) {}
@@ -23,16 +23,16 @@ export class RefundsController {
   @Idempotent({ required: true, phased: true })
   create(
     @CurrentTenant() tenant: Tenant,
-    @Body() request: CreateRefundParams,
+    @Body() params: CreateRefundParams,
     @Phases() phases: Phases,
   ) {
-    return this.refunds.create(tenant, request, phases);
+    return this.refunds.create(tenant, params, phases);
   }
 
   @Operation('List refunds, newest first', refundListSchema)
   @Get()
-  list(@CurrentTenant() tenant: Tenant, @Query() query: ListRefundsParams) {
-    return this.refunds.list(tenant, query);
+  list(@CurrentTenant() tenant: Tenant, @Query() params: ListRefundsParams) {
+    return this.refunds.list(tenant, params);
   }
 
   @Operation('Retrieve a refund', refundSchema)
@@ -40,9 +40,9 @@ export class RefundsController {
   retrieve(
     @CurrentTenant() tenant: Tenant,
     @Param('id') id: string,
-    @Query() query: ExpandRefundParams,
+    @Query() params: ExpandRefundParams,
   ) {
-    return this.refunds.retrieve(tenant, id, query);
+    return this.refunds.retrieve(tenant, id, params);
   }
 
   @Operation('Update a refund', refundSchema)
@@ -52,9 +52,9 @@ export class RefundsController {
   update(
     @CurrentTenant() tenant: Tenant,
     @Param('id') id: string,
-    @Body() request: UpdateRefundParams,
+    @Body() params: UpdateRefundParams,
   ) {
-    return this.refunds.update(tenant, id, request);
+    return this.refunds.update(tenant, id, params);
   }
 
   @Operation('Cancel a refund', refundSchema)
@@ -64,8 +64,8 @@ export class RefundsController {
   cancel(
     @CurrentTenant() tenant: Tenant,
     @Param('id') id: string,
-    @Body() request: ExpandRefundParams,
+    @Body() params: ExpandRefundParams,
   ) {
-    return this.refunds.cancel(tenant, id, request);
+    return this.refunds.cancel(tenant, id, params);
   }
 }

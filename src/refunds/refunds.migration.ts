@@ -1,3 +1,4 @@
+/** The table of refunds. */
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /** Refunds, by account, with indexes for the lists by charge and by payment intent. */

@@ -1,3 +1,4 @@
+/** Wires up refunds. */
 import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { GatewayModule } from '../gateway';

@@ -37,7 +37,7 @@ export class UpdateRefundParams {
   metadata?: MetadataChange;
 }
 
-/** Of operations that take nothing else. */
+/** For retrieve and cancel, which take nothing else. */
 export class ExpandRefundParams {
   @ExpandParam('refund')
   expand?: string[];

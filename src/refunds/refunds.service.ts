@@ -1,37 +1,31 @@
+/** What the operations on refunds do. */
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import type { Tenant } from '../database';
-import { Gateways, requireKnownOutcome, type KnownOutcome } from '../gateway';
+import { Gateways, type KnownOutcome } from '../gateway';
 import type { Phases } from '../idempotency';
-import { RefundableCharges, type RefundTaken } from '../payments';
-import {
-  Expander,
-  InvalidRequestError,
-  listOf,
-  mergeMetadata,
-  newId,
-  ResourceMissingError,
-} from '../wire';
+import { RefundableCharges, type ReservedAmount } from '../payments';
+import { Expander, InvalidRequestError, listOf, mergeMetadata, newId } from '../wire';
 import type { RefundEntity } from './refund.entity';
 import { cancelRefusal, CANCELLABLE } from './refund.states';
 import { type RefundObject, refundToWire } from './refund.wire';
-import { RefundsRepository } from './refunds.repository';
 import type {
   CreateRefundParams,
   ExpandRefundParams,
   ListRefundsParams,
   UpdateRefundParams,
 } from './refunds.params';
+import { RefundsRepository } from './refunds.repository';
 
-/** A refund that was reserved: what the phases after it need, as JSON. */
-interface ReservedRefund extends RefundTaken {
+/** A reserved refund: what its later phases need, stored as JSON. */
+interface ReservedRefund extends ReservedAmount {
   readonly refund: string;
   readonly metadata: RefundEntity['metadata'];
 }
 
 /**
- * Refunds, told in phases: what is paid back is first taken from what the charge has left, so that
- * refunds that race never exceed it; then the acquirer is asked; then the refund is settled. The
- * refund of a charge that was not captured releases what the acquirer holds for it.
+ * A refund has three phases. The first reserves its amount, so that refunds at the same moment never
+ * exceed the charge together. The second sends the order to the acquirer. The third settles the refund by
+ * the outcome. The refund of a charge that was not captured releases the authorised amount.
  */
 @Injectable()
 export class RefundsService implements OnModuleInit {
@@ -48,108 +42,93 @@ export class RefundsService implements OnModuleInit {
     );
   }
 
-  async create(tenant: Tenant, request: CreateRefundParams, phases: Phases) {
-    const reserved = await phases.local('reserve', () => this.reserve(tenant, request));
-    const gateway = this.gateways.of(tenant);
+  async create(tenant: Tenant, params: CreateRefundParams, phases: Phases) {
+    const reserved = await phases.local('reserve', () => this.reserve(tenant, params));
     const { reference, amount, metadata, releases } = reserved;
     const order = { tenant, reference, amount, metadata };
-    const outcome = await phases.remote(
-      releases ? 'cancel' : 'refund',
-      (key, signal) =>
-        requireKnownOutcome(
-          releases ? gateway.cancel(key, order, signal) : gateway.refund(key, order, signal),
-        ),
-      gateway.memory(tenant),
-    );
+    const outcome = await this.gateways.send(releases ? 'cancel' : 'refund', order, phases);
     return phases.finish(async () => {
       const refund = await this.settle(tenant, reserved, outcome);
-      return this.answer(tenant, refund, request.expand);
+      return this.toWire(tenant, refund, params.expand);
     });
   }
 
-  /** Nothing moves: what was taken is given back, where it is certain that it did not move before. */
-  async cancel(tenant: Tenant, id: string, request: ExpandRefundParams): Promise<RefundObject> {
+  /** Cancels a refund whose money has certainly not moved, and gives its amount back to the charge. */
+  async cancel(tenant: Tenant, id: string, params: ExpandRefundParams): Promise<RefundObject> {
     const onlyIf = { status: CANCELLABLE };
     const refund = await this.refunds.update(tenant, id, { status: 'canceled' }, onlyIf);
-    if (!refund) {
-      const found = await this.refunds.find(tenant, id);
-      if (!found) throw new ResourceMissingError('refund', id);
-      throw cancelRefusal(id, found.status);
-    }
+    if (!refund) throw cancelRefusal(id, (await this.refunds.getOrThrow(tenant, id)).status);
     await this.charges.giveBack(tenant, refund.charge, refund.amount);
-    return this.answer(tenant, refund, request.expand);
+    return this.toWire(tenant, refund, params.expand);
   }
 
-  async update(tenant: Tenant, id: string, request: UpdateRefundParams): Promise<RefundObject> {
-    const refund = await this.refunds.lock(tenant, id);
-    if (!refund) throw new ResourceMissingError('refund', id);
-    const metadata = mergeMetadata(refund.metadata, request.metadata);
-    const updated = await this.refunds.update(tenant, id, { metadata });
-    return this.answer(tenant, updated ?? refund, request.expand);
+  async update(tenant: Tenant, id: string, params: UpdateRefundParams): Promise<RefundObject> {
+    const refund = await this.refunds.lockOrThrow(tenant, id);
+    const metadata = mergeMetadata(refund.metadata, params.metadata);
+    const updated = await this.refunds.updateExpected(tenant, id, { metadata });
+    return this.toWire(tenant, updated, params.expand);
   }
 
-  async retrieve(tenant: Tenant, id: string, query: ExpandRefundParams): Promise<RefundObject> {
-    const refund = await this.refunds.find(tenant, id);
-    if (!refund) throw new ResourceMissingError('refund', id);
-    return this.answer(tenant, refund, query.expand);
+  async retrieve(tenant: Tenant, id: string, params: ExpandRefundParams): Promise<RefundObject> {
+    return this.toWire(tenant, await this.refunds.getOrThrow(tenant, id), params.expand);
   }
 
-  async list(tenant: Tenant, query: ListRefundsParams) {
+  async list(tenant: Tenant, params: ListRefundsParams) {
     const where = {
-      ...(query.charge === undefined ? {} : { charge: query.charge }),
-      ...(query.payment_intent === undefined ? {} : { paymentIntent: query.payment_intent }),
+      ...(params.charge === undefined ? {} : { charge: params.charge }),
+      ...(params.payment_intent === undefined ? {} : { paymentIntent: params.payment_intent }),
     };
-    const page = await this.refunds.page(tenant, query.toPage<RefundEntity>(where));
-    return this.expander.expand(tenant, listOf('/v1/refunds', page, refundToWire), query.expand);
+    const page = await this.refunds.page(tenant, params.toPage<RefundEntity>(where));
+    return this.expander.expand(tenant, listOf('/v1/refunds', page, refundToWire), params.expand);
   }
 
-  private async reserve(tenant: Tenant, request: CreateRefundParams): Promise<ReservedRefund> {
-    const { charge, payment_intent: paymentIntent, amount } = request;
+  /** Stores a new refund as `pending`, with its amount reserved. */
+  private async reserve(tenant: Tenant, params: CreateRefundParams): Promise<ReservedRefund> {
+    const { charge, payment_intent: paymentIntent, amount } = params;
     if (charge === undefined && paymentIntent === undefined) {
       throw new InvalidRequestError(
         'One of the following params should be provided for this request: payment_intent or charge.',
         { code: 'parameter_missing', param: 'charge' },
       );
     }
-    const taken = await this.charges.take(tenant, { charge, paymentIntent }, amount);
+    const reserved = await this.charges.reserve(tenant, { charge, paymentIntent }, amount);
     const refund = await this.refunds.insert(tenant, {
       id: newId('re'),
-      amount: taken.amount,
-      currency: taken.currency,
+      amount: reserved.amount,
+      currency: reserved.currency,
       status: 'pending',
-      charge: taken.charge,
-      paymentIntent: taken.paymentIntent,
-      paymentMethod: taken.paymentMethod,
-      customer: taken.customer,
-      reason: request.reason ?? null,
+      charge: reserved.charge,
+      paymentIntent: reserved.paymentIntent,
+      paymentMethod: reserved.paymentMethod,
+      customer: reserved.customer,
+      reason: params.reason ?? null,
       reference: null,
       failureReason: null,
-      metadata: mergeMetadata({}, request.metadata),
+      metadata: mergeMetadata({}, params.metadata),
     });
-    return { ...taken, refund: refund.id, metadata: refund.metadata };
+    return { ...reserved, refund: refund.id, metadata: refund.metadata };
   }
 
-  /** Where the acquirer refuses, the refund stands as failed and what it took is given back. */
+  /** Stores the outcome. A declined refund has failed, and its charge gets the amount back. */
   private async settle(
     tenant: Tenant,
     reserved: ReservedRefund,
     outcome: KnownOutcome,
   ): Promise<RefundEntity> {
-    const failed = outcome.outcome === 'declined';
-    const refund = await this.refunds.update(
+    const approved = outcome.outcome === 'approved';
+    const refund = await this.refunds.updateExpected(
       tenant,
       reserved.refund,
-      failed
-        ? { status: 'failed', failureReason: 'declined' }
-        : { status: 'succeeded', reference: outcome.reference },
+      approved
+        ? { status: 'succeeded', reference: outcome.reference }
+        : { status: 'failed', failureReason: 'declined' },
       { status: 'pending' },
     );
-    if (!refund) throw new Error(`The refund ${reserved.refund} is not as it was left pending.`);
-    await this.charges.settle(tenant, reserved, !failed);
+    await this.charges.settle(tenant, reserved, approved);
     return refund;
   }
 
-  private answer(
+  private toWire(
     tenant: Tenant,
     refund: RefundEntity,
     expand: readonly string[] | undefined,

@@ -154,5 +154,5 @@ test('trouble is logged with its reason, and not once per call', async () => {
   for (let i = 0; i < 10; i += 1) await gateway.charge('key', charge(), patient());
   clock.mockRestore();
   expect(warn).toHaveBeenCalledTimes(1);
-  expect(warn).toHaveBeenCalledWith(expect.stringContaining('answered with the status 502'));
+  expect(warn).toHaveBeenCalledWith(expect.stringContaining('responded with the status 502'));
 });

@@ -1,3 +1,4 @@
+/** The adapter for the sandbox acquirer in a process of its own, over HTTP (`npm run acquirer`). */
 import http from 'node:http';
 import https from 'node:https';
 import { type OnApplicationShutdown, Logger } from '@nestjs/common';
@@ -6,41 +7,50 @@ import { type AcquirerOrder, RemoteKeyConflictError } from '../../sandbox-acquir
 import { type GatewayOutcome, type KnownOutcome, OutcomeUnknownError } from '../gateway';
 import { SandboxGateway } from './sandbox.gateway';
 
-/** Calls that may be under way at once from one process; more wait for one of them. */
+/** Calls in flight at once from one process; further calls wait for one of them. */
 const MAX_CONNECTIONS = 256;
 
-/** Shorter than the acquirer keeps a connection, so that it never closes one that is being written to. */
+/** Less than the acquirer keeps an idle connection, so that it closes none that is being written to. */
 const IDLE_CONNECTION_MS = 20_000;
 
-/** More than any answer of an acquirer. */
-const MAX_ANSWER_BYTES = 65_536;
+/** More than any response of the acquirer. */
+const MAX_RESPONSE_BYTES = 65_536;
 
-/** Between two lines of the log on the same trouble. */
-const QUIET_MS = 10_000;
+/** The log repeats a warning at most this often. */
+const WARNING_INTERVAL_MS = 10_000;
 
-interface HttpAnswer {
+/** One request to the acquirer. */
+interface AcquirerRequest {
+  readonly method: 'GET' | 'PUT';
+  readonly merchant: string;
+  readonly remoteKey: string;
+  readonly order?: AcquirerOrder;
+  readonly signal: AbortSignal;
+}
+
+/** A response of the acquirer; the body is undefined where it is not JSON, or the status is 500 or above. */
+interface AcquirerResponse {
   readonly status: number;
   readonly body: unknown;
 }
 
 /**
- * The sandbox acquirer in a process of its own, over HTTP (`npm run acquirer`). Only what reads as an
- * outcome is one. All else is `unknown` (R12): no connection, a broken one, no answer in time, 5xx, an
- * answer that something between us and the acquirer made up.
+ * Only a body that reads as an outcome is one. All else is `unknown` (R12): no connection, a broken one,
+ * no response in time, 5xx, a response that a proxy made up.
  *
- * A call is not repeated in here: that is up to who holds the key, under the same remote key.
+ * No call is repeated here. The owner of the key does that, under the same remote key.
  */
 export class HttpGateway extends SandboxGateway implements OnApplicationShutdown {
   private readonly logger = new Logger(HttpGateway.name);
   private readonly agent: http.Agent;
   private readonly client: typeof http | typeof https;
-  /** Calls without a clear answer since the log last spoke of them. */
-  private unclear = 0;
-  private quietUntil = 0;
+  /** Calls without a clear outcome since the last warning. */
+  private unclearCalls = 0;
+  private nextWarningAt = 0;
 
   /**
    * @param url of the acquirer, http or https
-   * @param deadlineMs longest wait for an answer, in milliseconds; the caller's signal may end it earlier
+   * @param deadlineMs longest wait for a response, ms; the caller's signal may end it earlier
    */
   constructor(
     private readonly url: string,
@@ -64,36 +74,32 @@ export class HttpGateway extends SandboxGateway implements OnApplicationShutdown
     tenant: Tenant,
     signal: AbortSignal,
   ): Promise<KnownOutcome | undefined> {
-    const answer = await this.ask('GET', tenant.account, key, undefined, signal);
-    if (answer && isOutcome(answer.body)) return answer.body;
-    if (answer && errorCode(answer) === 'remote_key_unknown') return undefined;
-    if (answer) this.warn(`answered with the status ${answer.status}`);
+    const merchant = tenant.account;
+    const res = await this.request({ method: 'GET', merchant, remoteKey: key, signal });
+    if (res && isOutcome(res.body)) return res.body;
+    if (res && errorCode(res) === 'remote_key_unknown') return undefined;
+    if (res) this.warn(`it responded with the status ${res.status}`);
     throw new OutcomeUnknownError();
   }
 
-  protected override async order(
+  protected override async execute(
     merchant: string,
     remoteKey: string,
     order: AcquirerOrder,
     signal: AbortSignal,
   ): Promise<GatewayOutcome> {
-    const answer = await this.ask('PUT', merchant, remoteKey, order, signal);
-    if (answer && isOutcome(answer.body)) return answer.body;
-    if (answer && errorCode(answer) === 'remote_key_conflict') {
+    const res = await this.request({ method: 'PUT', merchant, remoteKey, order, signal });
+    if (res && isOutcome(res.body)) return res.body;
+    if (res && errorCode(res) === 'remote_key_conflict') {
       throw new RemoteKeyConflictError(remoteKey);
     }
-    if (answer) this.warn(`answered with the status ${answer.status}`);
+    if (res) this.warn(`it responded with the status ${res.status}`);
     return { outcome: 'unknown' };
   }
 
-  /** What came back, below 500; undefined where nothing did, in time and whole. */
-  private async ask(
-    method: 'GET' | 'PUT',
-    merchant: string,
-    remoteKey: string,
-    order: AcquirerOrder | undefined,
-    signal: AbortSignal,
-  ): Promise<HttpAnswer | undefined> {
+  /** Returns a response that arrived in time and whole, else undefined. */
+  private async request(request: AcquirerRequest): Promise<AcquirerResponse | undefined> {
+    const { method, merchant, remoteKey, order, signal } = request;
     signal.throwIfAborted();
     const [account, key] = [encodeURIComponent(merchant), encodeURIComponent(remoteKey)];
     const url = new URL(`v1/merchants/${account}/operations/${key}`, this.url.replace(/\/*$/, '/'));
@@ -107,50 +113,51 @@ export class HttpGateway extends SandboxGateway implements OnApplicationShutdown
   }
 
   private send(method: string, url: URL, body: string | undefined, signal: AbortSignal) {
-    return new Promise<HttpAnswer>((resolve, reject) => {
+    return new Promise<AcquirerResponse>((resolve, reject) => {
       const headers = body === undefined ? {} : { 'content-type': 'application/json' };
       const { agent } = this;
-      const request = this.client.request(url, { method, agent, headers, signal });
+      const req = this.client.request(url, { method, agent, headers, signal });
       const timer = setTimeout(
-        () => request.destroy(new Error(`no answer in ${this.deadlineMs} ms`)),
+        () => req.destroy(new Error(`no response in ${this.deadlineMs} ms`)),
         this.deadlineMs,
       );
       const chunks: Buffer[] = [];
       let bytes = 0;
-      request.on('close', () => clearTimeout(timer));
-      request.on('error', reject);
-      request.on('response', (response) => {
-        response.on('error', reject);
-        // A connection that breaks in the middle of an answer ends it without `end`.
-        response.on('close', () => reject(new Error('the answer broke off')));
-        response.on('data', (chunk: Buffer) => {
+      req.on('close', () => clearTimeout(timer));
+      req.on('error', reject);
+      req.on('response', (res) => {
+        res.on('error', reject);
+        // A connection that breaks in the middle of a response ends it without `end`.
+        res.on('close', () => reject(new Error('the response broke off')));
+        res.on('data', (chunk: Buffer) => {
           chunks.push(chunk);
           bytes += chunk.length;
-          if (bytes > MAX_ANSWER_BYTES) request.destroy(new Error('the answer is too long'));
+          if (bytes > MAX_RESPONSE_BYTES) req.destroy(new Error('the response is too long'));
         });
-        response.on('end', () => {
-          const status = response.statusCode ?? 500;
-          if (!response.complete) return;
-          resolve({ status, body: status < 500 ? parsed(Buffer.concat(chunks)) : undefined });
+        res.on('end', () => {
+          const status = res.statusCode ?? 500;
+          if (!res.complete) return;
+          resolve({ status, body: status < 500 ? parseJson(Buffer.concat(chunks)) : undefined });
         });
       });
-      request.end(body);
+      req.end(body);
     });
   }
 
   private warn(reason: string): void {
-    this.unclear += 1;
-    if (performance.now() < this.quietUntil) return;
+    this.unclearCalls += 1;
+    if (performance.now() < this.nextWarningAt) return;
     this.logger.warn(
-      `The acquirer at ${new URL(this.url).origin} gave no clear answer to ${this.unclear} call(s), ` +
-        `the last time: ${reason}. They are asked again under the same remote keys.`,
+      `The acquirer at ${new URL(this.url).origin} gave no clear outcome for ${this.unclearCalls} call(s); ` +
+        `the last reason: ${reason}. They are sent again under the same remote keys.`,
     );
-    this.unclear = 0;
-    this.quietUntil = performance.now() + QUIET_MS;
+    this.unclearCalls = 0;
+    this.nextWarningAt = performance.now() + WARNING_INTERVAL_MS;
   }
 }
 
-function parsed(body: Buffer): unknown {
+/** Undefined for what is not JSON. */
+function parseJson(body: Buffer): unknown {
   try {
     return JSON.parse(body.toString('utf8'));
   } catch {
@@ -158,7 +165,7 @@ function parsed(body: Buffer): unknown {
   }
 }
 
-function errorCode({ body }: HttpAnswer): unknown {
+function errorCode({ body }: AcquirerResponse): unknown {
   return (body as { error?: { code?: unknown } } | null | undefined)?.error?.code;
 }
 

@@ -1,3 +1,4 @@
+/** The adapter for the sandbox acquirer inside this process, with its acquirer ledger in PostgreSQL. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { OnApplicationShutdown, OnModuleInit } from '@nestjs/common';
 import type { Tenant } from '../../database';
@@ -7,21 +8,20 @@ import type { KnownOutcome } from '../gateway';
 import { SandboxGateway } from './sandbox.gateway';
 
 /**
- * The sandbox acquirer inside this process, with its books in PostgreSQL. It behaves like another
- * company's service all the same: at most one effect per (merchant, remote key), latency, and no say
- * for the caller's transactions.
+ * Behaves like another company's service: it has at most one effect per (merchant, remote key), it takes
+ * time, and no transaction of its caller reaches into it.
  */
 export class InProcessGateway
   extends SandboxGateway
   implements OnModuleInit, OnApplicationShutdown
 {
   /**
-   * How long every call takes, in milliseconds, on top of the work: half on the way there, half on the
-   * way back, so that a caller that gives up may do so before the effect or after it.
+   * How long every call takes on top of the work, ms. Half passes before the work and half after it, so a
+   * caller may give up before the effect or after it.
    */
   latencyMs: number;
 
-  /** What the sandbox acquirer has done, for tests and for operators who ask. */
+  /** Read by tests: no service of this server asks it. */
   readonly ledger: PostgresAcquirerLedger;
 
   constructor(settings: Pick<Settings, 'DATABASE_URL' | 'SANDBOX_LATENCY_MS'>) {
@@ -43,29 +43,29 @@ export class InProcessGateway
     tenant: Tenant,
     signal: AbortSignal,
   ): Promise<KnownOutcome | undefined> {
-    return this.travel(signal, () => this.ledger.lookUp(tenant.account, key));
+    return this.withLatency(signal, () => this.ledger.lookUp(tenant.account, key));
   }
 
-  protected override order(
+  protected override execute(
     merchant: string,
     key: string,
     order: AcquirerOrder,
     signal: AbortSignal,
   ) {
-    return this.travel(signal, () => this.ledger.executeOnce(merchant, key, order));
+    return this.withLatency(signal, () => this.ledger.executeOnce(merchant, key, order));
   }
 
-  private async travel<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  private async withLatency<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     signal.throwIfAborted();
     if (this.latencyMs > 0) await sleep(this.latencyMs / 2, undefined, { signal });
-    const answer = await unlessAborted(signal, work());
+    const result = await unlessAborted(signal, work());
     if (this.latencyMs > 0) await sleep(this.latencyMs / 2, undefined, { signal });
     signal.throwIfAborted();
-    return answer;
+    return result;
   }
 }
 
-/** What `work` answers, or an error as soon as the caller gives up; the work may go on all the same. */
+/** The result of `work`, or an error as soon as the caller gives up. The work goes on all the same. */
 async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
   let giveUp = (): void => undefined;
   const aborted = new Promise<never>((_resolve, reject) => {

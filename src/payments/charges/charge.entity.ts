@@ -1,10 +1,11 @@
+/** A row of `charges`. */
 import { Column, Entity } from 'typeorm';
 import { TenantEntity } from '../../database';
 import type { Metadata } from '../../wire';
 import type { CardFace } from '../payment-methods/payment-method.entity';
 import type { OrderShipping } from '../../customers';
 
-/** `pending` while the acquirer is being asked for the charge or for its capture. */
+/** `pending` while the acquirer's outcome of the charge, its capture or its release is not known. */
 export const CHARGE_STATUSES = ['pending', 'succeeded', 'failed'] as const;
 export type ChargeStatus = (typeof CHARGE_STATUSES)[number];
 
@@ -18,7 +19,7 @@ export class ChargeEntity extends TenantEntity {
   @Column({ name: 'amount_captured', type: 'integer' })
   amountCaptured: number;
 
-  /** Paid back or about to be: refunds are counted here before the acquirer is asked for them. */
+  /** Includes refunds that are reserved: they are counted before the acquirer gets the order. */
   @Column({ name: 'amount_refunded', type: 'integer' })
   amountRefunded: number;
 
@@ -32,7 +33,7 @@ export class ChargeEntity extends TenantEntity {
   @Column({ name: 'captured', type: 'boolean' })
   captured: boolean;
 
-  /** The authorisation was given back without a capture. */
+  /** The authorisation was released without a capture. */
   @Column({ name: 'released', type: 'boolean' })
   released: boolean;
 

@@ -1,9 +1,9 @@
-/** What may happen to a charge, and what becomes of it. Pure: what is written where, others decide. */
+/** The rules of a charge: its state after an outcome, and whether it can be captured or refunded. Pure. */
 import type { KnownOutcome } from '../../gateway';
 import { formatAmount, InvalidRequestError } from '../../wire';
 import type { ChargeEntity } from './charge.entity';
 
-/** The columns that say what the acquirer answered to a charge. */
+/** The columns that hold the acquirer's outcome. */
 export type ChargeOutcome = Pick<
   ChargeEntity,
   | 'status'
@@ -15,7 +15,7 @@ export type ChargeOutcome = Pick<
   | 'declineCode'
 >;
 
-/** What a charge becomes by the acquirer's answer. */
+/** The columns of a charge after the acquirer's outcome. */
 export function chargeOutcome(
   order: { readonly amount: number; readonly capture: boolean },
   outcome: KnownOutcome,
@@ -43,8 +43,8 @@ export function chargeOutcome(
 }
 
 /**
- * Why a charge cannot be captured.
- * @param amount what was to be captured; undefined for all of it
+ * Makes the error that says why a charge cannot be captured.
+ * @param amount requested amount; undefined for all of it
  */
 export function captureRefusal(charge: ChargeEntity, amount?: number): InvalidRequestError {
   const { id, currency } = charge;
@@ -79,10 +79,9 @@ export function captureRefusal(charge: ChargeEntity, amount?: number): InvalidRe
 }
 
 /**
- * What a refund of this charge may take. Of a charge that is not captured that is all it holds, which
- * is then released.
+ * Returns the amount of a refund. A charge that was not captured is released instead, always as a whole.
  * @param requested undefined for all that is left
- * @throws InvalidRequestError where nothing is left, or less than was asked for
+ * @throws InvalidRequestError where nothing is left, or less than requested
  */
 export function refundableAmount(charge: ChargeEntity, requested?: number): number {
   const { id, currency } = charge;
@@ -107,7 +106,7 @@ export function refundableAmount(charge: ChargeEntity, requested?: number): numb
   );
 }
 
-/** What an uncaptured charge of its own holds can be released, as a whole. */
+/** An uncaptured charge can be released as a whole, if no payment intent made it. */
 function requireReleasable(charge: ChargeEntity, requested: number | undefined): void {
   const { id, amount, currency, paymentIntent } = charge;
   if (paymentIntent !== null) {

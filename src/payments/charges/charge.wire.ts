@@ -1,3 +1,4 @@
+/** The charge in responses: its schema and its values. */
 import {
   declareReferences,
   flag,
@@ -119,7 +120,7 @@ export type ChargeObject = TypeOf<typeof chargeSchema>;
 export const chargeListSchema = listSchema('ChargeList', chargeSchema);
 
 export function chargeToWire(charge: ChargeEntity): ChargeObject {
-  // What was held and released reads as refunded, though nothing was paid back.
+  // A released charge reads as refunded, though nothing was paid back.
   const refunded = charge.released ? charge.amount : charge.amountRefunded;
   return {
     id: charge.id,
@@ -186,7 +187,7 @@ function cardDetails(charge: ChargeEntity): TypeOf<typeof cardDetailsSchema> {
   };
 }
 
-/** Null until the acquirer has answered. */
+/** Null until the acquirer's outcome is known. */
 function outcomeToWire(charge: ChargeEntity): TypeOf<typeof outcomeSchema> | null {
   const codes = { advice_code: null, network_advice_code: null, network_decline_code: null };
   if (charge.status === 'failed') {

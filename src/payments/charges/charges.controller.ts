@@ -1,3 +1,4 @@
+/** The routes of charges (https://docs.stripe.com/api/charges). */
 import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { CurrentTenant } from '../../accounts';
 import type { Tenant } from '../../database';
@@ -13,7 +14,6 @@ import {
 } from './charges.params';
 import { ChargesService } from './charges.service';
 
-/** https://docs.stripe.com/api/charges */
 @Controller('v1/charges')
 export class ChargesController {
   constructor(private readonly charges: ChargesService) {}
@@ -27,16 +27,16 @@ export class ChargesController {
   @Idempotent({ required: true, phased: true })
   create(
     @CurrentTenant() tenant: Tenant,
-    @Body() request: CreateChargeParams,
+    @Body() params: CreateChargeParams,
     @Phases() phases: Phases,
   ) {
-    return this.charges.create(tenant, request, phases);
+    return this.charges.create(tenant, params, phases);
   }
 
   @Operation('List charges, newest first', chargeListSchema)
   @Get()
-  list(@CurrentTenant() tenant: Tenant, @Query() query: ListChargesParams) {
-    return this.charges.list(tenant, query);
+  list(@CurrentTenant() tenant: Tenant, @Query() params: ListChargesParams) {
+    return this.charges.list(tenant, params);
   }
 
   @Operation('Retrieve a charge', chargeSchema)
@@ -44,9 +44,9 @@ export class ChargesController {
   retrieve(
     @CurrentTenant() tenant: Tenant,
     @Param('id') id: string,
-    @Query() query: RetrieveChargeParams,
+    @Query() params: RetrieveChargeParams,
   ) {
-    return this.charges.retrieve(tenant, id, query);
+    return this.charges.retrieve(tenant, id, params);
   }
 
   @Operation('Update a charge', chargeSchema)
@@ -56,9 +56,9 @@ export class ChargesController {
   update(
     @CurrentTenant() tenant: Tenant,
     @Param('id') id: string,
-    @Body() request: UpdateChargeParams,
+    @Body() params: UpdateChargeParams,
   ) {
-    return this.charges.update(tenant, id, request);
+    return this.charges.update(tenant, id, params);
   }
 
   @Operation('Capture a charge', chargeSchema, { declines: true })
@@ -68,9 +68,9 @@ export class ChargesController {
   capture(
     @CurrentTenant() tenant: Tenant,
     @Param('id') id: string,
-    @Body() request: CaptureChargeParams,
+    @Body() params: CaptureChargeParams,
     @Phases() phases: Phases,
   ) {
-    return this.charges.capture(tenant, id, request, phases);
+    return this.charges.capture(tenant, id, params, phases);
   }
 }

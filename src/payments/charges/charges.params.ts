@@ -15,7 +15,7 @@ import { OrderShippingParams } from '../../customers';
 
 const DESCRIPTOR_LENGTH = 22;
 
-/** What a charge says beside the money; shared by create and update. */
+/** The parameters that create and update share. */
 class ChargeFields {
   @IsText({ max: 255 })
   customer?: string;

@@ -1,11 +1,13 @@
+/** The rows of `charges`, and the statements by which captures, releases and refunds take a charge. */
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { IsNull, MoreThanOrEqual, Repository } from 'typeorm';
 import { type Tenant, TenantRepository } from '../../database';
+import { ResourceMissingError } from '../../wire';
 import { ChargeEntity } from './charge.entity';
 
-/** What is true of a charge by which the acquirer still holds money, of no payment intent. */
-const HOLDING = {
+/** An authorised charge whose money the acquirer still holds, and which no payment intent made. */
+const AUTHORISED = {
   status: 'succeeded' as const,
   captured: false,
   released: false,
@@ -18,49 +20,60 @@ export class ChargesRepository extends TenantRepository<ChargeEntity> {
     super(rows);
   }
 
+  override missing(id: string, param?: string): ResourceMissingError {
+    return new ResourceMissingError('charge', id, param);
+  }
+
   /**
-   * Takes an authorised charge of its own (not of a payment intent) for a capture, in one statement.
+   * Reserves an authorised charge for its capture: one conditional UPDATE, so only one of two requests
+   * succeeds.
    *
-   * @param amount at most what is authorised; undefined for all of it
-   * @returns null where it cannot be captured, or not for so much
+   * @param amount at most the authorised amount; undefined for all of it
+   * @returns null where the charge cannot be captured, or not for that amount
    */
-  async takeForCapture(tenant: Tenant, id: string, amount?: number): Promise<ChargeEntity | null> {
+  async reserveCapture(tenant: Tenant, id: string, amount?: number): Promise<ChargeEntity | null> {
     const onlyIf = {
-      ...HOLDING,
+      ...AUTHORISED,
       ...(amount === undefined ? {} : { amount: MoreThanOrEqual(amount) }),
     };
     return this.update(tenant, id, { status: 'pending' }, onlyIf);
   }
 
   /**
-   * Takes such a charge for the release of all that it holds, in one statement: of a capture and a
-   * release that race, one finds it taken.
-   *
-   * @returns false where it cannot be released
+   * Reserves an authorised charge for the release of its whole amount, as `reserveCapture` does.
+   * @returns false where the charge cannot be released
    */
-  async takeForRelease(tenant: Tenant, id: string): Promise<boolean> {
-    return (await this.update(tenant, id, { status: 'pending' }, HOLDING)) !== null;
+  async reserveRelease(tenant: Tenant, id: string): Promise<boolean> {
+    return (await this.update(tenant, id, { status: 'pending' }, AUTHORISED)) !== null;
   }
 
   /**
-   * Counts `amount` as refunded if that much is left of what was captured, in one statement: of
-   * refunds that race, each sees what the others before it have taken.
-   *
-   * @returns false where it is not, or where there is no such charge
+   * Ends `pending`, once the acquirer's outcome is known.
+   * @throws UnexpectedRowError where the charge is not pending: only the request that reserved it settles it
    */
-  async takeForRefund(tenant: Tenant, id: string, amount: number): Promise<boolean> {
-    const { affected } = await this.refundable(tenant, id, amount)
+  settle(tenant: Tenant, id: string, patch: Partial<ChargeEntity>): Promise<ChargeEntity> {
+    return this.updateExpected(tenant, id, patch, { status: 'pending' });
+  }
+
+  /**
+   * Counts an amount as refunded if that much of the captured amount is left: one conditional UPDATE, so
+   * refunds at the same moment never exceed it together.
+   *
+   * @returns false where less is left, or where there is no such charge
+   */
+  async reserveRefund(tenant: Tenant, id: string, amount: number): Promise<boolean> {
+    const { affected } = await this.addRefunded(tenant, id, amount)
       .andWhere('amount_captured - amount_refunded >= :amount')
       .execute();
     return affected === 1;
   }
 
-  /** Gives back what `takeForRefund` took, for a refund that did not take place. */
+  /** Undoes `reserveRefund`, for a refund that did not take place. */
   async giveBackRefund(tenant: Tenant, id: string, amount: number): Promise<void> {
-    await this.refundable(tenant, id, -amount).execute();
+    await this.addRefunded(tenant, id, -amount).execute();
   }
 
-  private refundable(tenant: Tenant, id: string, amount: number) {
+  private addRefunded(tenant: Tenant, id: string, amount: number) {
     const { account, livemode } = tenant;
     return this.rows
       .createQueryBuilder()

@@ -1,21 +1,15 @@
+/** What the operations on charges do. A charge can be made without a payment intent, in the older way. */
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { CustomersService, orderShippingOf } from '../../customers';
 import type { Tenant } from '../../database';
-import { type ChargeOrder, Gateways, requireKnownOutcome, type KnownOutcome } from '../../gateway';
+import { type ChargeOrder, Gateways, type KnownOutcome } from '../../gateway';
 import type { Phases } from '../../idempotency';
-import {
-  CardError,
-  Expander,
-  InvalidRequestError,
-  listOf,
-  mergeMetadata,
-  newId,
-  ResourceMissingError,
-} from '../../wire';
+import { CardError, Expander, InvalidRequestError, listOf, mergeMetadata, newId } from '../../wire';
+import type { PaymentMethodEntity } from '../payment-methods/payment-method.entity';
+import { PaymentMethodsService, requireUsableBy } from '../payment-methods/payment-methods.service';
 import type { ChargeEntity } from './charge.entity';
 import { captureRefusal, chargeOutcome } from './charge.states';
 import { type ChargeObject, chargeToWire } from './charge.wire';
-import { ChargesRepository } from './charges.repository';
 import type {
   CaptureChargeParams,
   CreateChargeParams,
@@ -23,29 +17,30 @@ import type {
   RetrieveChargeParams,
   UpdateChargeParams,
 } from './charges.params';
-import type { PaymentMethodEntity } from '../payment-methods/payment-method.entity';
-import { PaymentMethodsService, requireUsableBy } from '../payment-methods/payment-methods.service';
+import { ChargesRepository } from './charges.repository';
 
-/** What the sandbox charges when a request names nothing. */
+/** The sandbox charges this card when a request names none. */
 const DEFAULT_SOURCE = 'tok_visa';
 
-/** A charge that was reserved: what the phases after it need, as JSON. */
+/** A reserved charge: what its later phases need, stored as JSON. */
 interface ReservedCharge {
   readonly charge: string;
   readonly order: Omit<ChargeOrder, 'tenant'>;
 }
 
-/** A charge whose capture was reserved. */
+/** A reserved capture of a charge: what its later phases need, stored as JSON. */
 interface ReservedChargeCapture {
   readonly charge: string;
+  /** The acquirer's name for the payment. */
   readonly reference: string;
   readonly amount: number;
   readonly metadata: ChargeEntity['metadata'];
 }
 
 /**
- * Charges made without a payment intent. They too are told in phases: the charge is stored, and reads
- * `pending`, before the acquirer is asked; its answer settles it.
+ * An operation that moves money has three phases. The first reserves the charge: it is stored as
+ * `pending`, and no other request can move its money. The second sends the order to the acquirer. The
+ * third settles the charge by the outcome. A later attempt of the operation repeats no finished phase.
  */
 @Injectable()
 export class ChargesService implements OnModuleInit {
@@ -63,109 +58,96 @@ export class ChargesService implements OnModuleInit {
     );
   }
 
-  async create(tenant: Tenant, request: CreateChargeParams, phases: Phases) {
-    const gateway = this.gateways.of(tenant);
-    const { charge, order } = await phases.local('reserve', () => this.reserve(tenant, request));
-    const outcome = await phases.remote(
-      'charge',
-      (key, signal) => requireKnownOutcome(gateway.charge(key, { tenant, ...order }, signal)),
-      gateway.memory(tenant),
-    );
+  async create(tenant: Tenant, params: CreateChargeParams, phases: Phases) {
+    this.gateways.requireFor(tenant);
+    const { charge, order } = await phases.local('reserve', () => this.reserve(tenant, params));
+    const outcome = await this.gateways.send('charge', { tenant, ...order }, phases);
     return phases.finish(async () => {
-      const settled = await this.settle(tenant, charge, chargeOutcome(order, outcome));
-      if (outcome.outcome === 'approved') return this.answer(tenant, settled, request.expand);
+      const settled = await this.charges.settle(tenant, charge, chargeOutcome(order, outcome));
+      if (outcome.outcome === 'approved') return this.toWire(tenant, settled, params.expand);
       const { code, declineCode, message } = outcome;
       const decline = declineCode === null ? {} : { decline_code: declineCode };
       return new CardError(message, { code, ...decline, charge });
     });
   }
 
-  async capture(tenant: Tenant, id: string, request: CaptureChargeParams, phases: Phases) {
-    const held = await phases.local('reserve', () =>
-      this.reserveCapture(tenant, id, request.amount),
+  async capture(tenant: Tenant, id: string, params: CaptureChargeParams, phases: Phases) {
+    const reserved = await phases.local('reserve', () =>
+      this.reserveCapture(tenant, id, params.amount),
     );
-    const gateway = this.gateways.of(tenant);
-    const { reference, amount, metadata } = held;
+    const { reference, amount, metadata } = reserved;
     const order = { tenant, reference, amount, metadata };
-    const outcome = await phases.remote(
-      'capture',
-      (key, signal) => requireKnownOutcome(gateway.capture(key, order, signal)),
-      gateway.memory(tenant),
-    );
+    const outcome = await this.gateways.send('capture', order, phases);
     return phases.finish(async () => {
-      const settled = await this.settleCapture(tenant, held, outcome, request);
-      if (outcome.outcome === 'approved') return this.answer(tenant, settled, request.expand);
+      const settled = await this.settleCapture(tenant, reserved, outcome, params);
+      if (outcome.outcome === 'approved') return this.toWire(tenant, settled, params.expand);
       return new CardError(outcome.message, { code: outcome.code, charge: id });
     });
   }
 
-  async update(tenant: Tenant, id: string, request: UpdateChargeParams): Promise<ChargeObject> {
-    const charge = await this.charges.lock(tenant, id);
-    if (!charge) throw new ResourceMissingError('charge', id);
-    if (request.customer !== undefined) await this.requireAssignable(tenant, charge, request);
-    const updated = await this.charges.update(tenant, id, {
-      customer: request.customer,
-      description: request.description,
-      metadata: mergeMetadata(charge.metadata, request.metadata),
-      receiptEmail: request.receipt_email,
-      shipping: orderShippingOf(request.shipping),
+  async update(tenant: Tenant, id: string, params: UpdateChargeParams): Promise<ChargeObject> {
+    const charge = await this.charges.lockOrThrow(tenant, id);
+    if (params.customer !== undefined)
+      await this.requireAssignable(tenant, charge, params.customer);
+    const updated = await this.charges.updateExpected(tenant, id, {
+      customer: params.customer,
+      description: params.description,
+      metadata: mergeMetadata(charge.metadata, params.metadata),
+      receiptEmail: params.receipt_email,
+      shipping: orderShippingOf(params.shipping),
     });
-    return this.answer(tenant, updated ?? charge, request.expand);
+    return this.toWire(tenant, updated, params.expand);
   }
 
-  async retrieve(tenant: Tenant, id: string, query: RetrieveChargeParams): Promise<ChargeObject> {
-    const charge = await this.charges.find(tenant, id);
-    if (!charge) throw new ResourceMissingError('charge', id);
-    return this.answer(tenant, charge, query.expand);
+  async retrieve(tenant: Tenant, id: string, params: RetrieveChargeParams): Promise<ChargeObject> {
+    return this.toWire(tenant, await this.charges.getOrThrow(tenant, id), params.expand);
   }
 
-  async list(tenant: Tenant, query: ListChargesParams) {
+  async list(tenant: Tenant, params: ListChargesParams) {
     const where = {
-      ...(query.customer === undefined ? {} : { customer: query.customer }),
-      ...(query.payment_intent === undefined ? {} : { paymentIntent: query.payment_intent }),
+      ...(params.customer === undefined ? {} : { customer: params.customer }),
+      ...(params.payment_intent === undefined ? {} : { paymentIntent: params.payment_intent }),
     };
-    const page = await this.charges.page(tenant, query.toPage<ChargeEntity>(where));
-    return this.expander.expand(tenant, listOf('/v1/charges', page, chargeToWire), query.expand);
+    const page = await this.charges.page(tenant, params.toPage<ChargeEntity>(where));
+    return this.expander.expand(tenant, listOf('/v1/charges', page, chargeToWire), params.expand);
   }
 
-  private async reserve(tenant: Tenant, request: CreateChargeParams): Promise<ReservedCharge> {
-    const method = await this.sourceOf(tenant, request);
+  /** Stores a new charge as `pending`. */
+  private async reserve(tenant: Tenant, params: CreateChargeParams): Promise<ReservedCharge> {
+    const method = await this.sourceOf(tenant, params);
     const charge = await this.charges.insert(tenant, {
       id: newId('ch'),
-      amount: request.amount,
+      amount: params.amount,
       amountCaptured: 0,
       amountRefunded: 0,
-      currency: request.currency,
+      currency: params.currency,
       status: 'pending',
       captured: false,
       released: false,
       reference: null,
-      customer: request.customer ?? null,
+      customer: params.customer ?? null,
       paymentIntent: null,
       paymentMethod: method.id,
       card: method.card,
       failureCode: null,
       failureMessage: null,
       declineCode: null,
-      description: request.description ?? null,
-      metadata: mergeMetadata({}, request.metadata),
-      receiptEmail: request.receipt_email ?? null,
-      shipping: orderShippingOf(request.shipping) ?? null,
-      statementDescriptor: request.statement_descriptor ?? null,
-      statementDescriptorSuffix: request.statement_descriptor_suffix ?? null,
+      description: params.description ?? null,
+      metadata: mergeMetadata({}, params.metadata),
+      receiptEmail: params.receipt_email ?? null,
+      shipping: orderShippingOf(params.shipping) ?? null,
+      statementDescriptor: params.statement_descriptor ?? null,
+      statementDescriptorSuffix: params.statement_descriptor_suffix ?? null,
     });
     const { amount, currency, metadata } = charge;
-    const capture = request.capture ?? true;
+    const capture = params.capture ?? true;
     const order = { amount, currency, card: method.token, capture, metadata };
     return { charge: charge.id, order };
   }
 
-  /** What a charge is taken from: what it names, else the customer's default, else the sandbox's. */
-  private async sourceOf(
-    tenant: Tenant,
-    request: CreateChargeParams,
-  ): Promise<PaymentMethodEntity> {
-    const { customer: id, source } = request;
+  /** Returns the card to charge: the one a request names, else the customer's, else the sandbox's. */
+  private async sourceOf(tenant: Tenant, params: CreateChargeParams): Promise<PaymentMethodEntity> {
+    const { customer: id, source } = params;
     const customer = id === undefined ? null : await this.customers.require(tenant, id);
     if (source !== undefined || !customer) {
       const method = await this.methods.use(tenant, source ?? DEFAULT_SOURCE, 'source');
@@ -180,17 +162,14 @@ export class ChargesService implements OnModuleInit {
     );
   }
 
-  /** Takes an authorised charge for its capture: of two requests, one finds it taken. */
   private async reserveCapture(
     tenant: Tenant,
     id: string,
     amount?: number,
   ): Promise<ReservedChargeCapture> {
-    const charge = await this.charges.takeForCapture(tenant, id, amount);
+    const charge = await this.charges.reserveCapture(tenant, id, amount);
     if (!charge || charge.reference === null) {
-      const found = await this.charges.find(tenant, id);
-      if (!found) throw new ResourceMissingError('charge', id);
-      throw captureRefusal(found, amount);
+      throw captureRefusal(await this.charges.getOrThrow(tenant, id), amount);
     }
     const { reference, metadata } = charge;
     return { charge: id, reference, amount: amount ?? charge.amount, metadata };
@@ -198,40 +177,26 @@ export class ChargesService implements OnModuleInit {
 
   private settleCapture(
     tenant: Tenant,
-    held: ReservedChargeCapture,
+    reserved: ReservedChargeCapture,
     outcome: KnownOutcome,
-    request: CaptureChargeParams,
+    params: CaptureChargeParams,
   ): Promise<ChargeEntity> {
-    // What is still authorised stays so when the acquirer refuses the capture.
+    // A declined capture leaves the charge authorised.
     if (outcome.outcome === 'declined')
-      return this.settle(tenant, held.charge, { status: 'succeeded' });
-    return this.settle(tenant, held.charge, {
+      return this.charges.settle(tenant, reserved.charge, { status: 'succeeded' });
+    return this.charges.settle(tenant, reserved.charge, {
       status: 'succeeded',
       captured: true,
-      amountCaptured: held.amount,
-      receiptEmail: request.receipt_email,
-      statementDescriptor: request.statement_descriptor,
-      statementDescriptorSuffix: request.statement_descriptor_suffix,
+      amountCaptured: reserved.amount,
+      receiptEmail: params.receipt_email,
+      statementDescriptor: params.statement_descriptor,
+      statementDescriptorSuffix: params.statement_descriptor_suffix,
     });
   }
 
-  /** Ends `pending`. Only the request that reserved the charge gets here, and it did so once. */
-  private async settle(
-    tenant: Tenant,
-    id: string,
-    patch: Partial<ChargeEntity>,
-  ): Promise<ChargeEntity> {
-    const charge = await this.charges.update(tenant, id, patch, { status: 'pending' });
-    if (!charge) throw new Error(`The charge ${id} is not as it was left by the phase before.`);
-    return charge;
-  }
-
-  private async requireAssignable(
-    tenant: Tenant,
-    charge: ChargeEntity,
-    request: UpdateChargeParams,
-  ) {
-    const { id } = await this.customers.require(tenant, request.customer ?? '');
+  /** A charge that has a customer keeps it. */
+  private async requireAssignable(tenant: Tenant, charge: ChargeEntity, customer: string) {
+    const { id } = await this.customers.require(tenant, customer);
     if (charge.customer === null || charge.customer === id) return;
     throw new InvalidRequestError(
       `The charge ${charge.id} belongs to the customer ${charge.customer}, which cannot be changed.`,
@@ -239,7 +204,7 @@ export class ChargesService implements OnModuleInit {
     );
   }
 
-  private answer(
+  private toWire(
     tenant: Tenant,
     charge: ChargeEntity,
     expand: readonly string[] | undefined,

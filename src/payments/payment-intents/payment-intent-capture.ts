@@ -1,41 +1,42 @@
+/** How an authorised payment is captured, and how a payment is cancelled: the statements of each phase. */
 import { Injectable } from '@nestjs/common';
-import { In, MoreThanOrEqual } from 'typeorm';
+import { MoreThanOrEqual } from 'typeorm';
 import type { Tenant } from '../../database';
 import type { KnownOutcome } from '../../gateway';
 import { CardError, InvalidRequestError, mergeMetadata } from '../../wire';
 import { ChargesRepository } from '../charges/charges.repository';
-import * as answers from './payment-intent.errors';
 import type { PaymentIntentEntity } from './payment-intent.entity';
+import { captureTooLarge, unexpectedState } from './payment-intent.errors';
 import { statusesFor } from './payment-intent.states';
 import { paymentIntentToWire } from './payment-intent.wire';
-import { PaymentIntentsRepository } from './payment-intents.repository';
 import type {
   CancelPaymentIntentParams,
   CapturePaymentIntentParams,
 } from './payment-intents.params';
+import { PaymentIntentsRepository } from './payment-intents.repository';
 
-/** What an acquirer holds for a payment whose capture was reserved, as JSON. */
+/** A reserved capture: what its later phases need, stored as JSON. */
 export interface ReservedCapture {
   readonly intent: string;
   readonly charge: string;
-  /** The acquirer's name for what it holds. */
+  /** The acquirer's name for the payment. */
   readonly reference: string;
   readonly amount: number;
   readonly metadata: PaymentIntentEntity['metadata'];
 }
 
-/** A payment whose cancellation was reserved; the acquirer may hold nothing for it. As JSON. */
+/** A reserved cancellation: what its later phases need, stored as JSON. */
 export interface ReservedCancellation {
   readonly intent: string;
+  /** Null, as `reference` is, where the payment is not authorised. */
   readonly charge: string | null;
   readonly reference: string | null;
   readonly metadata: PaymentIntentEntity['metadata'];
 }
 
 /**
- * The steps that capture or release what an acquirer holds for a payment, each to be called inside one
- * transaction. Nothing that the client can get wrong may first show once the acquirer was asked: a
- * step that reserves checks it all.
+ * Each method belongs inside one transaction. A method that reserves checks all that a client can get
+ * wrong: once the acquirer has the order, it is too late to refuse the request.
  */
 @Injectable()
 export class PaymentIntentCapture {
@@ -44,96 +45,99 @@ export class PaymentIntentCapture {
     private readonly charges: ChargesRepository,
   ) {}
 
-  /** Takes an authorised payment for its capture, and keeps what the request says of it. */
+  /** Reserves an authorised payment for its capture, and stores what the request changes. */
   async reserveCapture(
     tenant: Tenant,
     id: string,
-    request: CapturePaymentIntentParams,
+    params: CapturePaymentIntentParams,
   ): Promise<ReservedCapture> {
-    const { amount_to_capture: amount, metadata } = request;
-    const before = metadata === undefined ? undefined : await this.intents.lock(tenant, id);
+    const { amount_to_capture: amount, metadata } = params;
+    const before = metadata === undefined ? undefined : await this.intents.lockOrThrow(tenant, id);
     const patch = {
-      status: 'processing' as const,
       metadata: before && mergeMetadata(before.metadata, metadata),
-      statementDescriptor: request.statement_descriptor,
-      statementDescriptorSuffix: request.statement_descriptor_suffix,
+      statementDescriptor: params.statement_descriptor,
+      statementDescriptorSuffix: params.statement_descriptor_suffix,
     };
-    const onlyIf = {
-      status: In([...statusesFor('capture')]),
-      ...(amount === undefined ? {} : { amountCapturable: MoreThanOrEqual(amount) }),
-    };
-    const intent = await this.intents.update(tenant, id, patch, onlyIf);
+    const onlyIf = amount === undefined ? {} : { amountCapturable: MoreThanOrEqual(amount) };
+    const intent = await this.intents.reserve(tenant, id, 'capture', { patch, onlyIf });
     if (!intent) throw await this.captureRefusal(tenant, id, amount);
     return {
       intent: id,
-      ...(await this.heldFor(tenant, intent)),
+      ...(await this.authorisedCharge(tenant, intent)),
       amount: amount ?? intent.amountCapturable,
       metadata: intent.metadata,
     };
   }
 
+  /** Stores the outcome of a capture. Returns a decline as the error that the client gets. */
   async settleCapture(
     tenant: Tenant,
-    held: ReservedCapture,
+    reserved: ReservedCapture,
     outcome: KnownOutcome,
   ): Promise<PaymentIntentEntity | CardError> {
+    const { intent: id, charge, amount } = reserved;
     if (outcome.outcome === 'declined') {
-      const intent = await this.intents.settle(tenant, held.intent, { status: 'requires_capture' });
+      // The payment stays authorised.
+      const intent = await this.intents.settle(tenant, id, { status: 'requires_capture' });
       const { code, message } = outcome;
-      const payment_intent = paymentIntentToWire(intent);
-      return new CardError(message, { code, charge: held.charge, payment_intent });
+      return new CardError(message, { code, charge, payment_intent: paymentIntentToWire(intent) });
     }
-    const intent = await this.intents.settle(tenant, held.intent, {
+    const intent = await this.intents.settle(tenant, id, {
       status: 'succeeded',
       amountCapturable: 0,
-      amountReceived: held.amount,
+      amountReceived: amount,
     });
-    await this.charges.update(tenant, held.charge, {
+    await this.charges.update(tenant, charge, {
       captured: true,
-      amountCaptured: held.amount,
+      amountCaptured: amount,
       statementDescriptor: intent.statementDescriptor,
       statementDescriptorSuffix: intent.statementDescriptorSuffix,
     });
     return intent;
   }
 
-  /** Takes a payment intent for its cancellation. */
+  /** Reserves a payment for its cancellation. */
   async reserveCancel(tenant: Tenant, id: string): Promise<ReservedCancellation> {
-    const onlyIf = { status: In([...statusesFor('cancel')]) };
-    const intent = await this.intents.update(tenant, id, { status: 'processing' }, onlyIf);
-    if (!intent) throw answers.unexpectedState(await this.intents.require(tenant, id), 'cancel');
-    const nothing = { charge: null, reference: null };
-    const held = intent.amountCapturable > 0 ? await this.heldFor(tenant, intent) : nothing;
-    return { intent: id, ...held, metadata: intent.metadata };
+    const intent = await this.intents.reserve(tenant, id, 'cancel');
+    if (!intent) throw unexpectedState(await this.intents.getOrThrow(tenant, id), 'cancel');
+    const charge =
+      intent.amountCapturable > 0
+        ? await this.authorisedCharge(tenant, intent)
+        : { charge: null, reference: null };
+    return { intent: id, ...charge, metadata: intent.metadata };
   }
 
-  /** @param outcome what the acquirer said to releasing what it held; null where it held nothing */
+  /**
+   * Stores the outcome of a cancellation.
+   * @param outcome of releasing the authorised amount; null where the payment was not authorised
+   */
   async settleCancel(
     tenant: Tenant,
-    held: ReservedCancellation,
+    reserved: ReservedCancellation,
     outcome: KnownOutcome | null,
-    request: CancelPaymentIntentParams,
+    params: CancelPaymentIntentParams,
   ): Promise<PaymentIntentEntity | InvalidRequestError> {
+    const { intent: id, charge } = reserved;
     if (outcome?.outcome === 'declined') {
-      const intent = await this.intents.settle(tenant, held.intent, { status: 'requires_capture' });
+      const intent = await this.intents.settle(tenant, id, { status: 'requires_capture' });
       const payment_intent = paymentIntentToWire(intent);
       return new InvalidRequestError(outcome.message, { code: outcome.code, payment_intent });
     }
-    if (held.charge !== null) await this.charges.update(tenant, held.charge, { released: true });
-    return this.intents.cancel(tenant, held.intent, request.cancellation_reason ?? null);
+    if (charge !== null) await this.charges.update(tenant, charge, { released: true });
+    return this.intents.settleCanceled(tenant, id, params.cancellation_reason ?? null);
   }
 
   private async captureRefusal(tenant: Tenant, id: string, amount: number | undefined) {
-    const intent = await this.intents.require(tenant, id);
+    const intent = await this.intents.getOrThrow(tenant, id);
     return amount === undefined || !statusesFor('capture').includes(intent.status)
-      ? answers.unexpectedState(intent, 'capture')
-      : answers.captureTooLarge(intent, amount);
+      ? unexpectedState(intent, 'capture')
+      : captureTooLarge(intent, amount);
   }
 
-  /** The charge by which the acquirer holds an authorised payment. */
-  private async heldFor(tenant: Tenant, intent: PaymentIntentEntity) {
-    const charge = intent.latestCharge && (await this.charges.find(tenant, intent.latestCharge));
-    if (!charge || charge.reference === null) return this.intents.lost(intent.id);
-    return { charge: charge.id, reference: charge.reference };
+  /** The charge of an authorised payment, and the acquirer's name for it. */
+  private async authorisedCharge(tenant: Tenant, intent: PaymentIntentEntity) {
+    const { id, reference } = await this.charges.getExpected(tenant, intent.latestCharge ?? '');
+    if (reference === null) return this.charges.unexpected(id);
+    return { charge: id, reference };
   }
 }

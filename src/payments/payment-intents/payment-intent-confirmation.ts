@@ -1,31 +1,36 @@
+/** How a payment intent is created, changed and paid: the statements of each phase. */
 import { Injectable } from '@nestjs/common';
-import { In } from 'typeorm';
 import { CustomersService, orderShippingOf } from '../../customers';
 import type { Tenant } from '../../database';
 import { type ChargeOrder, Gateways, type KnownOutcome } from '../../gateway';
 import { CardError, InvalidRequestError, mergeMetadata, newId, randomBase62 } from '../../wire';
 import { chargeOutcome } from '../charges/charge.states';
 import { ChargesRepository } from '../charges/charges.repository';
-import * as answers from './payment-intent.errors';
-import type { PaymentIntentEntity } from './payment-intent.entity';
-import { afterCharge, statusBeforeConfirm, statusesFor } from './payment-intent.states';
-import { PaymentIntentsRepository } from './payment-intents.repository';
-import type {
-  ConfirmPaymentIntentParams,
-  CreatePaymentIntentParams,
-  UpdatePaymentIntentParams,
-} from './payment-intents.params';
 import type { CardFace, PaymentMethodEntity } from '../payment-methods/payment-method.entity';
 import {
   type PaymentMethodObject,
   paymentMethodToWire,
 } from '../payment-methods/payment-method.wire';
 import { PaymentMethodsService, requireUsableBy } from '../payment-methods/payment-methods.service';
+import type { NextAction, PaymentIntentEntity } from './payment-intent.entity';
+import {
+  declineError,
+  missingPaymentMethod,
+  paymentFailure,
+  unexpectedState,
+} from './payment-intent.errors';
+import { afterCharge, statusBeforeConfirm, statusesFor } from './payment-intent.states';
+import type {
+  ConfirmPaymentIntentParams,
+  CreatePaymentIntentParams,
+  UpdatePaymentIntentParams,
+} from './payment-intents.params';
+import { PaymentIntentsRepository } from './payment-intents.repository';
 
-/** A payment that was reserved: all that the phases after it need, as JSON. */
+/** A reserved payment: what its later phases need, stored as JSON. */
 export interface ReservedPayment {
   readonly intent: string;
-  /** Id of the charge that will say what came of it. */
+  /** Id of the charge that will record the outcome. */
   readonly charge: string;
   readonly order: Omit<ChargeOrder, 'tenant'>;
   readonly card: CardFace;
@@ -35,7 +40,7 @@ export interface ReservedPayment {
   readonly returnUrl: string | null;
 }
 
-/** What a request may change only before the payment is confirmed. */
+/** The parameters that a request may change only before the payment is confirmed. */
 const PAYMENT_FIELDS = [
   'amount',
   'currency',
@@ -46,13 +51,7 @@ const PAYMENT_FIELDS = [
   'setup_future_usage',
 ] as const;
 
-/** What another payment method makes of a payment: nobody has tried to pay with that one yet. */
-const AGAIN = { status: 'requires_confirmation' as const, nextAction: null };
-
-/**
- * The steps from the order to the charge, each to be called inside one transaction. The step that
- * reserves takes the payment by one conditional UPDATE; the step that settles finds it still taken.
- */
+/** Each method belongs inside one transaction. */
 @Injectable()
 export class PaymentIntentConfirmation {
   constructor(
@@ -63,56 +62,25 @@ export class PaymentIntentConfirmation {
     private readonly gateways: Gateways,
   ) {}
 
-  /**
-   * Stores a new payment intent and finds its payment method.
-   * @param paidWith what it is being paid with already; undefined where nobody tries to pay it yet
-   */
-  async open(tenant: Tenant, request: CreatePaymentIntentParams, paidWith?: string) {
-    requireCardType(request.payment_method_types);
-    const { customer = null } = request;
-    if (customer !== null) await this.customers.require(tenant, customer);
-    const method = await this.named(tenant, paidWith ?? request.payment_method);
+  /** Stores a new payment intent that is not paid yet. */
+  async createUnpaid(
+    tenant: Tenant,
+    params: CreatePaymentIntentParams,
+  ): Promise<PaymentIntentEntity> {
+    requireCardType(params.payment_method_types);
+    const customer = await this.customerOf(tenant, params);
+    const method = await this.methodNamedBy(tenant, params);
     if (method) requireUsableBy(customer, method, 'payment_method');
-    const automatic = request.automatic_payment_methods;
-    const intent = await this.intents.insert(tenant, {
-      id: newId('pi'),
-      amount: request.amount,
-      amountCapturable: 0,
-      amountReceived: 0,
-      currency: request.currency,
-      status: paidWith === undefined ? statusBeforeConfirm(method?.id ?? null) : 'processing',
-      captureMethod: request.capture_method ?? 'automatic_async',
-      confirmationMethod: request.confirmation_method ?? 'automatic',
-      customer,
-      paymentMethod: method?.id ?? null,
-      latestCharge: null,
-      lastPaymentError: null,
-      nextAction: null,
-      canceledAt: null,
-      cancellationReason: null,
-      secret: randomBase62(25),
-      paymentMethodTypes: request.payment_method_types ?? ['card'],
-      automaticPaymentMethods: automatic
-        ? { enabled: automatic.enabled, allow_redirects: automatic.allow_redirects ?? 'always' }
-        : null,
-      setupFutureUsage: request.setup_future_usage ?? null,
-      description: request.description ?? null,
-      metadata: mergeMetadata({}, request.metadata),
-      receiptEmail: request.receipt_email ?? null,
-      shipping: orderShippingOf(request.shipping) ?? null,
-      statementDescriptor: request.statement_descriptor ?? null,
-      statementDescriptorSuffix: request.statement_descriptor_suffix ?? null,
-    });
-    return { intent, method };
+    return this.insert(tenant, params, method, statusBeforeConfirm(method?.id ?? null));
   }
 
-  /** Stores a new payment intent that is being paid already. */
-  async openAndReserve(
+  /** Stores a new payment intent that is reserved for its payment. */
+  async createReserved(
     tenant: Tenant,
-    request: CreatePaymentIntentParams,
+    params: CreatePaymentIntentParams,
   ): Promise<ReservedPayment> {
-    this.gateways.of(tenant);
-    const payment_method = request.payment_method ?? (await this.defaultSource(tenant, request));
+    this.gateways.requireFor(tenant);
+    const payment_method = params.payment_method ?? (await this.defaultSource(tenant, params));
     if (payment_method === undefined) {
       throw new InvalidRequestError(
         'A payment is confirmed with a payment method: send payment_method, or the customer whose ' +
@@ -120,42 +88,43 @@ export class PaymentIntentConfirmation {
         { code: 'parameter_missing', param: 'payment_method' },
       );
     }
-    const { intent, method } = await this.open(tenant, request, payment_method);
-    if (!method) throw answers.missingPaymentMethod(intent);
-    return reservedPayment(intent, method, request);
+    requireCardType(params.payment_method_types);
+    const customer = await this.customerOf(tenant, params);
+    const method = await this.methods.use(tenant, payment_method, 'payment_method');
+    requireUsableBy(customer, method, 'payment_method');
+    const intent = await this.insert(tenant, params, method, 'processing');
+    return reservedPayment(intent, method, params);
   }
 
-  /** Takes a payment intent for payment: of two requests that confirm it, one finds it taken. */
+  /** Reserves a payment intent for its payment, and stores what the request changes. */
   async reserve(
     tenant: Tenant,
     id: string,
-    request: ConfirmPaymentIntentParams,
+    params: ConfirmPaymentIntentParams,
   ): Promise<ReservedPayment> {
-    requireCardType(request.payment_method_types);
-    const before = await this.intents.require(tenant, id);
-    this.gateways.of(tenant);
-    const named = await this.named(tenant, request.payment_method);
+    requireCardType(params.payment_method_types);
+    const before = await this.intents.getOrThrow(tenant, id);
+    this.gateways.requireFor(tenant);
+    const named = await this.methodNamedBy(tenant, params);
     const patch = {
-      status: 'processing' as const,
       paymentMethod: named?.id,
-      captureMethod: request.capture_method,
-      paymentMethodTypes: request.payment_method_types,
-      receiptEmail: request.receipt_email,
-      setupFutureUsage: request.setup_future_usage,
-      shipping: orderShippingOf(request.shipping),
+      captureMethod: params.capture_method,
+      paymentMethodTypes: params.payment_method_types,
+      receiptEmail: params.receipt_email,
+      setupFutureUsage: params.setup_future_usage,
+      shipping: orderShippingOf(params.shipping),
       lastPaymentError: null,
       nextAction: null,
     };
-    const onlyIf = { status: In([...statusesFor('confirm')]) };
-    const intent = await this.intents.update(tenant, id, patch, onlyIf);
-    if (!intent) throw answers.unexpectedState(await this.intents.require(tenant, id), 'confirm');
-    if (intent.paymentMethod === null) throw answers.missingPaymentMethod(before);
-    const method = named ?? (await this.methods.require(tenant, intent.paymentMethod));
+    const intent = await this.intents.reserve(tenant, id, 'confirm', { patch });
+    if (!intent) throw unexpectedState(await this.intents.getOrThrow(tenant, id), 'confirm');
+    if (intent.paymentMethod === null) throw missingPaymentMethod(before);
+    const method = named ?? (await this.methods.getExpected(tenant, intent.paymentMethod));
     requireUsableBy(intent.customer, method, 'payment_method');
-    return reservedPayment(intent, method, request);
+    return reservedPayment(intent, method, params);
   }
 
-  /** Writes down what the acquirer answered. A decline is returned as the error it is answered with. */
+  /** Stores the outcome of the charge. Returns a decline as the error that the client gets. */
   async settle(
     tenant: Tenant,
     payment: ReservedPayment,
@@ -163,62 +132,102 @@ export class PaymentIntentConfirmation {
   ): Promise<PaymentIntentEntity | CardError> {
     const { buyerPresent, order } = payment;
     const result = afterCharge({ ...order, buyerPresent }, outcome);
-    // Asking the buyer to authenticate is not an attempt to take the money yet.
+    // While the buyer has to authenticate, nobody has tried to take the money yet: there is no charge.
     const charged = result.status !== 'requires_action';
     const declined = result.status === 'requires_payment_method' && outcome.outcome === 'declined';
-    const failure = declined ? answers.failureOf(outcome, payment.charge, payment.method) : null;
+    const failure = declined ? paymentFailure(outcome, payment) : null;
     const intent = await this.intents.settle(tenant, payment.intent, {
       ...result,
       latestCharge: charged ? payment.charge : undefined,
       lastPaymentError: failure,
       paymentMethod: declined ? null : undefined,
-      nextAction: charged ? null : answers.authenticationOf(payment.returnUrl),
+      nextAction: charged ? null : authenticationFor(payment.returnUrl),
     });
-    if (charged) await this.recordCharge(tenant, intent, payment, outcome);
-    if (failure) return answers.declineOf(intent, failure);
+    if (charged) await this.insertCharge(tenant, intent, payment, outcome);
+    if (failure) return declineError(intent, failure);
     if (charged && intent.setupFutureUsage && intent.customer) {
-      await this.methods.keepFor(tenant, intent.customer, payment.method.id);
+      await this.methods.attachIfFree(tenant, intent.customer, payment.method.id);
     }
     return intent;
   }
 
-  /** Changes what a request names. Who pays what, and how, is fixed once it was confirmed. */
+  /** Changes what a request names. Once a payment is confirmed, its `PAYMENT_FIELDS` are fixed. */
   async change(
     tenant: Tenant,
     id: string,
-    request: UpdatePaymentIntentParams,
+    params: UpdatePaymentIntentParams,
   ): Promise<PaymentIntentEntity> {
-    const intent = await this.intents.lock(tenant, id);
-    const fields = PAYMENT_FIELDS.filter((field) => request[field] !== undefined);
+    const intent = await this.intents.lockOrThrow(tenant, id);
+    const fields = PAYMENT_FIELDS.filter((field) => params[field] !== undefined);
     if (fields.length > 0 && !statusesFor('change').includes(intent.status)) {
-      throw answers.unexpectedState(intent, 'change', `change the ${fields.join(', ')} of`);
+      throw unexpectedState(intent, 'change', `change the ${fields.join(', ')} of`);
     }
-    requireCardType(request.payment_method_types);
-    if (request.customer !== undefined) await this.customers.require(tenant, request.customer);
-    const method = await this.methodAfter(tenant, intent, request);
-    const changed = await this.intents.update(tenant, id, {
-      amount: request.amount,
-      currency: request.currency,
-      customer: request.customer,
+    requireCardType(params.payment_method_types);
+    await this.customerOf(tenant, params);
+    const method = await this.methodAfterChange(tenant, intent, params);
+    return this.intents.updateExpected(tenant, id, {
+      amount: params.amount,
+      currency: params.currency,
+      customer: params.customer,
       paymentMethod: method?.id,
-      ...(fields.includes('payment_method') ? AGAIN : {}),
+      // Nobody has tried to pay with the new payment method yet.
+      ...(fields.includes('payment_method')
+        ? { status: 'requires_confirmation', nextAction: null }
+        : {}),
       // "It will be cleared if the PaymentIntent is later updated for any reason."
       lastPaymentError: null,
-      captureMethod: request.capture_method,
-      paymentMethodTypes: request.payment_method_types,
-      setupFutureUsage: request.setup_future_usage,
-      description: request.description,
-      metadata: mergeMetadata(intent.metadata, request.metadata),
-      receiptEmail: request.receipt_email,
-      shipping: orderShippingOf(request.shipping),
-      statementDescriptor: request.statement_descriptor,
-      statementDescriptorSuffix: request.statement_descriptor_suffix,
+      captureMethod: params.capture_method,
+      paymentMethodTypes: params.payment_method_types,
+      setupFutureUsage: params.setup_future_usage,
+      description: params.description,
+      metadata: mergeMetadata(intent.metadata, params.metadata),
+      receiptEmail: params.receipt_email,
+      shipping: orderShippingOf(params.shipping),
+      statementDescriptor: params.statement_descriptor,
+      statementDescriptorSuffix: params.statement_descriptor_suffix,
     });
-    return changed ?? this.intents.lost(id);
   }
 
-  /** What came of an attempt to take the money, as a charge of its own. */
-  private recordCharge(
+  private insert(
+    tenant: Tenant,
+    params: CreatePaymentIntentParams,
+    method: PaymentMethodEntity | null,
+    status: PaymentIntentEntity['status'],
+  ): Promise<PaymentIntentEntity> {
+    const automatic = params.automatic_payment_methods;
+    return this.intents.insert(tenant, {
+      id: newId('pi'),
+      amount: params.amount,
+      amountCapturable: 0,
+      amountReceived: 0,
+      currency: params.currency,
+      status,
+      captureMethod: params.capture_method ?? 'automatic_async',
+      confirmationMethod: params.confirmation_method ?? 'automatic',
+      customer: params.customer ?? null,
+      paymentMethod: method?.id ?? null,
+      latestCharge: null,
+      lastPaymentError: null,
+      nextAction: null,
+      canceledAt: null,
+      cancellationReason: null,
+      secret: randomBase62(25),
+      paymentMethodTypes: params.payment_method_types ?? ['card'],
+      automaticPaymentMethods: automatic
+        ? { enabled: automatic.enabled, allow_redirects: automatic.allow_redirects ?? 'always' }
+        : null,
+      setupFutureUsage: params.setup_future_usage ?? null,
+      description: params.description ?? null,
+      metadata: mergeMetadata({}, params.metadata),
+      receiptEmail: params.receipt_email ?? null,
+      shipping: orderShippingOf(params.shipping) ?? null,
+      statementDescriptor: params.statement_descriptor ?? null,
+      statementDescriptorSuffix: params.statement_descriptor_suffix ?? null,
+    });
+  }
+
+  /** Records an attempt to take the money as a charge. */
+  private insertCharge(
     tenant: Tenant,
     intent: PaymentIntentEntity,
     payment: ReservedPayment,
@@ -244,24 +253,24 @@ export class PaymentIntentConfirmation {
     });
   }
 
-  /** The payment method an update leaves behind, checked against the customer it leaves behind. */
-  private async methodAfter(
+  /** The payment method after an update, checked against the customer after it. Null: no change. */
+  private async methodAfterChange(
     tenant: Tenant,
     intent: PaymentIntentEntity,
-    request: UpdatePaymentIntentParams,
+    params: UpdatePaymentIntentParams,
   ): Promise<PaymentMethodEntity | null> {
-    const customer = request.customer ?? intent.customer;
-    const current = request.customer === undefined ? null : intent.paymentMethod;
+    const customer = params.customer ?? intent.customer;
+    const current = params.customer === undefined ? null : intent.paymentMethod;
     const method =
-      (await this.named(tenant, request.payment_method)) ??
-      (current === null ? null : await this.methods.require(tenant, current));
+      (await this.methodNamedBy(tenant, params)) ??
+      (current === null ? null : await this.methods.getExpected(tenant, current));
     if (method) requireUsableBy(customer, method, 'payment_method');
     return method;
   }
 
   /**
-   * What pays for a payment that is created with `confirm` and names nothing, as the SDK documents
-   * `payment_method`. Confirming a payment that is there takes none.
+   * The payment method of a new payment whose request names none, as the SDK documents
+   * `payment_method`. Only `create` takes it; `confirm` does not.
    */
   private async defaultSource(
     tenant: Tenant,
@@ -271,20 +280,28 @@ export class PaymentIntentConfirmation {
     return (await this.customers.require(tenant, customer)).defaultSource ?? undefined;
   }
 
-  private async named(
+  /** @throws ResourceMissingError where the request names a customer that is not there */
+  private async customerOf(
     tenant: Tenant,
-    idOrToken: string | undefined,
+    { customer }: { readonly customer?: string },
+  ): Promise<string | null> {
+    if (customer === undefined) return null;
+    return (await this.customers.require(tenant, customer)).id;
+  }
+
+  private async methodNamedBy(
+    tenant: Tenant,
+    { payment_method }: { readonly payment_method?: string },
   ): Promise<PaymentMethodEntity | null> {
-    if (idOrToken === undefined) return null;
-    return this.methods.use(tenant, idOrToken, 'payment_method');
+    if (payment_method === undefined) return null;
+    return this.methods.use(tenant, payment_method, 'payment_method');
   }
 }
 
-/** What is recorded of a payment that was reserved. */
 function reservedPayment(
   intent: PaymentIntentEntity,
   method: PaymentMethodEntity,
-  request: { off_session?: boolean; return_url?: string },
+  params: { readonly off_session?: boolean; readonly return_url?: string },
 ): ReservedPayment {
   return {
     intent: intent.id,
@@ -298,9 +315,19 @@ function reservedPayment(
     },
     card: method.card,
     method: paymentMethodToWire(method),
-    buyerPresent: request.off_session !== true,
-    returnUrl: request.return_url ?? null,
+    buyerPresent: params.off_session !== true,
+    returnUrl: params.return_url ?? null,
   };
+}
+
+/**
+ * What the buyer has to do to authenticate. The sandbox has no bank to send them to: a redirect leads
+ * straight back to the page of the merchant.
+ */
+function authenticationFor(returnUrl: string | null): NextAction {
+  return returnUrl === null
+    ? { type: 'use_stripe_sdk', use_stripe_sdk: { type: 'three_d_secure_redirect' } }
+    : { type: 'redirect_to_url', redirect_to_url: { return_url: returnUrl, url: returnUrl } };
 }
 
 function requireCardType(types: readonly string[] | undefined): void {

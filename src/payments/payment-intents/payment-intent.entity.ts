@@ -1,10 +1,11 @@
+/** A row of `payment_intents`. */
 import { Column, Entity } from 'typeorm';
 import { TenantEntity } from '../../database';
 import type { Metadata } from '../../wire';
 import type { CaptureMethod, PaymentIntentStatus } from './payment-intent.states';
 import type { OrderShipping } from '../../customers';
 
-/** Why the last attempt to pay failed, as it stands on the wire. */
+/** Why the last attempt to pay failed, as responses show it. */
 export interface PaymentFailure {
   readonly type: 'card_error';
   readonly code: string;
@@ -14,7 +15,7 @@ export interface PaymentFailure {
   readonly payment_method: object;
 }
 
-/** What the buyer has to do next, as it stands on the wire. */
+/** What the buyer has to do next, as responses show it. */
 export type NextAction =
   | {
       readonly type: 'redirect_to_url';
@@ -25,13 +26,13 @@ export type NextAction =
       readonly use_stripe_sdk: { readonly type: 'three_d_secure_redirect' };
     };
 
-/** What a buyer is to pay, from the order to the money. Amounts are in the smallest unit. */
+/** A payment, from the order to the money. Amounts are in the currency's smallest unit. */
 @Entity('payment_intents')
 export class PaymentIntentEntity extends TenantEntity {
   @Column({ name: 'amount', type: 'integer' })
   amount: number;
 
-  /** Authorised and waiting for its capture. */
+  /** Authorised and not captured. */
   @Column({ name: 'amount_capturable', type: 'integer' })
   amountCapturable: number;
 
@@ -71,7 +72,7 @@ export class PaymentIntentEntity extends TenantEntity {
   @Column({ name: 'cancellation_reason', type: 'text', nullable: true })
   cancellationReason: string | null;
 
-  /** What the random part of `client_secret` is; the id comes before it. */
+  /** The random part of `client_secret`; the id comes before it. */
   @Column({ name: 'secret', type: 'text' })
   secret: string;
 

@@ -1,14 +1,14 @@
-/** What goes wrong with a payment intent, in the words and codes the client gets. */
+/** The errors of payment intents, with the codes and messages that the client gets. */
 import { CardError, formatAmount, InvalidRequestError } from '../../wire';
 import type { Declined } from '../../gateway';
-import type { NextAction, PaymentFailure, PaymentIntentEntity } from './payment-intent.entity';
+import type { PaymentFailure, PaymentIntentEntity } from './payment-intent.entity';
 import { type PaymentIntentAction, statusesFor } from './payment-intent.states';
 import { paymentIntentToWire } from './payment-intent.wire';
 import type { PaymentMethodObject } from '../payment-methods/payment-method.wire';
 
 /**
- * 400 `payment_intent_unexpected_state`: the action is not possible where the payment stands.
- * @param verb the action in words, where its name does not say enough
+ * 400 `payment_intent_unexpected_state`: the status of the payment does not allow the action.
+ * @param verb the action in the message, where its name does not say enough
  */
 export function unexpectedState(
   intent: PaymentIntentEntity,
@@ -25,7 +25,7 @@ export function unexpectedState(
   );
 }
 
-/** 400 `payment_intent_unexpected_state`: nothing to charge. */
+/** 400 `payment_intent_unexpected_state`: there is no payment method to charge. */
 export function missingPaymentMethod(intent: PaymentIntentEntity): InvalidRequestError {
   return stateError(
     intent,
@@ -34,7 +34,7 @@ export function missingPaymentMethod(intent: PaymentIntentEntity): InvalidReques
   );
 }
 
-/** 400 `payment_intent_unexpected_state`: there is nothing that could be paid back. */
+/** 400 `payment_intent_unexpected_state`: the payment took no money. */
 export function nothingToRefund(intent: PaymentIntentEntity): InvalidRequestError {
   const what =
     intent.status === 'requires_capture'
@@ -46,7 +46,7 @@ export function nothingToRefund(intent: PaymentIntentEntity): InvalidRequestErro
   );
 }
 
-/** 400 `amount_too_large`: more is to be captured than was authorised. */
+/** 400 `amount_too_large`: more than the authorised amount. */
 export function captureTooLarge(intent: PaymentIntentEntity, amount: number): InvalidRequestError {
   const { amountCapturable, currency } = intent;
   return new InvalidRequestError(
@@ -60,36 +60,25 @@ export function captureTooLarge(intent: PaymentIntentEntity, amount: number): In
   );
 }
 
-/** A decline as `last_payment_error` keeps it. */
-export function failureOf(
+/** A decline as `last_payment_error` stores it. */
+export function paymentFailure(
   outcome: Declined,
-  charge: string,
-  method: PaymentMethodObject,
+  payment: { readonly charge: string; readonly method: PaymentMethodObject },
 ): PaymentFailure {
   return {
     type: 'card_error',
     code: outcome.code,
     ...(outcome.declineCode === null ? {} : { decline_code: outcome.declineCode }),
     message: outcome.message,
-    charge,
-    payment_method: method,
+    charge: payment.charge,
+    payment_method: payment.method,
   };
 }
 
-/** 402: a decline as the client gets it, with the payment intent as the decline left it. */
-export function declineOf(intent: PaymentIntentEntity, failure: PaymentFailure): CardError {
+/** 402: a decline as the client gets it, with the payment intent after it. */
+export function declineError(intent: PaymentIntentEntity, failure: PaymentFailure): CardError {
   const { type: _, message, ...details } = failure;
   return new CardError(message, { ...details, payment_intent: paymentIntentToWire(intent) });
-}
-
-/**
- * What the buyer is asked to do. The sandbox has no bank to send anybody to: a redirect leads straight
- * back to the merchant's page.
- */
-export function authenticationOf(returnUrl: string | null): NextAction {
-  return returnUrl === null
-    ? { type: 'use_stripe_sdk', use_stripe_sdk: { type: 'three_d_secure_redirect' } }
-    : { type: 'redirect_to_url', redirect_to_url: { return_url: returnUrl, url: returnUrl } };
 }
 
 function stateError(intent: PaymentIntentEntity, message: string): InvalidRequestError {

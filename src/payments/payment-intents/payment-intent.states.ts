@@ -1,7 +1,4 @@
-/**
- * The states of a payment intent, and what may happen in each. Pure: what is written where, the
- * service decides.
- */
+/** The states of a payment intent, the actions each allows, and the state after a charge. Pure. */
 import type { KnownOutcome } from '../../gateway';
 
 export const PAYMENT_INTENT_STATUSES = [
@@ -18,7 +15,7 @@ export type PaymentIntentStatus = (typeof PAYMENT_INTENT_STATUSES)[number];
 export const CAPTURE_METHODS = ['automatic', 'automatic_async', 'manual'] as const;
 export type CaptureMethod = (typeof CAPTURE_METHODS)[number];
 
-/** What a request may want to do with a payment intent; `change` is who pays what and how. */
+/** What a request does to a payment intent; `change` is who pays, how much, and how. */
 export type PaymentIntentAction = 'confirm' | 'capture' | 'cancel' | 'change';
 
 const OPEN = ['requires_payment_method', 'requires_confirmation', 'requires_action'] as const;
@@ -35,12 +32,12 @@ export function statusesFor(action: PaymentIntentAction): readonly PaymentIntent
   return allowedIn[action];
 }
 
-/** Where a payment intent stands that nobody has tried to pay yet. */
+/** The status of a payment intent before its first confirmation. */
 export function statusBeforeConfirm(paymentMethod: string | null): PaymentIntentStatus {
   return paymentMethod === null ? 'requires_payment_method' : 'requires_confirmation';
 }
 
-/** Where a charge leaves a payment intent. */
+/** The columns of a payment intent that a charge decides. */
 export interface ChargeResult {
   readonly status: PaymentIntentStatus;
   readonly amountCapturable: number;
@@ -48,10 +45,10 @@ export interface ChargeResult {
 }
 
 /**
- * The state after the acquirer answered a charge. A card that asks for authentication is no decline
- * while the buyer is there to authenticate.
+ * The state after a charge. A card that asks for authentication is no decline while the buyer is there to
+ * authenticate.
  *
- * @param payment.capture false where it was only authorised
+ * @param payment.capture false if the charge only authorises
  * @param payment.buyerPresent false for `off_session` payments
  */
 export function afterCharge(

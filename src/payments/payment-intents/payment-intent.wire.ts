@@ -1,3 +1,4 @@
+/** The payment intent in responses: its schema and its values. */
 import {
   arrayOf,
   declareReferences,

@@ -1,3 +1,4 @@
+/** The routes of payment intents (https://docs.stripe.com/api/payment_intents). */
 import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { CurrentTenant } from '../../accounts';
 import type { Tenant } from '../../database';
@@ -15,7 +16,6 @@ import {
 } from './payment-intents.params';
 import { PaymentIntentsService } from './payment-intents.service';
 
-/** https://docs.stripe.com/api/payment_intents */
 @Controller('v1/payment_intents')
 export class PaymentIntentsController {
   constructor(private readonly intents: PaymentIntentsService) {}
@@ -29,16 +29,16 @@ export class PaymentIntentsController {
   @Idempotent({ required: true, phased: true })
   create(
     @CurrentTenant() tenant: Tenant,
-    @Body() request: CreatePaymentIntentParams,
+    @Body() params: CreatePaymentIntentParams,
     @Phases() phases: Phases,
   ) {
-    return this.intents.create(tenant, request, phases);
+    return this.intents.create(tenant, params, phases);
   }
 
   @Operation('List payment intents, newest first', paymentIntentListSchema)
   @Get()
-  list(@CurrentTenant() tenant: Tenant, @Query() query: ListPaymentIntentsParams) {
-    return this.intents.list(tenant, query);
+  list(@CurrentTenant() tenant: Tenant, @Query() params: ListPaymentIntentsParams) {
+    return this.intents.list(tenant, params);
   }
 
   @Operation('Retrieve a payment intent', paymentIntentSchema)
@@ -46,9 +46,9 @@ export class PaymentIntentsController {
   retrieve(
     @CurrentTenant() tenant: Tenant,
     @Param('id') id: string,
-    @Query() query: RetrievePaymentIntentParams,
+    @Query() params: RetrievePaymentIntentParams,
   ) {
-    return this.intents.retrieve(tenant, id, query);
+    return this.intents.retrieve(tenant, id, params);
   }
 
   @Operation('Update a payment intent', paymentIntentSchema)
@@ -58,9 +58,9 @@ export class PaymentIntentsController {
   update(
     @CurrentTenant() tenant: Tenant,
     @Param('id') id: string,
-    @Body() request: UpdatePaymentIntentParams,
+    @Body() params: UpdatePaymentIntentParams,
   ) {
-    return this.intents.update(tenant, id, request);
+    return this.intents.update(tenant, id, params);
   }
 
   @Operation('Confirm a payment intent', paymentIntentSchema, { declines: true })
@@ -70,10 +70,10 @@ export class PaymentIntentsController {
   confirm(
     @CurrentTenant() tenant: Tenant,
     @Param('id') id: string,
-    @Body() request: ConfirmPaymentIntentParams,
+    @Body() params: ConfirmPaymentIntentParams,
     @Phases() phases: Phases,
   ) {
-    return this.intents.confirm(tenant, id, request, phases);
+    return this.intents.confirm(tenant, id, params, phases);
   }
 
   @Operation('Capture what a payment intent holds', paymentIntentSchema, { declines: true })
@@ -83,10 +83,10 @@ export class PaymentIntentsController {
   capture(
     @CurrentTenant() tenant: Tenant,
     @Param('id') id: string,
-    @Body() request: CapturePaymentIntentParams,
+    @Body() params: CapturePaymentIntentParams,
     @Phases() phases: Phases,
   ) {
-    return this.intents.capture(tenant, id, request, phases);
+    return this.intents.capture(tenant, id, params, phases);
   }
 
   @Operation('Cancel a payment intent', paymentIntentSchema)
@@ -96,9 +96,9 @@ export class PaymentIntentsController {
   cancel(
     @CurrentTenant() tenant: Tenant,
     @Param('id') id: string,
-    @Body() request: CancelPaymentIntentParams,
+    @Body() params: CancelPaymentIntentParams,
     @Phases() phases: Phases,
   ) {
-    return this.intents.cancel(tenant, id, request, phases);
+    return this.intents.cancel(tenant, id, params, phases);
   }
 }

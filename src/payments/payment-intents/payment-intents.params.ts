@@ -33,7 +33,7 @@ class AutomaticPaymentMethodsParam {
   allow_redirects?: string;
 }
 
-/** `true`, or how the buyer is away (`one_off`, `recurring`), which comes to the same. */
+/** `one_off` and `recurring` say why the buyer is away; both mean `true`. */
 function IsOffSession(): PropertyDecorator {
   return Param(
     (raw) => {
@@ -46,7 +46,7 @@ function IsOffSession(): PropertyDecorator {
   );
 }
 
-/** Who pays with what, and what else a payment intent says; shared by create and update. */
+/** The parameters that create and update share. */
 class PaymentIntentFields {
   @IsOneOf(CAPTURE_METHODS)
   capture_method?: CaptureMethod;

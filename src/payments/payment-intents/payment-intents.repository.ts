@@ -1,11 +1,21 @@
+/** The rows of `payment_intents`, and the statements that move one into `processing` and out of it. */
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import { Repository } from 'typeorm';
+import { type FindOptionsWhere, In, type QueryDeepPartialEntity, Repository } from 'typeorm';
 import { type Tenant, TenantRepository } from '../../database';
 import { ResourceMissingError } from '../../wire';
 import { PaymentIntentEntity } from './payment-intent.entity';
+import { type PaymentIntentAction, statusesFor } from './payment-intent.states';
 
-type Patch = Parameters<TenantRepository<PaymentIntentEntity>['update']>[2];
+type Patch = QueryDeepPartialEntity<PaymentIntentEntity>;
+
+/** What a reservation changes beside the status, and when. */
+interface ReserveOptions {
+  /** Further columns to set; properties that are undefined stay as they are. */
+  readonly patch?: Patch;
+  /** Further conditions. */
+  readonly onlyIf?: FindOptionsWhere<PaymentIntentEntity>;
+}
 
 @Injectable()
 export class PaymentIntentsRepository extends TenantRepository<PaymentIntentEntity> {
@@ -13,28 +23,36 @@ export class PaymentIntentsRepository extends TenantRepository<PaymentIntentEnti
     super(rows);
   }
 
-  /** @throws ResourceMissingError (404) where there is none */
-  async require(tenant: Tenant, id: string): Promise<PaymentIntentEntity> {
-    const intent = await this.find(tenant, id);
-    if (!intent) throw new ResourceMissingError('payment_intent', id);
-    return intent;
+  override missing(id: string, param?: string): ResourceMissingError {
+    return new ResourceMissingError('payment_intent', id, param);
   }
 
-  /** @throws ResourceMissingError (404) where there is none */
-  override async lock(tenant: Tenant, id: string): Promise<PaymentIntentEntity> {
-    const intent = await super.lock(tenant, id);
-    if (!intent) throw new ResourceMissingError('payment_intent', id);
-    return intent;
+  /**
+   * Marks a payment as `processing` if its status allows the action: one conditional UPDATE, so only one
+   * of two requests succeeds.
+   *
+   * @returns null where the status or a further condition does not allow it
+   */
+  reserve(
+    tenant: Tenant,
+    id: string,
+    action: PaymentIntentAction,
+    { patch = {}, onlyIf = {} }: ReserveOptions = {},
+  ): Promise<PaymentIntentEntity | null> {
+    const status = In([...statusesFor(action)]);
+    return this.update(tenant, id, { ...patch, status: 'processing' }, { ...onlyIf, status });
   }
 
-  /** Ends `processing`. Only the request that reserved the payment gets here, and it does so once. */
-  async settle(tenant: Tenant, id: string, patch: Patch): Promise<PaymentIntentEntity> {
-    const intent = await this.update(tenant, id, patch, { status: 'processing' });
-    return intent ?? this.lost(id);
+  /**
+   * Ends `processing`.
+   * @throws UnexpectedRowError where it ended already: only the request that reserved a payment settles it
+   */
+  settle(tenant: Tenant, id: string, patch: Patch): Promise<PaymentIntentEntity> {
+    return this.updateExpected(tenant, id, patch, { status: 'processing' });
   }
 
-  /** Ends `processing` by cancelling, at a time that the database's clock tells. */
-  async cancel(tenant: Tenant, id: string, reason: string | null): Promise<PaymentIntentEntity> {
+  /** Ends `processing` by cancelling. The database's clock tells the time. */
+  settleCanceled(tenant: Tenant, id: string, reason: string | null): Promise<PaymentIntentEntity> {
     return this.settle(tenant, id, {
       status: 'canceled',
       amountCapturable: 0,
@@ -42,10 +60,5 @@ export class PaymentIntentsRepository extends TenantRepository<PaymentIntentEnti
       canceledAt: () => 'now()',
       cancellationReason: reason,
     });
-  }
-
-  /** A row that an earlier step had secured is not as it was left: a bug, never an answer of its own. */
-  lost(id: string): never {
-    throw new Error(`The payment ${id} is not as the step before left it.`);
   }
 }

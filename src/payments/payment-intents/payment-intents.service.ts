@@ -1,13 +1,13 @@
+/** What the operations on payment intents do: the way of a payment, phase by phase. */
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import type { Tenant } from '../../database';
-import { type CancelOrder, Gateways, requireKnownOutcome } from '../../gateway';
+import { Gateways } from '../../gateway';
 import type { Phases } from '../../idempotency';
 import { Expander, listOf } from '../../wire';
-import type { PaymentIntentEntity } from './payment-intent.entity';
 import { PaymentIntentCapture } from './payment-intent-capture';
 import { PaymentIntentConfirmation, type ReservedPayment } from './payment-intent-confirmation';
+import type { PaymentIntentEntity } from './payment-intent.entity';
 import { type PaymentIntentObject, paymentIntentToWire } from './payment-intent.wire';
-import { PaymentIntentsRepository } from './payment-intents.repository';
 import type {
   CancelPaymentIntentParams,
   CapturePaymentIntentParams,
@@ -17,18 +17,27 @@ import type {
   RetrievePaymentIntentParams,
   UpdatePaymentIntentParams,
 } from './payment-intents.params';
+import { PaymentIntentsRepository } from './payment-intents.repository';
 
 /**
- * Payment intents. What moves money is told in phases: reserve the payment (it then reads
- * `processing`, and no other request can move it), ask the acquirer, settle. What each step does to
- * the rows is in `payment-intent-confirmation.ts` and `payment-intent-capture.ts`.
+ * An operation that moves money has three phases, and a crash between two of them loses nothing: the
+ * next attempt of the operation starts after the last finished phase.
+ *
+ * 1. Reserve, in one transaction: check the request and mark the payment as `processing`. From now on no
+ *    other request can move its money.
+ * 2. Send the order to the acquirer, outside any transaction. Every attempt sends the same remote key, so
+ *    the acquirer executes the order once.
+ * 3. Settle, in one transaction: store the outcome. The response to the client is committed with it.
+ *
+ * The statements of phases 1 and 3 are in `payment-intent-confirmation.ts` and
+ * `payment-intent-capture.ts`.
  */
 @Injectable()
 export class PaymentIntentsService implements OnModuleInit {
   constructor(
     private readonly intents: PaymentIntentsRepository,
-    private readonly steps: PaymentIntentConfirmation,
-    private readonly holds: PaymentIntentCapture,
+    private readonly confirmation: PaymentIntentConfirmation,
+    private readonly captures: PaymentIntentCapture,
     private readonly gateways: Gateways,
     private readonly expander: Expander,
   ) {}
@@ -39,98 +48,92 @@ export class PaymentIntentsService implements OnModuleInit {
     );
   }
 
-  /** Without `confirm` nothing moves yet. */
-  async create(tenant: Tenant, request: CreatePaymentIntentParams, phases: Phases) {
-    if (!request.confirm) {
+  /** Creates a payment intent, and with `confirm` also pays it. */
+  async create(tenant: Tenant, params: CreatePaymentIntentParams, phases: Phases) {
+    // Without `confirm` no money moves: one transaction is enough.
+    if (!params.confirm) {
       return phases.finish(async () => {
-        const { intent } = await this.steps.open(tenant, request);
-        return this.answer(tenant, intent, request.expand);
+        const intent = await this.confirmation.createUnpaid(tenant, params);
+        return this.toWire(tenant, intent, params.expand);
       });
     }
-    const payment = await phases.local('reserve', () => this.steps.openAndReserve(tenant, request));
-    return this.pay(tenant, payment, request.expand, phases);
-  }
-
-  async confirm(tenant: Tenant, id: string, request: ConfirmPaymentIntentParams, phases: Phases) {
-    const payment = await phases.local('reserve', () => this.steps.reserve(tenant, id, request));
-    return this.pay(tenant, payment, request.expand, phases);
-  }
-
-  async capture(tenant: Tenant, id: string, request: CapturePaymentIntentParams, phases: Phases) {
-    const held = await phases.local('reserve', () =>
-      this.holds.reserveCapture(tenant, id, request),
+    const payment = await phases.local('reserve', () =>
+      this.confirmation.createReserved(tenant, params),
     );
-    const gateway = this.gateways.of(tenant);
-    const { reference, amount, metadata } = held;
+    return this.pay(tenant, payment, params, phases);
+  }
+
+  /** Pays a payment intent that exists. */
+  async confirm(tenant: Tenant, id: string, params: ConfirmPaymentIntentParams, phases: Phases) {
+    const payment = await phases.local('reserve', () =>
+      this.confirmation.reserve(tenant, id, params),
+    );
+    return this.pay(tenant, payment, params, phases);
+  }
+
+  /** Takes the money of an authorised payment, or a part of it. */
+  async capture(tenant: Tenant, id: string, params: CapturePaymentIntentParams, phases: Phases) {
+    const reserved = await phases.local('reserve', () =>
+      this.captures.reserveCapture(tenant, id, params),
+    );
+    const { reference, amount, metadata } = reserved;
     const order = { tenant, reference, amount, metadata };
-    const outcome = await phases.remote(
-      'capture',
-      (key, signal) => requireKnownOutcome(gateway.capture(key, order, signal)),
-      gateway.memory(tenant),
-    );
+    const outcome = await this.gateways.send('capture', order, phases);
     return phases.finish(async () => {
-      const captured = await this.holds.settleCapture(tenant, held, outcome);
-      return this.answer(tenant, captured, request.expand);
+      const captured = await this.captures.settleCapture(tenant, reserved, outcome);
+      return this.toWire(tenant, captured, params.expand);
     });
   }
 
-  async cancel(tenant: Tenant, id: string, request: CancelPaymentIntentParams, phases: Phases) {
-    const held = await phases.local('reserve', () => this.holds.reserveCancel(tenant, id));
-    const { reference, metadata } = held;
+  /** Cancels a payment that took no money. An authorised one is released by the acquirer first. */
+  async cancel(tenant: Tenant, id: string, params: CancelPaymentIntentParams, phases: Phases) {
+    const reserved = await phases.local('reserve', () => this.captures.reserveCancel(tenant, id));
+    const { reference, metadata } = reserved;
     const outcome =
-      reference === null ? null : await this.release({ tenant, reference, metadata }, phases);
+      reference === null
+        ? null
+        : await this.gateways.send('cancel', { tenant, reference, metadata }, phases);
     return phases.finish(async () => {
-      const canceled = await this.holds.settleCancel(tenant, held, outcome, request);
-      return this.answer(tenant, canceled, request.expand);
+      const canceled = await this.captures.settleCancel(tenant, reserved, outcome, params);
+      return this.toWire(tenant, canceled, params.expand);
     });
   }
 
-  async update(tenant: Tenant, id: string, request: UpdatePaymentIntentParams) {
-    return this.answer(tenant, await this.steps.change(tenant, id, request), request.expand);
+  async update(tenant: Tenant, id: string, params: UpdatePaymentIntentParams) {
+    const intent = await this.confirmation.change(tenant, id, params);
+    return this.toWire(tenant, intent, params.expand);
   }
 
-  async retrieve(tenant: Tenant, id: string, query: RetrievePaymentIntentParams) {
-    return this.answer(tenant, await this.intents.require(tenant, id), query.expand);
+  async retrieve(tenant: Tenant, id: string, params: RetrievePaymentIntentParams) {
+    return this.toWire(tenant, await this.intents.getOrThrow(tenant, id), params.expand);
   }
 
-  async list(tenant: Tenant, query: ListPaymentIntentsParams) {
-    const where = query.customer === undefined ? {} : { customer: query.customer };
-    const page = await this.intents.page(tenant, query.toPage<PaymentIntentEntity>(where));
+  async list(tenant: Tenant, params: ListPaymentIntentsParams) {
+    const where = params.customer === undefined ? {} : { customer: params.customer };
+    const page = await this.intents.page(tenant, params.toPage<PaymentIntentEntity>(where));
     const list = listOf('/v1/payment_intents', page, paymentIntentToWire);
-    return this.expander.expand(tenant, list, query.expand);
+    return this.expander.expand(tenant, list, params.expand);
   }
 
-  /** The acquirer charges what was reserved, and the payment is settled by its answer. */
+  /** Charges a reserved payment and settles it by the outcome: phases 2 and 3 of a confirmation. */
   private async pay(
     tenant: Tenant,
     payment: ReservedPayment,
-    expand: readonly string[] | undefined,
+    { expand }: { readonly expand?: readonly string[] },
     phases: Phases,
   ) {
-    const gateway = this.gateways.of(tenant);
-    const outcome = await phases.remote(
-      'charge',
-      (key, signal) =>
-        requireKnownOutcome(gateway.charge(key, { tenant, ...payment.order }, signal)),
-      gateway.memory(tenant),
-    );
+    const outcome = await this.gateways.send('charge', { tenant, ...payment.order }, phases);
     return phases.finish(async () => {
-      const settled = await this.steps.settle(tenant, payment, outcome);
-      return this.answer(tenant, settled, expand);
+      const settled = await this.confirmation.settle(tenant, payment, outcome);
+      return this.toWire(tenant, settled, expand);
     });
   }
 
-  private release(order: CancelOrder, phases: Phases) {
-    const gateway = this.gateways.of(order.tenant);
-    return phases.remote(
-      'cancel',
-      (key, signal) => requireKnownOutcome(gateway.cancel(key, order, signal)),
-      gateway.memory(order.tenant),
-    );
-  }
-
-  /** The payment intent on the wire; an error stays the error it is. */
-  private async answer<T extends PaymentIntentEntity | Error>(
+  /**
+   * The payment intent in a response. An error is returned as it is: a decline, whose writes are committed
+   * and which the client gets as an error.
+   */
+  private async toWire<T extends PaymentIntentEntity | Error>(
     tenant: Tenant,
     settled: T,
     expand: readonly string[] | undefined,

@@ -1,3 +1,4 @@
+/** The payment method in responses: its schema and its values. */
 import {
   arrayOf,
   declareReferences,
@@ -22,7 +23,7 @@ declareReferences('payment_method', {
   'card.generated_from.setup_attempt': 'setup_attempt',
 });
 
-/** Nobody's name and address: the sandbox's cards have none. */
+/** All null: the sandbox's cards have no name and no address. */
 export const NO_BILLING_DETAILS = {
   address: null,
   email: null,
@@ -38,7 +39,7 @@ export const billingDetailsSchema = object({
   tax_id: alwaysNull(),
 });
 
-/** What every object that shows a card shows of it. */
+/** The fields of a card in every object that shows one. */
 export const cardFields = {
   brand: text('visa, mastercard, amex, …'),
   checks: object({
@@ -105,7 +106,7 @@ export function paymentMethodToWire(method: PaymentMethodEntity): PaymentMethodO
   };
 }
 
-/** The face of a card, for every object that shows one. */
+/** The values of `cardFields`. */
 export function cardToWire(card: CardFace): TypeOf<typeof cardFieldsSchema> {
   return {
     brand: card.brand,
@@ -121,7 +122,7 @@ export function cardToWire(card: CardFace): TypeOf<typeof cardFieldsSchema> {
   };
 }
 
-/** Brands as the older card object of `charge.source` spells them. */
+/** Brands as `charge.source`, the older card object, spells them. */
 const SOURCE_BRANDS: Readonly<Record<string, string>> = {
   visa: 'Visa',
   mastercard: 'MasterCard',

@@ -1,3 +1,4 @@
+/** The routes of payment methods (https://docs.stripe.com/api/payment_methods). */
 import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { CurrentTenant } from '../../accounts';
 import type { Tenant } from '../../database';
@@ -12,15 +13,14 @@ import {
 } from './payment-methods.params';
 import { PaymentMethodsService } from './payment-methods.service';
 
-/** https://docs.stripe.com/api/payment_methods */
 @Controller('v1')
 export class PaymentMethodsController {
   constructor(private readonly methods: PaymentMethodsService) {}
 
   @Operation('List payment methods, newest first', paymentMethodListSchema)
   @Get('payment_methods')
-  list(@CurrentTenant() tenant: Tenant, @Query() query: ListPaymentMethodsParams) {
-    return this.methods.list(tenant, query);
+  list(@CurrentTenant() tenant: Tenant, @Query() params: ListPaymentMethodsParams) {
+    return this.methods.list(tenant, params);
   }
 
   @Operation('List the payment methods of a customer', paymentMethodListSchema)
@@ -28,9 +28,9 @@ export class PaymentMethodsController {
   listOfCustomer(
     @CurrentTenant() tenant: Tenant,
     @Param('customer') customer: string,
-    @Query() query: ListCustomerPaymentMethodsParams,
+    @Query() params: ListCustomerPaymentMethodsParams,
   ) {
-    return this.methods.listOfCustomer(tenant, customer, query);
+    return this.methods.listOfCustomer(tenant, customer, params);
   }
 
   @Operation('Retrieve a payment method', paymentMethodSchema)
@@ -38,9 +38,9 @@ export class PaymentMethodsController {
   retrieve(
     @CurrentTenant() tenant: Tenant,
     @Param('id') id: string,
-    @Query() query: RetrievePaymentMethodParams,
+    @Query() params: RetrievePaymentMethodParams,
   ) {
-    return this.methods.retrieve(tenant, id, query);
+    return this.methods.retrieve(tenant, id, params);
   }
 
   @Operation('Attach a payment method to a customer', paymentMethodSchema)
@@ -50,9 +50,9 @@ export class PaymentMethodsController {
   attach(
     @CurrentTenant() tenant: Tenant,
     @Param('id') id: string,
-    @Body() request: AttachPaymentMethodParams,
+    @Body() params: AttachPaymentMethodParams,
   ) {
-    return this.methods.attachTo(tenant, id, request);
+    return this.methods.attachTo(tenant, id, params);
   }
 
   @Operation('Detach a payment method from its customer', paymentMethodSchema)
@@ -62,8 +62,8 @@ export class PaymentMethodsController {
   detach(
     @CurrentTenant() tenant: Tenant,
     @Param('id') id: string,
-    @Body() request: RetrievePaymentMethodParams,
+    @Body() params: RetrievePaymentMethodParams,
   ) {
-    return this.methods.detach(tenant, id, request);
+    return this.methods.detach(tenant, id, params);
   }
 }

@@ -1,21 +1,16 @@
-import { createHash } from 'node:crypto';
+/** Cards that may be charged: list, attach to a customer, detach, find the one that a request names. */
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { IsNull } from 'typeorm';
 import {
+  type AttachOptions,
+  type CustomerPaymentMethods,
   CustomersService,
   type CustomerSummary,
-  type CustomerPaymentMethods,
+  type RequireAttachedOptions,
 } from '../../customers';
 import type { Tenant } from '../../database';
-import { sandboxCard, type SandboxCard } from '../../sandbox-acquirer';
-import {
-  Expander,
-  InvalidRequestError,
-  listOf,
-  newId,
-  ResourceMissingError,
-  type WireList,
-} from '../../wire';
+import { type CardDescription, Gateways } from '../../gateway';
+import { Expander, InvalidRequestError, listOf, newId } from '../../wire';
 import type { CardFace, PaymentMethodEntity } from './payment-method.entity';
 import { type PaymentMethodObject, paymentMethodToWire } from './payment-method.wire';
 import { PaymentMethodsRepository } from './payment-methods.repository';
@@ -26,17 +21,17 @@ import type {
   RetrievePaymentMethodParams,
 } from './payment-methods.params';
 
-/** Cards that may be charged. In the sandbox a token becomes a payment method when it is first used. */
+/** In the sandbox a token becomes a payment method when it is first used. */
 @Injectable()
 export class PaymentMethodsService implements OnModuleInit, CustomerPaymentMethods {
   constructor(
     private readonly methods: PaymentMethodsRepository,
     private readonly customers: CustomersService,
+    private readonly gateways: Gateways,
     private readonly expander: Expander,
   ) {}
 
   onModuleInit(): void {
-    this.customers.usePaymentMethods(this);
     this.expander.register('payment_method', async (tenant, ids) =>
       (await this.methods.findMany(tenant, ids)).map(paymentMethodToWire),
     );
@@ -45,44 +40,46 @@ export class PaymentMethodsService implements OnModuleInit, CustomerPaymentMetho
   async retrieve(
     tenant: Tenant,
     id: string,
-    query: RetrievePaymentMethodParams,
+    params: RetrievePaymentMethodParams,
   ): Promise<PaymentMethodObject> {
-    const method = await this.methods.find(tenant, id);
-    if (!method) throw new ResourceMissingError('PaymentMethod', id);
-    return this.expander.expand(tenant, paymentMethodToWire(method), query.expand);
+    const method = await this.methods.getOrThrow(tenant, id);
+    return this.expander.expand(tenant, paymentMethodToWire(method), params.expand);
   }
 
-  async list(tenant: Tenant, query: ListPaymentMethodsParams) {
-    const { customer } = query;
+  async list(tenant: Tenant, params: ListPaymentMethodsParams) {
+    const { customer } = params;
     if (customer !== undefined) await this.customers.require(tenant, customer);
-    return this.page(tenant, query, customer, '/v1/payment_methods');
+    const where = customer === undefined ? {} : { customer };
+    const page = await this.methods.page(tenant, params.toPage<PaymentMethodEntity>(where));
+    const list = listOf('/v1/payment_methods', page, paymentMethodToWire);
+    return this.expander.expand(tenant, list, params.expand);
   }
 
-  async listOfCustomer(tenant: Tenant, id: string, query: ListCustomerPaymentMethodsParams) {
-    await this.customers.retrieve(tenant, id);
-    return this.page(tenant, query, id, `/v1/customers/${id}/payment_methods`);
+  async listOfCustomer(tenant: Tenant, customer: string, params: ListCustomerPaymentMethodsParams) {
+    await this.customers.retrieve(tenant, customer);
+    const page = await this.methods.page(tenant, params.toPage<PaymentMethodEntity>({ customer }));
+    const list = listOf(`/v1/customers/${customer}/payment_methods`, page, paymentMethodToWire);
+    return this.expander.expand(tenant, list, params.expand);
   }
 
-  /** Makes a payment method, or a token, one of a customer's: `POST …/attach`. */
+  /** Attaches a payment method, or a token, to a customer: `POST …/attach`. */
   async attachTo(
     tenant: Tenant,
     id: string,
-    request: AttachPaymentMethodParams,
+    params: AttachPaymentMethodParams,
   ): Promise<PaymentMethodObject> {
-    const { id: customer } = await this.customers.require(tenant, request.customer);
-    const attached = await this.attach(tenant, customer, id);
-    const method = await this.require(tenant, attached);
-    return this.expander.expand(tenant, paymentMethodToWire(method), request.expand);
+    const { id: customer } = await this.customers.require(tenant, params.customer);
+    const attached = await this.attach(tenant, customer, { idOrToken: id });
+    const method = await this.methods.getExpected(tenant, attached);
+    return this.expander.expand(tenant, paymentMethodToWire(method), params.expand);
   }
 
   async detach(
     tenant: Tenant,
     id: string,
-    request: RetrievePaymentMethodParams,
+    params: RetrievePaymentMethodParams,
   ): Promise<PaymentMethodObject> {
-    const method = await this.methods.find(tenant, id);
-    if (!method) throw new ResourceMissingError('PaymentMethod', id);
-    const { customer } = method;
+    const { customer } = await this.methods.getOrThrow(tenant, id);
     const detached =
       customer && (await this.methods.update(tenant, id, { customer: null }, { customer }));
     if (!detached) {
@@ -92,41 +89,37 @@ export class PaymentMethodsService implements OnModuleInit, CustomerPaymentMetho
       );
     }
     await this.customers.forgetPaymentMethod(tenant, customer, id);
-    return this.expander.expand(tenant, paymentMethodToWire(detached), request.expand);
+    return this.expander.expand(tenant, paymentMethodToWire(detached), params.expand);
   }
 
-  /**
-   * Attaches a payment method, or the one that a token becomes, to a customer that is known to exist.
-   * @param param the parameter that named the payment method; undefined where the path did
-   * @returns its id
-   * @throws InvalidRequestError where it belongs to another customer
-   */
-  async attach(
-    tenant: Tenant,
-    customer: string,
-    idOrToken: string,
-    param?: string,
-  ): Promise<string> {
+  async attach(tenant: Tenant, customer: string, options: AttachOptions): Promise<string> {
+    const { idOrToken, param } = options;
     const method = await this.use(tenant, idOrToken, param);
     if (method.customer === customer) return method.id;
-    await this.keepFor(tenant, customer, method.id);
-    if ((await this.require(tenant, method.id)).customer === customer) return method.id;
+    await this.attachIfFree(tenant, customer, method.id);
+    const { customer: owner } = await this.methods.getExpected(tenant, method.id);
+    if (owner === customer) return method.id;
     throw new InvalidRequestError(
       `The payment method ${method.id} is already attached to another customer. Detach it there first.`,
       { code: 'payment_method_unexpected_state', param: param ?? 'payment_method' },
     );
   }
 
-  /** Attaches a payment method that belongs to nobody, unless the customer was deleted meanwhile. */
-  async keepFor(tenant: Tenant, customer: string, id: string): Promise<void> {
-    if (!(await this.customers.keepPresent(tenant, customer))) return;
+  /**
+   * Attaches a payment method that belongs to no customer. Does nothing where it belongs to one, or where
+   * the customer was deleted.
+   */
+  async attachIfFree(tenant: Tenant, customer: string, id: string): Promise<void> {
+    if (!(await this.customers.lockPresent(tenant, customer))) return;
     await this.methods.update(tenant, id, { customer }, { customer: IsNull() });
   }
 
-  /** @throws InvalidRequestError naming `param` unless it is attached to this customer */
-  async requireAttached(tenant: Tenant, customer: string, id: string, param: string) {
-    const method = await this.methods.find(tenant, id);
-    if (!method) throw new ResourceMissingError('PaymentMethod', id, param);
+  async requireAttached(
+    tenant: Tenant,
+    customer: string,
+    { id, param }: RequireAttachedOptions,
+  ): Promise<void> {
+    const method = await this.methods.getOrThrow(tenant, id, param);
     if (method.customer === customer) return;
     throw new InvalidRequestError(
       `The payment method ${id} is not attached to the customer ${customer}. Attach it first.`,
@@ -134,34 +127,34 @@ export class PaymentMethodsService implements OnModuleInit, CustomerPaymentMetho
     );
   }
 
-  /** Detaches all of a customer's, because the customer is deleted. */
   async detachAll(tenant: Tenant, customer: string): Promise<void> {
     await this.methods.detachAll(tenant, customer);
   }
 
   /**
-   * The payment method a request names: its id, or a token of the sandbox, which becomes a new one.
+   * Returns the payment method that a request names by its id, or by a token of the acquirer. A token
+   * becomes a new payment method.
+   *
    * @param param the parameter that names it; undefined where the path does
    * @throws ResourceMissingError where it is neither
    */
   async use(tenant: Tenant, idOrToken: string, param?: string): Promise<PaymentMethodEntity> {
-    const token = tenant.livemode ? undefined : cardOfToken(idOrToken);
-    if (token) return this.methods.insert(tenant, newMethod(token.name, token.card));
-    const method = await this.methods.find(tenant, idOrToken);
-    if (method) return method;
-    throw new ResourceMissingError('PaymentMethod', idOrToken, param);
-  }
-
-  /** A payment method that is known to exist. */
-  async require(tenant: Tenant, id: string): Promise<PaymentMethodEntity> {
-    const method = await this.methods.find(tenant, id);
-    if (!method) throw new Error(`The payment method ${id} is gone, and rows are never removed.`);
-    return method;
+    const card = this.gateways.describeCard(tenant, idOrToken);
+    if (card) return this.methods.insert(tenant, newPaymentMethod(card));
+    return this.methods.getOrThrow(tenant, idOrToken, param);
   }
 
   /**
-   * The payment method that pays for a customer when none is named: the default one, else the one
-   * attached last.
+   * Returns a payment method that a row of this tenant's names.
+   * @throws UnexpectedRowError where it is gone: rows are never removed
+   */
+  getExpected(tenant: Tenant, id: string): Promise<PaymentMethodEntity> {
+    return this.methods.getExpected(tenant, id);
+  }
+
+  /**
+   * Returns the payment method that pays for a customer when a request names none: the default one, else
+   * the one attached last.
    */
   async defaultOf(tenant: Tenant, customer: CustomerSummary): Promise<PaymentMethodEntity | null> {
     if (customer.defaultSource !== null) return this.methods.find(tenant, customer.defaultSource);
@@ -169,23 +162,13 @@ export class PaymentMethodsService implements OnModuleInit, CustomerPaymentMetho
     const { data } = await this.methods.page(tenant, { limit: 1, where });
     return data[0] ?? null;
   }
-
-  private async page(
-    tenant: Tenant,
-    query: ListCustomerPaymentMethodsParams,
-    customer: string | undefined,
-    url: string,
-  ): Promise<WireList<PaymentMethodObject>> {
-    const where = customer === undefined ? {} : { customer };
-    const page = await this.methods.page(tenant, query.toPage<PaymentMethodEntity>(where));
-    return this.expander.expand(tenant, listOf(url, page, paymentMethodToWire), query.expand);
-  }
 }
 
 /**
- * A customer's card pays only for that customer.
+ * The card of a customer pays for that customer only.
+ * @param customer the customer of the payment; null where it has none
  * @param param the parameter that names the card
- * @throws InvalidRequestError where it is attached to another customer than `customer`
+ * @throws InvalidRequestError where the card belongs to another customer
  */
 export function requireUsableBy(
   customer: string | null,
@@ -201,26 +184,25 @@ export function requireUsableBy(
   );
 }
 
-/** The card that `pm_card_X`, `pm_card_visa_X` or `tok_X` stands for. */
-function cardOfToken(token: string): { name: string; card: SandboxCard } | undefined {
-  const named = /^(?:pm_card|tok)_(\w{1,64})$/.exec(token)?.[1];
-  if (named === undefined) return undefined;
-  for (const name of [named, named.replace(/^visa_/, '')]) {
-    const card = sandboxCard(name);
-    if (card) return { name, card };
-  }
-  return undefined;
-}
-
-function newMethod(token: string, { brand, funding, last4 }: SandboxCard) {
-  const face: CardFace = {
+function newPaymentMethod(description: CardDescription) {
+  const {
+    card: token,
     brand,
-    country: 'US',
-    exp_month: 12,
-    exp_year: 2034,
-    fingerprint: createHash('sha256').update(`sandbox card ${token}`).digest('hex').slice(0, 16),
+    country,
+    expMonth,
+    expYear,
+    fingerprint,
+    funding,
+    last4,
+  } = description;
+  const card: CardFace = {
+    brand,
+    country,
+    exp_month: expMonth,
+    exp_year: expYear,
+    fingerprint,
     funding,
     last4,
   };
-  return { id: newId('pm'), token, card: face, customer: null, metadata: {} };
+  return { id: newId('pm'), token, card, customer: null, metadata: {} };
 }
