@@ -1,8 +1,9 @@
+/** The row of an account. */
 import { CreateDateColumn, Entity, PrimaryColumn } from 'typeorm';
 
 /**
- * A tenant: the shop on whose behalf requests are made. Its name is what every row of its data
- * begins with.
+ * A tenant: the shop for which requests are made. The primary key of every row of its data begins with
+ * its name.
  */
 @Entity('accounts')
 export class AccountEntity {

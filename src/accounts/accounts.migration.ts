@@ -1,3 +1,4 @@
+/** The tables of accounts and API keys. */
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 export class CreateAccounts1764000001000 implements MigrationInterface {
@@ -21,8 +22,8 @@ export class CreateAccounts1764000001000 implements MigrationInterface {
         PRIMARY KEY (account, id),
         UNIQUE (account, hash)
       )`);
-    // Looked up before the account is known. Not unique, since unique keys begin with the account;
-    // the hash of 32 random bytes has no double anyway.
+    // For look-ups before the account is known. The index is not unique, since unique keys begin with
+    // the account. Two keys of 32 random bytes never have the same hash anyway.
     await runner.query('CREATE INDEX api_keys_hash ON api_keys (hash)');
   }
 

@@ -1,3 +1,4 @@
+/** The SQL of accounts and API keys. */
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { Any, IsNull, type Repository } from 'typeorm';
@@ -5,7 +6,7 @@ import { AccountEntity } from './account.entity';
 import { ApiKeyEntity } from './api-key.entity';
 import type { Principal } from './principal';
 
-/** Rows of accounts and keys; the only place that knows their tables. */
+/** Reads and writes the tables `accounts` and `api_keys`; no other file knows them. */
 @Injectable()
 export class AccountsStore {
   constructor(
@@ -13,7 +14,7 @@ export class AccountsStore {
     @InjectRepository(ApiKeyEntity) private readonly keys: Repository<ApiKeyEntity>,
   ) {}
 
-  /** @returns false if the account was there already */
+  /** @returns false if the account exists already */
   async insertAccount(account: string): Promise<boolean> {
     const insert = this.accounts.createQueryBuilder().insert().values({ account }).orIgnore();
     const { raw } = await insert.returning('account').execute();
@@ -28,7 +29,7 @@ export class AccountsStore {
     await this.keys.insert(key);
   }
 
-  /** Oldest first, revoked ones included. */
+  /** All keys of an account, oldest first, revoked ones included. */
   keysOf(account: string): Promise<ApiKeyEntity[]> {
     return this.keys.find({ where: { account }, order: { created: 'ASC', id: 'ASC' } });
   }
@@ -38,22 +39,22 @@ export class AccountsStore {
   }
 
   /**
-   * Who valid keys stand for, in one statement.
+   * The principals of keys, by hash, in one statement. Unknown and revoked keys have no entry.
    *
-   * @param hashes SHA-256 of each key, base64; a key that is unknown or revoked has no entry
+   * @param hashes SHA-256 of each key, base64
    */
   async principalsOf(hashes: readonly string[]): Promise<Map<string, Principal>> {
     const hash = Any(hashes.map((text) => Buffer.from(text, 'base64')));
     const rows = await this.keys.findBy({ hash, revoked: IsNull() });
     return new Map(
-      rows.map(({ account, livemode, id, hash: found }) => [
-        found.toString('base64'),
+      rows.map(({ account, livemode, id, hash: stored }) => [
+        stored.toString('base64'),
         { account, livemode, apiKey: id },
       ]),
     );
   }
 
-  /** @returns false if there was no such key left to revoke */
+  /** @returns false if the key does not exist or was revoked already */
   async revokeKey(account: string, id: string): Promise<boolean> {
     const valid = { account, id, revoked: IsNull() };
     const { affected } = await this.keys.update(valid, { revoked: () => 'now()' });

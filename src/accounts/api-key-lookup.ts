@@ -1,117 +1,118 @@
-/** Looks API keys up: one statement at a time, whoever asks and however many are made up. */
+/** Looks up API keys in the database, in one statement at a time for all requests. */
 import { LRUCache } from 'lru-cache';
 import type { Principal } from './principal';
 
-/**
- * How long what was found, or not found, is not asked for again, ms: the longest a revoked key may go
- * on working.
- */
-const REMEMBERED_MS = 1_000;
-/** Most keys that are remembered of each kind. */
-const MAX_REMEMBERED = 10_000;
-/** Most keys in one statement. */
-const MAX_PER_STATEMENT = 1_000;
+/** How long a result is cached: for so long a revoked key may still be accepted. */
+const CACHE_TTL_MS = 1_000;
+/** Cached keys: this many valid ones, and as many unknown ones. */
+const MAX_CACHED_KEYS = 10_000;
+const MAX_KEYS_PER_STATEMENT = 1_000;
 
-/** The principals of valid keys, by hash in base64; a key that is none has no entry. */
+/** Returns the principals of valid keys, by the key's hash in base64. Other keys have no entry. */
 export type FindPrincipals = (hashes: readonly string[]) => Promise<Map<string, Principal>>;
 
-interface Pending {
+interface PendingLookup {
   readonly promise: Promise<Principal | null>;
-  readonly resolve: (found: Principal | null) => void;
+  readonly resolve: (principal: Principal | null) => void;
   readonly reject: (error: unknown) => void;
 }
 
+/** When a statement began. */
+interface StatementStart {
+  readonly atMs: number;
+  readonly generation: number;
+}
+
 /**
- * Finds who API keys stand for. While a statement is under way, whoever asks waits for the next one,
- * which asks for all of them: made-up keys cost one connection of the pool at most.
+ * Finds the principals of API keys. While a statement runs, further keys are queued for the next one, so
+ * that made-up keys occupy at most one connection of the pool.
  */
 export class ApiKeyLookup {
-  /** Apart from each other, so that made-up keys push no valid one out. */
-  readonly #found = remembering<Principal>();
-  readonly #unknown = remembering<true>();
-  /** Who waits for an answer, by hash. */
-  readonly #pending = new Map<string, Pending>();
-  /** The hashes among them that no statement asks for yet. */
-  #unasked: string[] = [];
-  #isAsking = false;
-  /** Raised by `forget`: what was asked before it is not remembered. */
-  #generation = 0;
+  /** Two caches, so that made-up keys cannot evict valid ones. */
+  private readonly validKeys = newCache<Principal>();
+  private readonly unknownKeys = newCache<true>();
+  /** By hash: the lookups in the running statement and in the queue. */
+  private readonly pending = new Map<string, PendingLookup>();
+  /** Hashes for the next statement. */
+  private queue: string[] = [];
+  private isRunning = false;
+  /** Counts the calls of `clearCache`: a statement that began before the last one fills no cache. */
+  private generation = 0;
 
   constructor(private readonly findPrincipals: FindPrincipals) {}
 
-  /** @param hash SHA-256 of the key, base64 */
+  /**
+   * The principal of a key; null if the key is unknown or revoked.
+   *
+   * @param hash SHA-256 of the key, base64
+   */
   principalOf(hash: string): Promise<Principal | null> {
-    const found = this.#found.get(hash);
-    if (found) return Promise.resolve(found);
-    if (this.#unknown.has(hash)) return Promise.resolve(null);
-    const pending = this.#pending.get(hash);
+    const principal = this.validKeys.get(hash);
+    if (principal) return Promise.resolve(principal);
+    if (this.unknownKeys.has(hash)) return Promise.resolve(null);
+    const pending = this.pending.get(hash);
     if (pending) return pending.promise;
-    const { promise } = this.wait(hash);
-    if (!this.#isAsking) void this.ask();
+    const { promise } = this.enqueue(hash);
+    if (!this.isRunning) void this.runStatements();
     return promise;
   }
 
-  /** Whatever was found is asked for again. */
-  forget(): void {
-    this.#generation += 1;
-    this.#found.clear();
-    this.#unknown.clear();
+  /** Empties the caches, so that every key is looked up again. */
+  clearCache(): void {
+    this.generation += 1;
+    this.validKeys.clear();
+    this.unknownKeys.clear();
   }
 
-  private wait(hash: string): Pending {
-    const pending = newPending();
-    this.#pending.set(hash, pending);
-    this.#unasked.push(hash);
+  private enqueue(hash: string): PendingLookup {
+    const pending = newPendingLookup();
+    this.pending.set(hash, pending);
+    this.queue.push(hash);
     return pending;
   }
 
-  /** Asks until nobody waits. */
-  private async ask(): Promise<void> {
-    this.#isAsking = true;
-    while (this.#unasked.length > 0) {
-      const hashes = this.#unasked.splice(0, MAX_PER_STATEMENT);
-      const asked = { atMs: performance.now(), generation: this.#generation };
+  /** Runs one statement after another until the queue is empty. */
+  private async runStatements(): Promise<void> {
+    this.isRunning = true;
+    while (this.queue.length > 0) {
+      const hashes = this.queue.splice(0, MAX_KEYS_PER_STATEMENT);
+      const start = { atMs: performance.now(), generation: this.generation };
       try {
         const principals = await this.findPrincipals(hashes);
         for (const hash of hashes) {
           const principal = principals.get(hash);
-          this.remember(hash, principal, asked);
-          this.take(hash).resolve(principal ?? null);
+          this.cache(hash, principal, start);
+          this.takePending(hash).resolve(principal ?? null);
         }
       } catch (error) {
-        for (const hash of hashes) this.take(hash).reject(error);
+        for (const hash of hashes) this.takePending(hash).reject(error);
       }
     }
-    this.#isAsking = false;
+    this.isRunning = false;
   }
 
-  private take(hash: string): Pending {
-    const pending = this.#pending.get(hash);
-    if (!pending) throw new Error('A hash was asked for that nobody waits for.');
-    this.#pending.delete(hash);
+  private takePending(hash: string): PendingLookup {
+    const pending = this.pending.get(hash);
+    if (!pending) throw new Error('A hash was looked up that is not pending.');
+    this.pending.delete(hash);
     return pending;
   }
 
-  /** From when it was asked for on: what the database said then may be revoked by now. */
-  private remember(
-    hash: string,
-    principal: Principal | undefined,
-    asked: { readonly atMs: number; readonly generation: number },
-  ): void {
-    if (asked.generation !== this.#generation) return;
-    const start = asked.atMs;
-    if (principal) this.#found.set(hash, principal, { start });
-    else this.#unknown.set(hash, true, { start });
+  /** The entry expires by the statement's start, since the key may have been revoked after it. */
+  private cache(hash: string, principal: Principal | undefined, start: StatementStart): void {
+    if (start.generation !== this.generation) return;
+    if (principal) this.validKeys.set(hash, principal, { start: start.atMs });
+    else this.unknownKeys.set(hash, true, { start: start.atMs });
   }
 }
 
-function remembering<T extends object | true>(): LRUCache<string, T> {
-  return new LRUCache({ max: MAX_REMEMBERED, ttl: REMEMBERED_MS });
+function newCache<T extends object | true>(): LRUCache<string, T> {
+  return new LRUCache({ max: MAX_CACHED_KEYS, ttl: CACHE_TTL_MS });
 }
 
-function newPending(): Pending {
-  let resolve!: Pending['resolve'];
-  let reject!: Pending['reject'];
+function newPendingLookup(): PendingLookup {
+  let resolve!: PendingLookup['resolve'];
+  let reject!: PendingLookup['reject'];
   const promise = new Promise<Principal | null>((onFound, onError) => {
     resolve = onFound;
     reject = onError;

@@ -1,12 +1,13 @@
+/** The row of an API key. */
 import { Column, CreateDateColumn, Entity, PrimaryColumn } from 'typeorm';
 
-/** An API key as the server knows it: enough to recognise it, not enough to use it. */
+/** An API key: its hash recognises the key, but the key cannot be derived from it. */
 @Entity('api_keys')
 export class ApiKeyEntity {
   @PrimaryColumn({ type: 'text' })
   account: string;
 
-  /** `key_…`, for lists and for revoking; not secret. */
+  /** `key_…`: names the key in lists and when it is revoked. Not secret. */
   @PrimaryColumn({ type: 'text' })
   id: string;
 
@@ -18,14 +19,14 @@ export class ApiKeyEntity {
   @Column({ type: 'bytea' })
   hash: Buffer;
 
-  /** The last four characters, to tell one key from another. */
+  /** The last four characters of the key, for lists. */
   @Column({ type: 'text' })
   hint: string;
 
   @CreateDateColumn({ type: 'timestamptz' })
   created: Date;
 
-  /** From here on the key is refused. */
+  /** When the key was revoked; null while it is valid. */
   @Column({ type: 'timestamptz', nullable: true })
   revoked: Date | null;
 }

@@ -1,4 +1,4 @@
-/** Lets a handler run only for a principal: nothing is reached past the authentication by mistake. */
+/** Refuses requests without a principal, in case the authentication did not cover their path. */
 import { type CanActivate, type ExecutionContext, Injectable, SetMetadata } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { AuthenticationError } from '../wire';
@@ -6,18 +6,18 @@ import { principalOf } from './principal';
 
 const PUBLIC = 'paidonce:public';
 
-/** Marks a controller or handler that answers without an API key. */
+/** Marks a controller or handler that needs no API key. */
 export const Public = () => SetMetadata(PUBLIC, true);
 
 /**
- * For every handler that is not `@Public()`. The authentication has found the principal before the
- * body was read (`authentication.ts`); it does so for paths under `/v1/` alone.
+ * Guards every handler that is not `@Public()`. The principal was set before the body was read, for paths
+ * under `/v1/` only (`authentication.ts`).
  */
 @Injectable()
 export class ApiKeyGuard implements CanActivate {
   constructor(private readonly reflector: Reflector) {}
 
-  /** @throws AuthenticationError (401) where there is no principal */
+  /** @throws AuthenticationError (401) for a request without a principal */
   canActivate(context: ExecutionContext): boolean {
     const isPublic = this.reflector.getAllAndOverride<boolean | undefined>(PUBLIC, [
       context.getHandler(),

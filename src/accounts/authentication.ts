@@ -1,35 +1,36 @@
-/** API key → account, decided from the head of a request, before anything is read of its body. */
+/** Authenticates a request by the API key in its head, before its body is read. */
 import { Injectable } from '@nestjs/common';
-import { AuthenticationError, PermissionError } from '../wire';
+import { API_PATH, AuthenticationError, PermissionError } from '../wire';
 import { AccountsService } from './accounts.service';
-import { inProcessPrincipal, type Principal, rememberPrincipal } from './principal';
+import { principalOfRunAs, type Principal, setPrincipal } from './principal';
 
-/** What of a request says who is asking. */
-export interface IncomingRequest {
+/** The parts of a Fastify request that authentication reads. */
+export interface RequestHead {
   readonly url: string;
-  /** Whether no route takes it. */
+  /** Whether it has no route. */
   readonly is404: boolean;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  /** The route that takes it, e.g. `/v1/customers/:id`. */
+  /** Its route, e.g. `/v1/customers/:id`. */
   readonly routeOptions: { readonly url?: string | undefined };
 }
 
+/** Decides for each request which account and mode it acts for. */
 @Injectable()
 export class Authentication {
   constructor(private readonly accounts: AccountsService) {}
 
   /**
-   * Finds the principal of a request under `/v1/`, of one that no route takes too: who has no key
-   * learns nothing and has nothing read. Other paths need none.
+   * Sets the principal of a request under `/v1/`, even of one without a route: without a valid key a
+   * client learns nothing, and its body is not read. Other paths need no key.
    *
-   * @throws AuthenticationError (401) without a valid key, PermissionError (403) for a connected
-   * account
+   * @throws AuthenticationError (401) without a valid key
+   * @throws PermissionError (403) for a request on behalf of a connected account
    */
-  authenticate(request: IncomingRequest): Promise<void> | undefined {
+  authenticate(request: RequestHead): Promise<void> | undefined {
     if (!isUnderV1(request)) return undefined;
-    const inProcess = inProcessPrincipal();
-    if (inProcess) {
-      this.accept(request, inProcess);
+    const ambient = principalOfRunAs();
+    if (ambient) {
+      this.accept(request, ambient);
       return undefined;
     }
     const key = apiKeyOf(request.headers.authorization);
@@ -39,28 +40,28 @@ export class Authentication {
       );
     }
     return this.accounts.authenticate(key).then((principal) => {
-      if (principal === null) throw unknownKey(key);
+      if (principal === null) throw unknownKeyError(key);
       this.accept(request, principal);
     });
   }
 
-  private accept(request: IncomingRequest, principal: Principal): void {
+  private accept(request: RequestHead, principal: Principal): void {
     if (request.headers['stripe-account'] !== undefined) {
       throw new PermissionError(
         'This key does not act for other accounts: leave out the Stripe-Account header (the stripeAccount option).',
       );
     }
-    rememberPrincipal(request, principal);
+    setPrincipal(request, principal);
   }
 }
 
-/** By the route where there is one: a path can be written in several ways. */
-function isUnderV1({ is404, url, routeOptions }: IncomingRequest): boolean {
+/** By the route if there is one, since a path can be written in several ways. */
+function isUnderV1({ is404, url, routeOptions }: RequestHead): boolean {
   const path = is404 ? url : (routeOptions.url ?? url);
-  return /^\/v1(?:[/?]|$)/.test(path);
+  return path === API_PATH || path.startsWith(`${API_PATH}/`) || path.startsWith(`${API_PATH}?`);
 }
 
-/** The key of a Bearer or Basic header (there the user name; a password is ignored). */
+/** The key in an Authorization header: the Bearer token, or the user name of Basic. */
 function apiKeyOf(header: string | string[] | undefined): string | undefined {
   const match = /^(bearer|basic) +(\S+) *$/i.exec(typeof header === 'string' ? header : '');
   if (match === null) return undefined;
@@ -70,14 +71,14 @@ function apiKeyOf(header: string | string[] | undefined): string | undefined {
   return user === '' ? undefined : user;
 }
 
-function unknownKey(key: string): AuthenticationError {
+function unknownKeyError(key: string): AuthenticationError {
   return new AuthenticationError(
-    `The API key ${redacted(key)} is unknown or was revoked: check it for missing characters, or make a new one (npm run keys -- create).`,
+    `The API key ${redact(key)} is unknown or was revoked: check it for missing characters, or make a new one (npm run keys -- create).`,
   );
 }
 
-/** Enough to recognise one's own key by, as in the list of keys. Nothing of what is not one. */
-function redacted(key: string): string {
+/** A key without its middle, as the list of keys shows it. Text that is not a key is left out. */
+function redact(key: string): string {
   const match = /^(sk_(?:test|live)_)[0-9A-Za-z]{8,}([0-9A-Za-z]{4})$/.exec(key);
   return match === null ? 'that was sent' : `${match[1]}…${match[2]}`;
 }

@@ -1,4 +1,4 @@
-/** Who is asking: accounts, API keys, and the principal of a request. */
+/** Accounts, API keys, and the principal of a request. */
 export { AccountsError, AccountsService, type CreatedKey } from './accounts.service';
 export { AccountsModule } from './accounts.module';
 export { CreateAccounts1764000001000 } from './accounts.migration';

@@ -1,42 +1,47 @@
-/** Who a request acts for: set by the authentication, read by everything after it. */
+/** The principal of a request: set by the authentication, read by everything after it. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { Tenant } from '../database';
 
+/** The account and mode that a request acts for, and its API key. */
 export interface Principal extends Tenant {
-  /** Id (`key_…`) of the API key, never the key itself. */
+  /** The id (`key_…`) of the API key, never the key itself. */
   readonly apiKey: string;
 }
 
+/** By Fastify's request, which Nest hands to guards, interceptors and handlers too. */
 const principals = new WeakMap<object, Principal>();
-const inProcess = new AsyncLocalStorage<Principal>();
 
 /**
- * The principal of a request that is authenticated; undefined on public routes and before that.
+ * The principal of the surrounding `runAs`. It is ambient because Fastify makes the object of an injected
+ * request itself, and a header could be sent by a client.
  */
+const principalInside = new AsyncLocalStorage<Principal>();
+
+/** The principal of a request; undefined on public routes and before the authentication. */
 export function principalOf(request: object): Principal | undefined {
   return principals.get(request);
 }
 
-/** For the authentication alone. */
-export function rememberPrincipal(request: object, principal: Principal): void {
+/** Sets the principal of a request. Only the authentication calls it. */
+export function setPrincipal(request: object, principal: Principal): void {
   principals.set(request, principal);
 }
 
 /**
- * Runs `work` as a principal without an API key: requests injected into the application inside it,
- * and awaited there, are authenticated. Nothing that arrives on a socket runs inside it.
+ * Runs `work` as a principal, without an API key. Requests that it injects into the application and
+ * awaits are authenticated as this principal. Requests from sockets never run inside it.
  */
 export function runAs<T>(principal: Principal, work: () => Promise<T>): Promise<T> {
-  return inProcess.run(principal, work);
+  return principalInside.run(principal, work);
 }
 
-/** For the authentication alone: the principal of the surrounding `runAs`. */
-export function inProcessPrincipal(): Principal | undefined {
-  return inProcess.getStore();
+/** The principal of the surrounding `runAs`, if any. Only the authentication calls it. */
+export function principalOfRunAs(): Principal | undefined {
+  return principalInside.getStore();
 }
 
-/** Parameter decorator: the account and mode a request acts for. */
+/** A parameter of a handler: the account and mode that the request acts for. */
 export const CurrentTenant = createParamDecorator(
   (_: unknown, context: ExecutionContext): Tenant => {
     const principal = principalOf(context.switchToHttp().getRequest<object>());

@@ -1,3 +1,4 @@
+/** API keys on requests: accepted, refused, revoked, looked up; and principals without a key. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import Stripe from 'stripe';
 import { AccountsService, runAs } from '../../src/accounts';
@@ -12,7 +13,8 @@ beforeAll(async () => {
 });
 afterAll(() => app.close());
 
-const ask = (headers: Record<string, string>) => fetch(`${app.url}/v1/customers`, { headers });
+const listCustomers = (headers: Record<string, string>) =>
+  fetch(`${app.url}/v1/customers`, { headers });
 const basic = (user: string, password = '') =>
   `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
 
@@ -23,7 +25,7 @@ describe('the API key', () => {
     ['as the user name of Basic', () => basic(app.apiKey)],
     ['as the user name of Basic, whatever the password', () => basic(app.apiKey, 'x:y')],
   ])('%s is accepted', async (_, authorization) => {
-    expect((await ask({ authorization: authorization() })).status).toBe(200);
+    expect((await listCustomers({ authorization: authorization() })).status).toBe(200);
   });
 
   it.each([
@@ -34,10 +36,10 @@ describe('the API key', () => {
     ['Basic without a user name', basic('')],
     ['Basic that is no base64', 'Basic ***'],
   ])('%s is 401 in the envelope, and says what to send', async (_, authorization) => {
-    const answer = await ask(authorization === undefined ? {} : { authorization });
-    expect(answer.status).toBe(401);
-    expect(answer.headers.get('www-authenticate')).toContain('Basic');
-    expect(await answer.json()).toEqual({
+    const res = await listCustomers(authorization === undefined ? {} : { authorization });
+    expect(res.status).toBe(401);
+    expect(res.headers.get('www-authenticate')).toContain('Basic');
+    expect(await res.json()).toEqual({
       error: {
         type: 'invalid_request_error',
         message: expect.stringContaining('Authorization: Bearer sk_test_'),
@@ -54,9 +56,9 @@ describe('the API key', () => {
   ])('one %s is 401 and is not repeated in full', async (_, wrong) => {
     const made = { live: app.apiKey.replace('test', 'live'), upper: app.apiKey.toUpperCase() };
     const key = wrong in made ? made[wrong as keyof typeof made] : wrong;
-    const answer = await ask({ authorization: basic(key) });
-    expect(answer.status).toBe(401);
-    expect(await answer.text()).not.toContain(key);
+    const res = await listCustomers({ authorization: basic(key) });
+    expect(res.status).toBe(401);
+    expect(await res.text()).not.toContain(key);
   });
 
   it('is refused by the SDK as an authentication error', async () => {
@@ -72,7 +74,7 @@ describe('the API key', () => {
   it('is refused at most a second after it was revoked by another process', async () => {
     const key = await app.createKey('leaver');
     const authorization = `Bearer ${key}`;
-    expect((await ask({ authorization })).status).toBe(200);
+    expect((await listCustomers({ authorization })).status).toBe(200);
     const other = await startApp({ databaseUrl: app.databaseUrl });
     try {
       const accounts = other.app.get(AccountsService);
@@ -84,8 +86,8 @@ describe('the API key', () => {
     const revokedAt = performance.now();
     for (;;) {
       const sentAt = performance.now();
-      if ((await ask({ authorization })).status === 401) break;
-      // However long it was on its way: what is sent past the second is refused.
+      if ((await listCustomers({ authorization })).status === 401) break;
+      // A request may take long to arrive: it counts when it was sent.
       expect(sentAt - revokedAt).toBeLessThan(1_000);
       await sleep(20);
     }
@@ -94,14 +96,14 @@ describe('the API key', () => {
   it('is refused at once by the process that revoked it', async () => {
     const key = await app.createKey('quitter');
     const authorization = `Bearer ${key}`;
-    expect((await ask({ authorization })).status).toBe(200);
+    expect((await listCustomers({ authorization })).status).toBe(200);
     const accounts = app.app.get(AccountsService);
     const [{ id } = { id: '' }] = await accounts.listKeys('quitter');
     expect(await accounts.revokeKey('quitter', id)).toBe(true);
-    expect((await ask({ authorization })).status).toBe(401);
+    expect((await listCustomers({ authorization })).status).toBe(401);
   });
 
-  it('is asked for once by a hundred requests that arrive together', async () => {
+  it('is looked up once for a hundred requests that arrive together', async () => {
     const key = await app.createKey('crowd');
     const accounts = app.app.get(AccountsService);
     const principals = Array.from({ length: 100 }, () => accounts.authenticate(key));
@@ -109,10 +111,10 @@ describe('the API key', () => {
     await Promise.all(principals);
   });
 
-  it('is asked for with all others that wait, in one statement at a time', async () => {
+  it('is looked up with all other waiting keys, in one statement at a time', async () => {
     const key = await app.createKey('patient');
     const accounts = app.app.get(AccountsService);
-    const asked = jest.spyOn(app.app.get(AccountsStore), 'principalsOf');
+    const statements = jest.spyOn(app.app.get(AccountsStore), 'principalsOf');
     const madeUp = Array.from(
       { length: 1_500 },
       (_, n) => `sk_test_${String(n).padStart(43, 'z')}`,
@@ -121,69 +123,69 @@ describe('the API key', () => {
       [...madeUp, key, ...madeUp].map((k) => accounts.authenticate(k)),
     );
     expect(found.filter(Boolean)).toEqual([expect.objectContaining({ account: 'patient' })]);
-    // The first alone, then what came meanwhile, at most a thousand at once.
-    expect(asked.mock.calls.map(([hashes]) => hashes.length)).toEqual([1, 1_000, 500]);
-    asked.mockRestore();
+    // The first alone, then the keys that came meanwhile, at most a thousand at once.
+    expect(statements.mock.calls.map(([hashes]) => hashes.length)).toEqual([1, 1_000, 500]);
+    statements.mockRestore();
   });
 
-  it('is not asked for again while it is remembered, nor pushed out by made-up ones', async () => {
-    const remembered = new ApiKeyLookup((hashes) => {
-      asked.push(...hashes);
+  it('is not looked up again while it is cached, and made-up keys do not evict it', async () => {
+    const lookup = new ApiKeyLookup((hashes) => {
+      lookedUp.push(...hashes);
       const known = { account: 'shop', livemode: false, apiKey: 'key_1' };
       return Promise.resolve(new Map(hashes.includes('valid') ? [['valid', known]] : []));
     });
-    const asked: string[] = [];
+    const lookedUp: string[] = [];
     const start = performance.now();
     const clock = jest.spyOn(performance, 'now').mockReturnValue(start);
-    expect(await remembered.principalOf('valid')).toMatchObject({ account: 'shop' });
+    expect(await lookup.principalOf('valid')).toMatchObject({ account: 'shop' });
     const madeUp = Array.from({ length: 25_000 }, (_, n) => `made up ${n}`);
-    await Promise.all(madeUp.map((hash) => remembered.principalOf(hash)));
-    expect(asked).toHaveLength(25_001);
-    await Promise.all(['valid', 'made up 24999'].map((hash) => remembered.principalOf(hash)));
-    expect(asked).toHaveLength(25_001);
-    // No more than ten thousand unknown ones are remembered.
-    await remembered.principalOf('made up 0');
-    expect(asked).toHaveLength(25_002);
+    await Promise.all(madeUp.map((hash) => lookup.principalOf(hash)));
+    expect(lookedUp).toHaveLength(25_001);
+    await Promise.all(['valid', 'made up 24999'].map((hash) => lookup.principalOf(hash)));
+    expect(lookedUp).toHaveLength(25_001);
+    // At most ten thousand unknown keys are cached.
+    await lookup.principalOf('made up 0');
+    expect(lookedUp).toHaveLength(25_002);
     clock.mockReturnValue(start + 1_001);
-    await sleep(20); // the cache itself looks at the clock once a millisecond
-    await Promise.all(['valid', 'made up 24999'].map((hash) => remembered.principalOf(hash)));
-    expect(asked).toHaveLength(25_004);
+    await sleep(20); // the cache reads the clock once a millisecond
+    await Promise.all(['valid', 'made up 24999'].map((hash) => lookup.principalOf(hash)));
+    expect(lookedUp).toHaveLength(25_004);
     clock.mockRestore();
   });
 
-  it('is not remembered when it was revoked while it was looked up, and from the question on', async () => {
+  it('is not cached if it was revoked during the look-up, and is cached from its start on', async () => {
     const known = { account: 'shop', livemode: false, apiKey: 'key_1' };
-    let asked = 0;
-    let answer = () => undefined as void;
+    let statements = 0;
+    let endStatement = () => undefined as void;
     const lookup = new ApiKeyLookup(async () => {
-      asked += 1;
-      await new Promise<void>((resolve) => (answer = resolve));
+      statements += 1;
+      await new Promise<void>((resolve) => (endStatement = resolve));
       return new Map([['valid', known]]);
     });
-    const answered = async (meanwhile: () => void) => {
+    const lookUp = async (meanwhile: () => void) => {
       const found = lookup.principalOf('valid');
       meanwhile();
-      answer();
+      endStatement();
       return found;
     };
-    await answered(() => lookup.forget());
-    await answered(() => undefined);
-    expect(asked).toBe(2);
+    await lookUp(() => lookup.clearCache());
+    await lookUp(() => undefined);
+    expect(statements).toBe(2);
     await lookup.principalOf('valid');
-    expect(asked).toBe(2);
+    expect(statements).toBe(2);
 
-    lookup.forget();
+    lookup.clearCache();
     const start = performance.now();
     const clock = jest.spyOn(performance, 'now').mockReturnValue(start);
-    await answered(() => clock.mockReturnValue(start + 900));
+    await lookUp(() => clock.mockReturnValue(start + 900));
     clock.mockReturnValue(start + 1_001);
-    await sleep(20); // the cache itself looks at the clock once a millisecond
-    await answered(() => undefined);
-    expect(asked).toBe(4);
+    await sleep(20); // the cache reads the clock once a millisecond
+    await lookUp(() => undefined);
+    expect(statements).toBe(4);
     clock.mockRestore();
   });
 
-  it('is asked for again after a statement that failed', async () => {
+  it('is looked up again after a statement that failed', async () => {
     let fails = true;
     const known = { account: 'shop', livemode: false, apiKey: 'key_1' };
     const lookup = new ApiKeyLookup((hashes) =>
@@ -194,7 +196,7 @@ describe('the API key', () => {
     expect(await lookup.principalOf('valid')).toBe(known);
   });
 
-  it('leaves no trace of itself in the database', async () => {
+  it('is in the database only as a hash and a hint', async () => {
     const key = await app.createKey('secret');
     const [row] = await app.app.get(AccountsService).listKeys('secret');
     expect(row?.hint).toBe(key.slice(-4));
@@ -207,24 +209,24 @@ describe('the API key', () => {
   });
 });
 
-describe('a principal inside the process', () => {
+describe('a principal without a key', () => {
   const principal = { account: 'shop', livemode: false, apiKey: 'key_internal' };
 
-  it('passes the guard without a key', async () => {
-    const answer = await runAs(principal, async () =>
+  it('is the principal of injected requests', async () => {
+    const res = await runAs(principal, async () =>
       app.app.inject({ method: 'GET', url: '/v1/customers' }),
     );
-    expect(answer.statusCode).toBe(200);
+    expect(res.statusCode).toBe(200);
   });
 
-  it('does not reach what arrives on a socket meanwhile', async () => {
-    const answer = await runAs(principal, () => ask({}));
-    expect(answer.status).toBe(401);
+  it('is not the principal of requests from a socket meanwhile', async () => {
+    const res = await runAs(principal, () => listCustomers({}));
+    expect(res.status).toBe(401);
   });
 
-  it('is over when its work is', async () => {
+  it('ends with its work', async () => {
     await runAs(principal, () => Promise.resolve());
-    const answer = await app.app.inject({ method: 'GET', url: '/v1/customers' });
-    expect(answer.statusCode).toBe(401);
+    const res = await app.app.inject({ method: 'GET', url: '/v1/customers' });
+    expect(res.statusCode).toBe(401);
   });
 });

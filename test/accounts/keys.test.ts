@@ -1,3 +1,4 @@
+/** `npm run keys` as a program: what it prints, what it refuses, and keys that work. */
 import { freshDatabase, type FreshDatabase } from '../support/database';
 import { Program, type RunningServer, startServer, stopAll } from '../support/server';
 
@@ -48,7 +49,7 @@ describe('npm run keys', () => {
     for (;;) {
       const sentAt = performance.now();
       if ((await status(key)) === 401) break;
-      // However long it was on its way: what is sent past the second is refused.
+      // A request may take long to arrive: it counts when it was sent.
       expect(sentAt - revokedAt).toBeLessThan(1_000);
     }
   });

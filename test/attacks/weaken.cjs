@@ -123,10 +123,10 @@ const weaknesses = {
   unknown_keys_forgotten() {
     wrap(
       load('accounts', 'api-key-lookup.js').ApiKeyLookup.prototype,
-      'remember',
+      'cache',
       (original) =>
-        function (hash, principal, asked) {
-          if (principal) original.call(this, hash, principal, asked);
+        function (hash, principal, start) {
+          if (principal) original.call(this, hash, principal, start);
         },
     );
   },
