@@ -8,24 +8,32 @@ import { GatewayModule } from './gateway';
 import { type HttpRequest, IdempotencyModule, type IdempotencyOptions } from './idempotency';
 import { IdempotencyKeysModule } from './idempotency-keys';
 import { JobsModule } from './jobs';
+import { errorLinks } from './openapi';
 import { OpsModule } from './ops';
 import { PaymentsModule } from './payments';
 import { RefundsModule } from './refunds';
-import { Settings, SettingsModule } from './runtime';
+import { PublicUrl, Settings, SettingsModule } from './runtime';
 import { idempotencyErrorResponse, WireModule } from './wire';
 
 @Module({})
 export class AppModule {
   /** @param migrations all of the database's, in the order in which they run */
-  static with(settings: Settings, migrations: Type<MigrationInterface>[]): DynamicModule {
+  static with(
+    settings: Settings,
+    migrations: Type<MigrationInterface>[],
+    publicUrl = new PublicUrl(settings),
+  ): DynamicModule {
     return {
       module: AppModule,
       imports: [
-        SettingsModule.forRoot(settings),
+        SettingsModule.forRoot(settings, publicUrl),
         DatabaseModule.forRoot(migrations),
         AccountsModule,
         {
-          ...IdempotencyModule.forRootAsync({ inject: [Settings], useFactory: idempotencyOptions }),
+          ...IdempotencyModule.forRootAsync({
+            inject: [Settings, PublicUrl],
+            useFactory: idempotencyOptions,
+          }),
           // For the jobs, and for the route that tells what became of a key.
           global: true,
         },
@@ -45,7 +53,8 @@ export class AppModule {
 const KEY_REQUIRED = { money: 'by-endpoint', all: 'always', none: 'never' } as const;
 
 /** How keys work on /v1. */
-function idempotencyOptions(settings: Settings): IdempotencyOptions {
+function idempotencyOptions(settings: Settings, publicUrl: PublicUrl): IdempotencyOptions {
+  const errorLink = errorLinks(publicUrl);
   return {
     scope: (request) => {
       const principal = principalOf(request);
@@ -68,6 +77,9 @@ function idempotencyOptions(settings: Settings): IdempotencyOptions {
     replayRedisUrl: settings.IDEMPOTENCY_REPLAY_REDIS_URL,
     requestId: (request: HttpRequest & { id?: string }) => request.id ?? '',
     formatError: (error, request) =>
-      idempotencyErrorResponse(error, request, settings.IDEMPOTENCY_REUSED_STATUS),
+      idempotencyErrorResponse(error, request, {
+        reusedStatus: settings.IDEMPOTENCY_REUSED_STATUS,
+        errorLink,
+      }),
   };
 }

@@ -3,8 +3,8 @@ import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Authentication } from '../accounts';
 import { AppModule } from '../app.module';
-import { serveDocs } from '../openapi';
-import { Log, type Settings } from '../runtime';
+import { errorLinks, serveDocs, serveErrorPage } from '../openapi';
+import { Log, PublicUrl, type Settings } from '../runtime';
 import { configureWire, wireServerOptions } from '../wire';
 import { migrations } from './migrations';
 
@@ -13,10 +13,12 @@ const REQUEST_TIMEOUT_MS = 60_000;
 
 /** The whole application on Fastify, neither initialised nor listening yet. */
 export async function createApplication(settings: Settings): Promise<NestFastifyApplication> {
+  const publicUrl = new PublicUrl(settings);
+  const errorLink = errorLinks(publicUrl);
   const app = await NestFactory.create<NestFastifyApplication>(
-    AppModule.with(settings, migrations),
+    AppModule.with(settings, migrations, publicUrl),
     new FastifyAdapter({
-      ...wireServerOptions,
+      ...wireServerOptions(errorLink),
       bodyLimit: settings.BODY_LIMIT_BYTES,
       requestTimeout: REQUEST_TIMEOUT_MS,
     }),
@@ -26,9 +28,11 @@ export async function createApplication(settings: Settings): Promise<NestFastify
   const authentication = app.get(Authentication);
   configureWire(app, {
     bodyLimitBytes: settings.BODY_LIMIT_BYTES,
+    errorLink,
     reusedStatus: settings.IDEMPOTENCY_REUSED_STATUS,
     authenticate: (request) => authentication.authenticate(request),
   });
+  serveErrorPage(app);
   if (settings.DOCS === 'on') serveDocs(app);
   return app;
 }

@@ -739,6 +739,8 @@ export interface components {
                 charge?: string;
                 payment_intent?: components["schemas"]["PaymentIntent"];
                 payment_method?: components["schemas"]["PaymentMethod"];
+                /** @description A URL to more information about the error. */
+                doc_url?: string;
                 /** @enum {string} */
                 type: "api_error" | "card_error" | "idempotency_error" | "invalid_request_error" | "rate_limit_error";
                 /** @description For people: what is wrong and what to do. */

@@ -3,6 +3,7 @@ import type { Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { OperatorError } from './operator-error';
+import { urlOfAddress, PublicUrl } from './public-url';
 import type { Settings } from './settings';
 
 export interface Listening {
@@ -13,10 +14,13 @@ export interface Listening {
 }
 
 /** @throws OperatorError saying which setting to change where the address cannot be had */
-export function listen(app: NestFastifyApplication, settings: Settings): Promise<Listening> {
+export async function listen(app: NestFastifyApplication, settings: Settings): Promise<Listening> {
   const { HOST: host, PORT: port, DRAIN_TIMEOUT_MS } = settings;
   const address = { host, port, settings: { host: 'HOST', port: 'PORT' } };
-  return listenOn(app.getHttpServer(), () => app.listen(port, host), address, DRAIN_TIMEOUT_MS);
+  const server = app.getHttpServer();
+  const listening = await listenOn(server, () => app.listen(port, host), address, DRAIN_TIMEOUT_MS);
+  app.get(PublicUrl).listensAt(listening.url);
+  return listening;
 }
 
 /** Where to listen, and the settings that say so. */
@@ -42,10 +46,8 @@ export async function listenOn(
   } catch (error) {
     throw explained(error as NodeJS.ErrnoException, where);
   }
-  const { port, address, family } = server.address() as AddressInfo;
-  const isEverywhere = address === '0.0.0.0' || address === '::';
-  const host = isEverywhere ? '127.0.0.1' : family === 'IPv6' ? `[${address}]` : address;
-  return { url: `http://${host}:${port}`, drain };
+  const { port, address } = server.address() as AddressInfo;
+  return { url: urlOfAddress(address, port), drain };
 }
 
 /**

@@ -3,6 +3,7 @@ export { hasUnanswered, isHeldBack } from './connection-queue';
 export { listen, listenOn } from './http-server';
 export { Log } from './log';
 export { OperatorError } from './operator-error';
+export { PublicUrl } from './public-url';
 export { runService, runTask, type Undo } from './process';
 export { createHttpServer } from './server-factory';
 export { loadSettings, Settings, SettingsModule } from './settings';

@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { Module, type DynamicModule } from '@nestjs/common';
 import { cleanEnv, makeValidator } from 'envalid';
 import { OperatorError } from './operator-error';
+import { PublicUrl } from './public-url';
 
 /**
  * Thrown by `loadSettings`. The message has one sentence, on a line of its own, per wrong setting.
@@ -63,6 +64,19 @@ const httpUrl = makeValidator<string>((input) => {
   return input;
 });
 
+/** The beginning of links, kept without the slash at its end. */
+const linkBase = makeValidator<string>((input) => {
+  const url =
+    /^https?:\/\/[^?#]+$/i.test(input) && URL.canParse(input) ? new URL(input) : undefined;
+  if (url === undefined || url.username !== '' || url.password !== '') {
+    throw new Error(
+      'must be an absolute URL like https://pay.example.com or https://example.com/pay, without user, ' +
+        'password, query and fragment',
+    );
+  }
+  return url.origin + url.pathname.replace(/\/+$/, '');
+});
+
 /** A share of all, 0 to 1. */
 const rate = makeValidator<number>((input) => {
   const value = /^\d(\.\d{1,9})?$/.test(input) ? Number(input) : Number.NaN;
@@ -85,6 +99,7 @@ const specs = {
   DATA_DIR: text({ default: './.data' }),
   HOST: text({ default: '127.0.0.1' }),
   PORT: integer({ default: 3000, min: 0, max: 65_535 }),
+  PUBLIC_URL: linkBase({ default: '' }),
   DATABASE_POOL_SIZE: integer({ default: 8, min: 1, max: 100 }),
   DATABASE_CONNECT_TIMEOUT_MS: integer({ default: 5_000, min: 100, max: 60_000 }),
   IDEMPOTENCY_KEY_REQUIRED: oneOf(['money', 'all', 'none'], 'money'),
@@ -144,6 +159,11 @@ export class Settings implements Values {
   declare readonly HOST: string;
   /** TCP port to listen on; 0 takes a free one. */
   declare readonly PORT: number;
+  /**
+   * The URL under which clients reach this server; links in responses begin with it. Empty:
+   * `http://HOST:PORT`.
+   */
+  declare readonly PUBLIC_URL: string;
   /** Connections that requests share in one process. */
   declare readonly DATABASE_POOL_SIZE: number;
   /** Longest wait for a connection, a free one of the pool included, in milliseconds. */
@@ -263,15 +283,18 @@ export function loadSettings(env?: NodeJS.ProcessEnv): Settings {
   );
 }
 
-/** Makes `Settings` injectable everywhere. */
+/** Makes `Settings` and `PublicUrl` injectable everywhere. */
 @Module({})
 export class SettingsModule {
-  static forRoot(settings: Settings): DynamicModule {
+  static forRoot(settings: Settings, publicUrl = new PublicUrl(settings)): DynamicModule {
     return {
       module: SettingsModule,
       global: true,
-      providers: [{ provide: Settings, useValue: settings }],
-      exports: [Settings],
+      providers: [
+        { provide: Settings, useValue: settings },
+        { provide: PublicUrl, useValue: publicUrl },
+      ],
+      exports: [Settings, PublicUrl],
     };
   }
 }

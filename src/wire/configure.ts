@@ -2,6 +2,7 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyRequest } from 'fastify';
 import { WireErrorFilter } from './errors/error.filter';
+import type { ErrorLink } from './errors/error-table';
 import type { ReusedStatus } from './errors/idempotency-error.wire';
 import { WireValidationPipe } from './params/validation.pipe';
 import { discardUnreadBody, limitChunks, sendContinue } from './request/body-arrival';
@@ -14,6 +15,8 @@ import { newId } from './schema/ids';
 export interface WireOptions {
   /** The largest accepted body. */
   readonly bodyLimitBytes: number;
+  /** Makes `doc_url`. Default: errors have none. */
+  readonly errorLink?: ErrorLink;
   /** The status of a reused idempotency key, see `ReusedStatus`. */
   readonly reusedStatus?: ReusedStatus;
   /**
@@ -68,7 +71,7 @@ export function configureWire(app: NestFastifyApplication, options: WireOptions)
   // These two depend on the options above and inject nothing. The global guard and interceptor inject
   // providers, so their modules register them with APP_GUARD and APP_INTERCEPTOR.
   app.useGlobalPipes(new WireValidationPipe());
-  app.useGlobalFilters(new WireErrorFilter(options.reusedStatus));
+  app.useGlobalFilters(new WireErrorFilter(options.errorLink, options.reusedStatus));
 }
 
 /** The error that `work` throws; undefined if it throws none. */

@@ -1,8 +1,9 @@
 /** Stripe's wire format: parameters of requests, objects and errors of responses. */
 export { configureWire, type WireOptions } from './configure';
 export * from './errors/api.errors';
+export * from './errors/error-table';
 export { WireErrorFilter } from './errors/error.filter';
-export { errorSchema, type ApiErrorDetails, type ApiErrorType } from './errors/error.wire';
+export { acquirerCode, errorSchema, type ApiErrorDetails } from './errors/error.wire';
 export { idempotencyErrorResponse, type ReusedStatus } from './errors/idempotency-error.wire';
 export { ExpandParam } from './params/expand.param';
 export { ListParams, type CreatedRange } from './params/list.params';

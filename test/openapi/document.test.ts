@@ -9,7 +9,7 @@ import { freshDatabase } from '../support/database';
 import { type Document, operationsOf } from './checked.fetch';
 
 const ROOT = join(__dirname, '..', '..');
-const COMMITTED = ['docs/openapi.json', 'src/client/openapi.types.ts'];
+const COMMITTED = ['docs/openapi.json', 'docs/ERRORS.md', 'src/client/openapi.types.ts'];
 
 let shop: RunningApp;
 beforeAll(async () => {

@@ -12,6 +12,7 @@ import { AppModule } from '../../src/app.module';
 import { migrations } from '../../src/application';
 import { documentOf } from '../../src/openapi/document';
 import { loadSettings } from '../../src/runtime/settings';
+import { errorReference } from './error-reference';
 
 const ROOT = join(__dirname, '..', '..');
 
@@ -30,6 +31,7 @@ async function generate(directory: string): Promise<void> {
   const types = join(directory, 'src', 'client', 'openapi.types.ts');
   for (const file of [document, types]) mkdirSync(dirname(file), { recursive: true });
   writeFileSync(document, `${JSON.stringify(documentOf(app), null, 2)}\n`);
+  writeFileSync(join(directory, 'docs', 'ERRORS.md'), await errorReference());
   // It also refuses a document that is not OpenAPI.
   const cli = join(ROOT, 'node_modules', 'openapi-typescript', 'bin', 'cli.js');
   const args = [document, '--output', types, '--root-types', '--root-types-no-schema-prefix'];

@@ -166,7 +166,9 @@ describe('an error as an answer', () => {
     );
 
     it('has the status that is configured when it is reused', () => {
-      expect(idempotencyErrorResponse(reused, { headers: stripe }, 422).status).toBe(422);
+      expect(
+        idempotencyErrorResponse(reused, { headers: stripe }, { reusedStatus: 422 }).status,
+      ).toBe(422);
     });
   });
 });

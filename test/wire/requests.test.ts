@@ -1,7 +1,7 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { API_VERSION, InvalidRequestError } from '../../src/wire';
 import { requireNoCardNumberInPath } from '../../src/wire/request/harmless-values';
-import { thingsApp } from './wire.app';
+import { errorLink, thingsApp } from './wire.app';
 
 const FORM = 'application/x-www-form-urlencoded';
 const JSON_TYPE = 'application/json';
@@ -391,6 +391,7 @@ describe('requests on the wire', () => {
         type: 'card_error',
         code: 'card_declined',
         decline_code: 'generic_decline',
+        doc_url: errorLink('card_declined'),
         message: 'Your card was declined.',
         charge: 'ch_1',
         payment_intent: { id: 'pi_1', object: 'payment_intent' },

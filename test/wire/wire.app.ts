@@ -127,14 +127,17 @@ class ThingsController {
 @Module({ imports: [WireModule], controllers: [ThingsController] })
 class ThingsModule {}
 
+/** Where `doc_url` of its errors leads. */
+export const errorLink = (name: string) => `https://pay.example/docs/errors#${name}`;
+
 /** Started and ready for `app.inject()`; bodies may have 20,000 bytes. */
 export async function thingsApp(): Promise<NestFastifyApplication> {
   const app = await NestFactory.create<NestFastifyApplication>(
     ThingsModule,
-    new FastifyAdapter(wireServerOptions),
+    new FastifyAdapter(wireServerOptions(errorLink)),
     { logger: false },
   );
-  configureWire(app, { bodyLimitBytes: 20_000 });
+  configureWire(app, { bodyLimitBytes: 20_000, errorLink });
   await app.init();
   await app.getHttpAdapter().getInstance().ready();
   return app;

@@ -4,7 +4,15 @@ import { CustomersService, orderShippingOf } from '../../customers';
 import type { Tenant } from '../../database';
 import { type ChargeOrder, Gateways, type KnownOutcome } from '../../gateway';
 import type { Phases } from '../../idempotency';
-import { CardError, Expander, InvalidRequestError, listOf, mergeMetadata, newId } from '../../wire';
+import {
+  acquirerCode,
+  CardError,
+  Expander,
+  InvalidRequestError,
+  listOf,
+  mergeMetadata,
+  newId,
+} from '../../wire';
 import type { PaymentMethodEntity } from '../payment-methods/payment-method.entity';
 import { PaymentMethodsService, requireUsableBy } from '../payment-methods/payment-methods.service';
 import type { ChargeEntity } from './charge.entity';
@@ -67,7 +75,7 @@ export class ChargesService implements OnModuleInit {
       if (outcome.outcome === 'approved') return this.toWire(tenant, settled, params.expand);
       const { code, declineCode, message } = outcome;
       const decline = declineCode === null ? {} : { decline_code: declineCode };
-      return new CardError(message, { code, ...decline, charge });
+      return new CardError(message, { code: acquirerCode(code), ...decline, charge });
     });
   }
 
@@ -81,7 +89,7 @@ export class ChargesService implements OnModuleInit {
     return phases.finish(async () => {
       const settled = await this.settleCapture(tenant, reserved, outcome, params);
       if (outcome.outcome === 'approved') return this.toWire(tenant, settled, params.expand);
-      return new CardError(outcome.message, { code: outcome.code, charge: id });
+      return new CardError(outcome.message, { code: acquirerCode(outcome.code), charge: id });
     });
   }
 

@@ -3,7 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { MoreThanOrEqual } from 'typeorm';
 import type { Tenant } from '../../database';
 import type { KnownOutcome } from '../../gateway';
-import { CardError, InvalidRequestError, mergeMetadata } from '../../wire';
+import { acquirerCode, CardError, InvalidRequestError, mergeMetadata } from '../../wire';
 import { ChargesRepository } from '../charges/charges.repository';
 import type { PaymentIntentEntity } from './payment-intent.entity';
 import { captureTooLarge, unexpectedState } from './payment-intent.errors';
@@ -80,7 +80,11 @@ export class PaymentIntentCapture {
       // The payment stays authorised.
       const intent = await this.intents.settle(tenant, id, { status: 'requires_capture' });
       const { code, message } = outcome;
-      return new CardError(message, { code, charge, payment_intent: paymentIntentToWire(intent) });
+      return new CardError(message, {
+        code: acquirerCode(code),
+        charge,
+        payment_intent: paymentIntentToWire(intent),
+      });
     }
     const intent = await this.intents.settle(tenant, id, {
       status: 'succeeded',
@@ -121,7 +125,10 @@ export class PaymentIntentCapture {
     if (outcome?.outcome === 'declined') {
       const intent = await this.intents.settle(tenant, id, { status: 'requires_capture' });
       const payment_intent = paymentIntentToWire(intent);
-      return new InvalidRequestError(outcome.message, { code: outcome.code, payment_intent });
+      return new InvalidRequestError(outcome.message, {
+        code: acquirerCode(outcome.code),
+        payment_intent,
+      });
     }
     if (charge !== null) await this.charges.update(tenant, charge, { released: true });
     return this.intents.settleCanceled(tenant, id, params.cancellation_reason ?? null);

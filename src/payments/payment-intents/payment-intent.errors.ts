@@ -1,5 +1,5 @@
 /** The errors of payment intents, with the codes and messages that the client gets. */
-import { CardError, formatAmount, InvalidRequestError } from '../../wire';
+import { acquirerCode, CardError, formatAmount, InvalidRequestError } from '../../wire';
 import type { Declined } from '../../gateway';
 import type { PaymentFailure, PaymentIntentEntity } from './payment-intent.entity';
 import { type PaymentIntentAction, statusesFor } from './payment-intent.states';
@@ -77,8 +77,12 @@ export function paymentFailure(
 
 /** 402: a decline as the client gets it, with the payment intent after it. */
 export function declineError(intent: PaymentIntentEntity, failure: PaymentFailure): CardError {
-  const { type: _, message, ...details } = failure;
-  return new CardError(message, { ...details, payment_intent: paymentIntentToWire(intent) });
+  const { type: _, code, message, ...details } = failure;
+  return new CardError(message, {
+    code: acquirerCode(code),
+    ...details,
+    payment_intent: paymentIntentToWire(intent),
+  });
 }
 
 function stateError(intent: PaymentIntentEntity, message: string): InvalidRequestError {

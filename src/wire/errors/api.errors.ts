@@ -4,7 +4,8 @@
  * do; it never repeats a secret.
  */
 
-import type { ApiErrorDetails, ApiErrorType, WireError } from './error.wire';
+import { type ApiErrorType, ERROR_CODES, type ErrorLink } from './error-table';
+import type { ApiErrorDetails, WireError } from './error.wire';
 
 export interface ApiErrorOptions extends ErrorOptions {
   /** Headers of the answer, e.g. `Retry-After`. */
@@ -27,7 +28,7 @@ export class ApiError extends Error {
     this.headers = options.headers ?? {};
   }
 
-  get code(): string | undefined {
+  get code(): ApiErrorDetails['code'] {
     return this.details.code;
   }
 
@@ -35,9 +36,12 @@ export class ApiError extends Error {
     return this.details.param;
   }
 
-  /** The body of the answer. */
-  toWire(): WireError {
-    return { error: { ...this.details, message: this.message, type: this.type } };
+  /** The body, with a link to what explains the code, or the type where there is no code (R24). */
+  toWire(linkTo: ErrorLink): WireError {
+    const { code, details, message, type } = this;
+    const isExplained = code !== undefined && Object.hasOwn(ERROR_CODES, code);
+    const doc_url = linkTo(isExplained ? code : type);
+    return { error: { ...details, doc_url, message, type } };
   }
 }
 
@@ -112,7 +116,7 @@ export class UnavailableError extends ApiError {
   /** @param retryAfter seconds */
   constructor(message: string, retryAfter = 1, options: ErrorOptions = {}) {
     const headers = { 'Retry-After': String(retryAfter), 'Stripe-Should-Retry': 'true' };
-    const details = { code: 'service_unavailable' };
+    const details = { code: 'service_unavailable' } as const;
     super(503, 'api_error', message, details, { ...options, headers });
   }
 }

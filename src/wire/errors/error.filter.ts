@@ -16,6 +16,7 @@ import {
   excerpt,
   UnavailableError,
 } from './api.errors';
+import { type ErrorLink, noErrorLink } from './error-table';
 import { idempotencyApiError, type ReusedStatus } from './idempotency-error.wire';
 
 /** Answers every error in the envelope `{"error": {…}}`, and nothing that is not for the caller. */
@@ -23,8 +24,14 @@ import { idempotencyApiError, type ReusedStatus } from './idempotency-error.wire
 export class WireErrorFilter implements ExceptionFilter {
   private readonly logger = new Logger(WireErrorFilter.name);
 
-  /** @param reusedStatus status of a reused idempotency key, see `idempotencyErrorResponse` */
-  constructor(private readonly reusedStatus: ReusedStatus = 'auto') {}
+  /**
+   * @param errorLink what `doc_url` is made by
+   * @param reusedStatus status of a reused idempotency key, see `idempotencyErrorResponse`
+   */
+  constructor(
+    private readonly errorLink: ErrorLink = noErrorLink,
+    private readonly reusedStatus: ReusedStatus = 'auto',
+  ) {}
 
   catch(error: unknown, host: ArgumentsHost): void {
     const request = host.switchToHttp().getRequest<FastifyRequest>();
@@ -38,7 +45,7 @@ export class WireErrorFilter implements ExceptionFilter {
       .code(answer.status)
       .headers(answer.headers)
       .header('content-type', 'application/json; charset=utf-8')
-      .send(JSON.stringify(answer.toWire()));
+      .send(JSON.stringify(answer.toWire(this.errorLink)));
   }
 
   private toApiError(error: unknown, request: FastifyRequest): ApiError {

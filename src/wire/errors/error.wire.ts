@@ -1,8 +1,28 @@
-import { named, object, oneOf, optional, referenceTo, text, type TypeOf } from '../schema/schema';
+import {
+  named,
+  object,
+  oneOf,
+  optional,
+  referenceTo,
+  type Schema,
+  text,
+  type TypeOf,
+} from '../schema/schema';
+import { type ApiErrorType, ERROR_TYPES, type ErrorCode } from './error-table';
+
+declare const ACQUIRER: unique symbol;
+/** A code that an acquirer gave. It is sent as it is, in the table or not. */
+export type AcquirerCode = string & { readonly [ACQUIRER]: true };
+
+export function acquirerCode(code: string): AcquirerCode {
+  return code as AcquirerCode;
+}
 
 /** What an error may carry beside its message. */
 const details = {
-  code: optional(text('Stable and machine-readable, e.g. resource_missing.')),
+  code: optional(
+    text('Stable and machine-readable, e.g. resource_missing.') as Schema<ErrorCode | AcquirerCode>,
+  ),
   param: optional(text('The parameter that is to blame, e.g. amount or shipping[name].')),
   decline_code: optional(text('Why the card was declined, where the bank said so.')),
   charge: optional(text('Id of the charge that failed.')),
@@ -18,16 +38,10 @@ export const errorSchema = named(
   object({
     error: object({
       ...details,
-      type: oneOf([
-        'api_error',
-        'card_error',
-        'idempotency_error',
-        'invalid_request_error',
-        'rate_limit_error',
-      ]),
+      doc_url: optional(text('A URL to more information about the error.')),
+      type: oneOf(Object.keys(ERROR_TYPES) as ApiErrorType[]),
       message: text('For people: what is wrong and what to do.'),
     }),
   }),
 );
 export type WireError = TypeOf<typeof errorSchema>;
-export type ApiErrorType = WireError['error']['type'];

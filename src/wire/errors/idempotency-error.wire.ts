@@ -5,7 +5,7 @@ import {
   type IdempotencyError,
 } from '../../idempotency';
 import { ApiError } from './api.errors';
-import type { ApiErrorType } from './error.wire';
+import { type ApiErrorType, type ErrorLink, noErrorLink } from './error-table';
 
 /**
  * The status of a reused key: `auto` is 400 for a client that sends Stripe-Version, whose SDK maps
@@ -13,17 +13,25 @@ import type { ApiErrorType } from './error.wire';
  */
 export type ReusedStatus = 'auto' | 400 | 409 | 422;
 
+/** How an error of the idempotency module looks on /v1. */
+export interface IdempotencyErrorOptions {
+  /** Default `auto`. */
+  readonly reusedStatus?: ReusedStatus;
+  /** Default: no link. */
+  readonly errorLink?: ErrorLink;
+}
+
 /** An error of the idempotency module in Stripe's envelope, as the bytes to send. */
 export function idempotencyErrorResponse(
   error: IdempotencyError,
   request: Pick<HttpRequest, 'headers'>,
-  reusedStatus: ReusedStatus = 'auto',
+  { reusedStatus = 'auto', errorLink = noErrorLink }: IdempotencyErrorOptions = {},
 ): Answer {
   const answer = idempotencyApiError(error, request, reusedStatus);
   return {
     status: answer.status,
     headers: { ...answer.headers, 'content-type': 'application/json; charset=utf-8' },
-    body: Buffer.from(JSON.stringify(answer.toWire())),
+    body: Buffer.from(JSON.stringify(answer.toWire(errorLink))),
   };
 }
 

@@ -6,6 +6,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { hasUnanswered, isHeldBack } from '../../runtime';
 import { InvalidRequestError } from './api.errors';
+import { type ErrorLink, noErrorLink } from './error-table';
 import { API_VERSION } from '../schema/api-version';
 import { newId } from '../schema/ids';
 
@@ -14,12 +15,16 @@ import { newId } from '../schema/ids';
  * connection is closed without a word: a 400 for the bytes behind it would read as its answer, and
  * what it asked for may be done all the same.
  */
-export function refuseOnSocket(error: Error & { code?: string }, socket: Duplex): void {
+export function refuseOnSocket(
+  error: Error & { code?: string },
+  socket: Duplex,
+  errorLink: ErrorLink = noErrorLink,
+): void {
   // What is not read cannot arrive in time: it is this server that keeps it waiting.
   if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && isHeldBack(socket)) return;
   if (socket.writable && !hasUnanswered(socket) && error.code !== 'ECONNRESET') {
     const [status, message] = REFUSALS[error.code ?? ''] ?? NOT_HTTP;
-    const { head, body } = answerOf(status, message);
+    const { head, body } = answerOf(status, message, errorLink);
     const lines = Object.entries(head).map(([name, value]) => `${name}: ${value}\r\n`);
     socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${body}`);
   }
@@ -46,8 +51,8 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'The request did not arrive in time. Send it again, in one go.'],
 };
 
-function answerOf(status: number, message: string) {
-  const body = JSON.stringify(new InvalidRequestError(message, {}, status).toWire());
+function answerOf(status: number, message: string, errorLink: ErrorLink) {
+  const body = JSON.stringify(new InvalidRequestError(message, {}, status).toWire(errorLink));
   const head = {
     'content-type': 'application/json; charset=utf-8',
     'content-length': String(Buffer.byteLength(body)),

@@ -1,5 +1,6 @@
 /** Reads raw values, as a form or JSON has them, as values of one type or refuses them. */
 import { excerpt } from '../errors/api.errors';
+import type { ErrorCode } from '../errors/error-table';
 
 /** Stands in place of a refused value, from the coercion until the validation pipe throws its error. */
 export class Refusal {
@@ -9,7 +10,7 @@ export class Refusal {
    */
   constructor(
     readonly message: (param: string) => string,
-    readonly code?: string,
+    readonly code?: ErrorCode,
     readonly path = '',
   ) {}
 }
