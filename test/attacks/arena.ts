@@ -17,21 +17,27 @@ import { type RunningServer, startServer } from '../support/server';
 import type { Attack, Finding, Report, Run } from './attack';
 import { type Memory, Probe } from './probe';
 import type { Raid, RaidResult } from './raid';
+import { FORM, head, post } from './requests';
 import { Victim, type Waits } from './victim';
 
-/** How often the victim pays, how long before the attack, and how long attacks go on, ms. */
-const SHORT = { everyMs: 100, calmMs: 1_000, attackMs: 0 };
-const PLANTED = { ...SHORT, calmMs: 0 };
-const LONG = { everyMs: 1_000, calmMs: 60_000, attackMs: 60_000 };
-/**
- * An ordinary load before all, so often and so long, ms: it compiles what all others run, and lets
- * the young part of the heap grow to what it then stays at.
- */
+/** How often the victim pays, how long it pays alone, and how long the attack is repeated, ms. */
+interface Phases {
+  readonly everyMs: number;
+  readonly calmMs: number;
+  readonly attackMs: number;
+}
+const SHORT: Phases = { everyMs: 100, calmMs: 1_000, attackMs: 0 };
+const PLANTED: Phases = { ...SHORT, calmMs: 0 };
+/** The victim's load before everything: so often, so long, ms. It compiles what all attacks run. */
 const SHORT_WARM_UP = { everyMs: 10, ms: 500 };
-const LONG_WARM_UP = { everyMs: 5, ms: 15_000 };
+const LONG_WARM_UP = { everyMs: 5, ms: 5_000 };
+const RUSHES = 2;
+const RUSH_CONNECTIONS = 500;
+/** Time that one client of the rush has, ms. */
+const RUSH_TIMEOUT_MS = 60_000;
 /** The goals of a long run. */
-const MOST_WAIT_MS = 500;
-const MOST_GROWTH_BYTES = 30 * 2 ** 20;
+const MAX_WAIT_MS = 500;
+const MAX_GROWTH_BYTES = 30 * 2 ** 20;
 /** Past this much more memory the attack has won and is ended, for the sake of the machine. */
 const RUIN_BYTES = 600 * 2 ** 20;
 const LOOK_EVERY_MS = 20;
@@ -90,6 +96,8 @@ export class Arena {
       env: {
         LOG_LEVEL: 'info',
         JOBS: 'off',
+        // It grows to its bound with the victim's own payments.
+        IDEMPOTENCY_REPLAY_MEMORY_BYTES: '0',
         NODE_OPTIONS: `${preload('probe.cjs')} ${preload('weaken.cjs')}`,
         PROBE_SOCKET: socket,
         PROBE_IGNORES: victims.apiKey,
@@ -155,19 +163,10 @@ export class Arena {
     return this.victim.restWhile(() => this.probe.memory());
   }
 
-  /**
-   * How much more is alive than before, bytes. Handlers may go on for a moment with what nobody waits for
-   * any more, so that it is looked at again until it is little enough, or for 10 s.
-   */
+  /** How much more is alive than before, bytes; measured until it is little enough, or for 10 s. */
   async kept(beforeBytes: number, enoughBytes: number): Promise<number> {
-    let kept = Infinity;
-    const isLittle = async () => {
-      kept = (await this.memory()).used - beforeBytes;
-      return kept <= enoughBytes;
-    };
-    const patienceMs = this.run.planted ? 0 : SETTLE_MS;
-    await eventually('it is little', isLittle, patienceMs).catch(() => undefined);
-    return kept;
+    const after = await this.memoryOnce(({ used }) => used - beforeBytes <= enoughBytes);
+    return after.used - beforeBytes;
   }
 
   /** Ends the connections that the last raids have held. */
@@ -194,8 +193,7 @@ export class Arena {
 
   /** Lets the victim pay, first alone, then under attack, and judges what everybody is owed. */
   async fight(attack: Attack): Promise<Report> {
-    const { long, planted } = this.run;
-    const { everyMs, calmMs, attackMs } = long ? LONG : planted ? PLANTED : SHORT;
+    const { everyMs, calmMs, attackMs } = phasesOf(this.run);
     await this.warmUp();
     const calm = this.victim.pay(everyMs);
     await pause(calmMs);
@@ -218,8 +216,7 @@ export class Arena {
     const under = await harried.stop();
     guard.stop();
     const { begun, heldMs, highestRss } = await this.probe.totals();
-    const grown = await this.kept(before.used, MOST_GROWTH_BYTES);
-    const after = this.probe.rss;
+    const after = await this.memoryAfter(before);
     const [payments, rows] = [await this.payments(), await this.rows()];
     await this.stopServer();
     const lookups = await this.lookups();
@@ -228,7 +225,8 @@ export class Arena {
       findings: [],
       without,
       under,
-      rss: { before: before.rss, highest: highestRss, after },
+      rss: { before: before.rss, highest: highestRss, after: after.rss },
+      grown: { used: after.used - before.used, rss: after.rss - before.rss },
       heldMs,
       costliest: this.#costliest.ms > 0 ? this.#costliest : undefined,
       ...sumOf(this.#results),
@@ -238,7 +236,7 @@ export class Arena {
       lookups,
     };
     const common = [
-      ...memoryFindings(grown, 'alive'),
+      ...memoryFindings(report.grown.used, 'alive'),
       ...victimFindings(under),
       ...logFindings(this.log),
       ...this.lookupFindings(lookups),
@@ -278,11 +276,52 @@ export class Arena {
     rmSync(this.directory, { recursive: true, force: true });
   }
 
+  /** Memory once it has grown by little enough, or after 10 s. */
+  private memoryAfter(before: Memory): Promise<Memory> {
+    const { long } = this.run;
+    return this.memoryOnce(
+      ({ used, rss }) =>
+        used - before.used <= MAX_GROWTH_BYTES && (!long || rss - before.rss <= MAX_GROWTH_BYTES),
+    );
+  }
+
+  /** Handlers of closed connections may still run: measured again until it is settled, or for 10 s. */
+  private async memoryOnce(isSettled: (memory: Memory) => boolean): Promise<Memory> {
+    let memory = await this.memory();
+    const settled = async () => isSettled(memory) || isSettled((memory = await this.memory()));
+    const patienceMs = this.run.planted ? 0 : SETTLE_MS;
+    await eventually('memory is settled', settled, patienceMs).catch(() => undefined);
+    return memory;
+  }
+
   private async warmUp(): Promise<void> {
     const { everyMs, ms } = this.run.long ? LONG_WARM_UP : SHORT_WARM_UP;
     const load = this.victim.pay(everyMs);
     await pause(ms);
     await load.stop();
+    if (this.run.long) await this.rush();
+  }
+
+  /**
+   * An ordinary rush: many honest clients at once. The C library keeps the memory of their connections and
+   * buffers for the next rush, whoever causes it. So resident memory is compared with what it is after one.
+   */
+  private async rush(): Promise<void> {
+    const { apiKey } = this.victims;
+    const form = Array.from({ length: 50 }, (_, n) => `metadata[k${n}]=${'a'.repeat(500)}`).join(
+      '&',
+    );
+    const headers = `authorization: Bearer ${apiKey}\r\n${FORM}`;
+    const parts = [
+      { text: post('/v1/customers', headers, form) },
+      { text: head('GET', '/docs/swagger-ui-bundle.js') },
+    ];
+    const plan = { connections: RUSH_CONNECTIONS, parts, responses: 2, ms: RUSH_TIMEOUT_MS };
+    for (let time = 0; time < RUSHES; time += 1) {
+      const { served } = await this.raid(plan);
+      if (served < RUSH_CONNECTIONS) throw new Error(`${served} clients of the rush were served.`);
+    }
+    this.#results.length = 0;
   }
 
   /** The victim's key and the attacker's are looked up once in a while too. */
@@ -321,6 +360,11 @@ export class Arena {
   }
 }
 
+function phasesOf({ long, seconds, planted }: Run): Phases {
+  if (long) return { everyMs: 1_000, calmMs: seconds * 1_000, attackMs: seconds * 1_000 };
+  return planted ? PLANTED : SHORT;
+}
+
 /** Each on a processor of its own, so that what an attacker costs itself costs nobody else. */
 function pin({ pid }: ChildProcess, core: number): void {
   if (cpus().length < 2) return;
@@ -329,7 +373,7 @@ function pin({ pid }: ChildProcess, core: number): void {
 }
 
 function memoryFindings(grownBytes: number, kind: string): Finding[] {
-  if (grownBytes <= MOST_GROWTH_BYTES) return [];
+  if (grownBytes <= MAX_GROWTH_BYTES) return [];
   return [
     { rule: 'memory', what: `${Math.round(grownBytes / MB)} MB more are ${kind} afterwards` },
   ];
@@ -348,15 +392,12 @@ function logFindings(log: string): Finding[] {
   return first === undefined ? [] : [{ rule: 'log', what: `${lines.length} lines like: ${first}` }];
 }
 
-function goalFindings({ under, rss }: Pick<Report, 'under' | 'rss'>): Finding[] {
+function goalFindings({ under, grown }: Pick<Report, 'under' | 'grown'>): Finding[] {
   const waited: Finding = {
     rule: 'victim',
     what: `a payment of the victim took ${Math.round(under.worst)} ms`,
   };
-  return [
-    ...(under.worst > MOST_WAIT_MS ? [waited] : []),
-    ...memoryFindings(rss.after - rss.before, 'resident'),
-  ];
+  return [...(under.worst > MAX_WAIT_MS ? [waited] : []), ...memoryFindings(grown.rss, 'resident')];
 }
 
 /** Findings of later rounds that say the same are the same. */

@@ -1,5 +1,6 @@
 /** What an attack is, and what it tells. */
 import type { Arena } from './arena';
+import type { Memory } from './probe';
 import type { Waits } from './victim';
 
 /** What does not hold, and by which rule. */
@@ -30,8 +31,10 @@ export interface Planted {
 }
 
 export interface Run {
-  /** Judges time and resident memory too, and goes on for a minute; else counts alone are judged. */
+  /** Judges time and resident memory too; else each check runs once, judged by counts alone. */
   readonly long: boolean;
+  /** Of a long run: how long the victim pays alone, and how long the attack is repeated, s. */
+  readonly seconds: number;
   readonly planted?: Planted;
   /** Shows progress. */
   readonly say: (what: string) => void;
@@ -61,6 +64,8 @@ export interface Report {
   readonly under: Waits;
   /** Resident memory of the server, bytes: before, at the most, and after a collection of garbage. */
   readonly rss: { readonly before: number; readonly highest: number; readonly after: number };
+  /** After the attack minus before, bytes. */
+  readonly grown: Memory;
   /** Longest that the server's event loop was held, ms. */
   readonly heldMs: number;
   /** The body that cost the server's process most, where bodies were measured. */

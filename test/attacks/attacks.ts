@@ -1,6 +1,6 @@
 /**
  * Attacks on a running server, with a victim that pays: `npm run test:attacks -- [--only NAME[,NAME]]
- * [--short] [--write] [--no-plants]`. Everything runs on 127.0.0.1, and ends by itself.
+ * [--short | --seconds N] [--write] [--no-plants]`. Everything runs on 127.0.0.1, and ends by itself.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,11 +16,15 @@ import { type Line, table, withFigures } from './report';
 const PAGE = join(__dirname, '..', '..', 'docs', 'RELIABILITY.md');
 
 /** Findings of one attack that are shown; more are counted. */
-const MOST_SHOWN = 10;
+const MAX_SHOWN = 10;
+/** How long an attack is repeated, s. Shorter phases say little of what is left in memory. */
+const DEFAULT_SECONDS = 60;
+const MIN_SECONDS = 10;
 
 interface Options {
   readonly only?: readonly string[];
-  readonly short: boolean;
+  /** Of both phases of each attack; 0 in a short run. */
+  readonly seconds: number;
   readonly write: boolean;
   readonly plants: boolean;
 }
@@ -57,10 +61,10 @@ async function runAll(options: Options): Promise<Outcome[]> {
     ({ weakness, attack }) =>
       options.plants && (chosen(attack) || options.only?.includes(weakness)),
   );
-  const lanes = options.short ? 2 : 1;
+  const lanes = options.seconds === 0 ? 2 : 1;
   const real = await inLanes(
     lanes,
-    set.map((attack) => () => runAttack(attack, !options.short)),
+    set.map((attack) => () => runAttack(attack, options.seconds)),
   );
   const planted = await inLanes(
     2,
@@ -69,13 +73,13 @@ async function runAll(options: Options): Promise<Outcome[]> {
   return [...real, ...planted];
 }
 
-async function runAttack(attack: Attack, long: boolean): Promise<Outcome> {
+async function runAttack(attack: Attack, seconds: number): Promise<Outcome> {
   print(`${attack.name}: ${attack.about}`);
-  const line = await measured(attack, long);
-  for (const { rule, what } of line.findings.slice(0, MOST_SHOWN)) {
+  const line = await measured(attack, seconds);
+  for (const { rule, what } of line.findings.slice(0, MAX_SHOWN)) {
     print(`  ${attack.name}: ${rule}: ${what}`);
   }
-  const hidden = line.findings.length - MOST_SHOWN;
+  const hidden = line.findings.length - MAX_SHOWN;
   if (hidden > 0) print(`  ${attack.name}: and ${hidden} more`);
   const verdict = line.passed ? 'held' : `${line.findings.length} findings`;
   print(`  ${attack.name}: ${verdict}, ${line.seconds} s`);
@@ -87,21 +91,23 @@ async function runTrap({ weakness, check, attack: name, by }: Trap): Promise<Out
   const attack = attacks.find((one) => one.name === name);
   if (!attack) throw new Error(`${weakness} names no attack.`);
   print(`planted ${weakness}, to be noticed by ${name} (${by.join(', ')})`);
-  const { findings, seconds } = await measured(attack, false, { weakness, check });
+  const { findings, seconds } = await measured(attack, 0, { weakness, check });
   const [caught] = findings.filter(({ rule }) => by.includes(rule));
   const told = caught ? `noticed by ${caught.rule}: ${caught.what}` : 'NOT NOTICED';
   print(`  ${weakness} ${told}, ${seconds} s`);
   return { passed: caught !== undefined };
 }
 
-async function measured(attack: Attack, long: boolean, planted?: Planted): Promise<Line> {
+async function measured(attack: Attack, phaseSeconds: number, planted?: Planted): Promise<Line> {
   const started = performance.now();
   const say = (what: string) => print(`  ${planted?.weakness ?? attack.name}: ${what}`);
-  const arena = await Arena.open({ long, planted, say }, attack.env);
+  const run = { long: phaseSeconds > 0, seconds: phaseSeconds, planted, say };
+  const arena = await Arena.open(run, attack.env);
   try {
     const report = await arena.fight(attack);
     const seconds = Math.round((performance.now() - started) / 1_000);
-    return { ...report, name: attack.name, seconds, passed: report.findings.length === 0 };
+    const passed = report.findings.length === 0;
+    return { ...report, name: attack.name, phaseSeconds, seconds, passed };
   } finally {
     await arena.close();
   }
@@ -112,6 +118,7 @@ function readOptions(): Options {
     options: {
       only: { type: 'string' },
       short: { type: 'boolean', default: false },
+      seconds: { type: 'string', default: String(DEFAULT_SECONDS) },
       write: { type: 'boolean', default: false },
       'no-plants': { type: 'boolean', default: false },
     },
@@ -119,7 +126,11 @@ function readOptions(): Options {
   const known = [...attacks.map(({ name }) => name), ...traps.map(({ weakness }) => weakness)];
   const only = onlyOf(values.only, known);
   if (values.write && values.short) throw new Error('--write takes the figures of a long run.');
-  return { only, short: values.short, write: values.write, plants: !values['no-plants'] };
+  const seconds = values.short ? 0 : Number(values.seconds);
+  if (!values.short && !(seconds >= MIN_SECONDS)) {
+    throw new Error(`--seconds is a number, at least ${MIN_SECONDS}.`);
+  }
+  return { only, seconds, write: values.write, plants: !values['no-plants'] };
 }
 
 runHarness(main);

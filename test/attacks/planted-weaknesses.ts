@@ -28,6 +28,7 @@ export const traps: readonly Trap[] = [
   trap('parsed_at_once', 'pipelining', 'a valid key', 'waiting'),
   trap('no_queue', 'pipelining', 'a valid key', 'handlers'),
   trap('queue_without_limit', 'pipelining', 'made-up keys', 'waiting'),
+  trap('requests_kept', 'pipelining', 'reads of a client that means well', 'memory'),
   trap('body_before_key', 'anonymous-bodies', 'no key', 'refusal'),
   trap('unknown_keys_forgotten', 'anonymous-bodies', 'guesses', 'lookups'),
   trap('bodies_without_an_end', 'anonymous-bodies', 'bodies without an end', 'closing'),

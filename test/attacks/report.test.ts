@@ -4,12 +4,14 @@ import { BEGIN, END, type Line, withFigures } from './report';
 const waits = { payments: 60, p50: 4, p99: 9, worst: 11, failures: {} };
 const line = (name: string, requests: number): Line => ({
   name,
-  seconds: 3,
+  phaseSeconds: 10,
+  seconds: 30,
   passed: true,
   findings: [],
   without: waits,
   under: { ...waits, worst: 1_234.5 },
   rss: { before: 100 * 2 ** 20, highest: 120 * 2 ** 20, after: 110 * 2 ** 20 },
+  grown: { used: 2 ** 20, rss: 4.4 * 2 ** 20 },
   heldMs: 21.4,
   costliest: undefined,
   requests,
@@ -34,9 +36,9 @@ describe('the table of attacks', () => {
     expect(first.startsWith(`# By people\n\n${BEGIN}\n`)).toBe(true);
     expect(first.endsWith(`${END}\n\n## More by people\n`)).toBe(true);
     expect(rows(first)).toEqual([
-      '| pipelining | 4 / 9 / 11 | 4 / 9 / 1,235 | 100 / 120 / 110 | 21 | 20,000 requests, 1.0 MB, ' +
+      '| pipelining | 4 / 9 / 11 | 4 / 9 / 1,235 | 100 / 120 / 110 | 4 | 21 | 20,000 requests, 1.0 MB, ' +
         '1 connections | 401: 20,000; closed: 0; 401 a / b | 20,000 requests begun, 0 payments, ' +
-        '0 rows, 2 look-ups of API keys | 2026-01-01 |',
+        '0 rows, 2 look-ups of API keys | 10 s | 2026-01-01 |',
       expect.stringContaining('| resets |'),
     ]);
   });

@@ -7,6 +7,9 @@ import type { Waits } from './victim';
 /** One run of one attack. */
 export interface Line extends Report {
   readonly name: string;
+  /** How long the victim paid alone, and how long the attack was repeated, s; 0 in a short run. */
+  readonly phaseSeconds: number;
+  /** How long the whole took, s. */
   readonly seconds: number;
   readonly passed: boolean;
 }
@@ -20,22 +23,34 @@ const HEAD = [
   'victim without, p50/p99/worst, ms',
   'victim under attack',
   'server before/highest/after, MB',
+  'growth, MB',
   'loop held, ms',
   'sent',
   'got',
   'what it did',
+  'phases',
   'date',
 ];
 
 /** For the terminal. */
 export function table(lines: readonly Line[]): string {
   return alignedTable([
-    ['attack', 'without, ms', 'under attack, ms', 'memory, MB', 'held, ms', 'seconds', ''],
+    [
+      'attack',
+      'without, ms',
+      'under attack, ms',
+      'memory, MB',
+      'growth, MB',
+      'held, ms',
+      'seconds',
+      '',
+    ],
     ...lines.map((line) => [
       line.name,
-      inWords(line.without),
-      inWords(line.under),
+      describeWaits(line.without),
+      describeWaits(line.under),
       memoryOf(line),
+      growthOf(line),
       String(Math.round(line.heldMs)),
       String(line.seconds),
       line.passed ? 'ok' : 'FAILED',
@@ -51,7 +66,10 @@ export function withFigures(page: string, lines: readonly Line[], date: string):
   const rows = rowsIn(written);
   for (const line of lines) rows.set(line.name, rowOf(line, date));
   const tableOf = markdownTable([HEAD, HEAD.map(() => '---'), ...rows.values()]);
-  const words = `Each row is the last run of its attack, here on ${machine()}, server and attacker on a core each.`;
+  const words =
+    `Each row is the last run of its attack, here on ${machine()}. Memory is resident memory, before and ` +
+    'after once garbage was collected. Phases: how long the victim paid alone, and how long the attack was ' +
+    'repeated, with server and attacker on a core each; once: `--short`, beside another attack.';
   return `${beginning}${[BEGIN, words, tableOf, END].join('\n\n')}${end}`;
 }
 
@@ -70,14 +88,26 @@ function rowOf(line: Line, date: string): string[] {
     ...(cost ? [cost] : []),
   ].join(', ');
   const held = String(Math.round(line.heldMs));
-  const cells = [inWords(line.without), inWords(line.under), memoryOf(line), held, sent, got, did];
+  const cells = [
+    describeWaits(line.without),
+    describeWaits(line.under),
+    memoryOf(line),
+    growthOf(line),
+    held,
+    sent,
+    got,
+    did,
+    line.phaseSeconds > 0 ? `${line.phaseSeconds} s` : 'once',
+  ];
   return [line.name, ...cells.map((cell) => cell.replaceAll('|', '/')), date];
 }
 
-const inWords = ({ p50, p99, worst }: Waits): string =>
+const describeWaits = ({ p50, p99, worst }: Waits): string =>
   [p50, p99, worst].map((ms) => figure(Math.round(ms))).join(' / ');
 
 const memoryOf = ({ rss: { before, highest, after } }: Report): string =>
   [before, highest, after].map((bytes) => Math.round(bytes / MB)).join(' / ');
+
+const growthOf = ({ grown }: Report): string => String(Math.round(grown.rss / MB));
 
 const figure = (value: number): string => value.toLocaleString('en');

@@ -102,6 +102,14 @@ const weaknesses = {
     limitWaiting({ maxWaitingInAll: Infinity });
   },
 
+  /** Each request is kept for ever, with 64 KB. */
+  requests_kept() {
+    const kept = [];
+    subscribe('http.server.request.start', ({ request }) => {
+      kept.push(request, Buffer.alloc(65_536, 1));
+    });
+  },
+
   /** Who has no valid key hears it when the body is there, and it is kept until then. */
   body_before_key() {
     wrap(
