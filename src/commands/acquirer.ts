@@ -12,7 +12,7 @@ runService(async (settings, undo) => {
   const ledger = await FileAcquirerLedger.open(settings.ACQUIRER_LEDGER);
   undo(() => ledger.close());
   ledger.onFailure((error) => {
-    // What the file holds is not known any more, so neither is what to answer: only a new start tells.
+    // Nobody knows which orders the file holds now. A new start reads it again.
     process.stderr.write(`${error.message}\n`);
     process.exit(1);
   });

@@ -4,7 +4,7 @@ import { TenantEntity } from '../database';
 import type { Metadata } from '../wire';
 
 /** A postal address; null for every line that is not known. */
-export interface Address {
+export interface PostalAddress {
   readonly city: string | null;
   readonly country: string | null;
   readonly line1: string | null;
@@ -15,7 +15,7 @@ export interface Address {
 
 /** Where the orders of a customer are shipped to. */
 export interface Shipping {
-  readonly address: Address;
+  readonly address: PostalAddress;
   readonly name: string;
   readonly phone: string | null;
 }
@@ -39,7 +39,7 @@ export class CustomerEntity extends TenantEntity {
   description: string | null;
 
   @Column({ name: 'address', type: 'jsonb', nullable: true })
-  address: Address | null;
+  address: PostalAddress | null;
 
   @Column({ name: 'shipping', type: 'jsonb', nullable: true })
   shipping: Shipping | null;

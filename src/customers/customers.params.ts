@@ -12,7 +12,7 @@ import {
   Refusal,
   type MetadataChange,
 } from '../wire';
-import type { Address, Shipping } from './customer.entity';
+import type { PostalAddress, Shipping } from './customer.entity';
 
 const INVOICE_PREFIX = /^[A-Z0-9]{3,12}$/;
 
@@ -128,7 +128,7 @@ export class ListCustomersParams extends ListParams {
 }
 
 /** The stored form of a request's address. */
-export function addressOf(params: AddressParams): Address {
+export function addressOf(params: AddressParams): PostalAddress {
   const { city, country, line1, line2, postal_code, state } = params;
   return {
     city: city ?? null,

@@ -37,7 +37,7 @@ export interface CustomerSummary {
 const MAX_CHANGE_TRIES = 10;
 
 type AnyCustomerObject = CustomerObject | DeletedCustomerObject;
-type Patch = QueryDeepPartialEntity<CustomerEntity>;
+type CustomerPatch = QueryDeepPartialEntity<CustomerEntity>;
 
 @Injectable()
 export class CustomersService implements OnModuleInit {
@@ -150,9 +150,9 @@ export class CustomersService implements OnModuleInit {
     tenant: Tenant,
     customer: string,
     params: CreateCustomerParams & UpdateCustomerParams,
-  ): Promise<Patch> {
+  ): Promise<CustomerPatch> {
     const { source, payment_method, default_source, invoice_settings } = params;
-    const patch: Patch = {};
+    const patch: CustomerPatch = {};
     let attached: string | undefined;
     if (payment_method !== undefined) {
       const options = { idOrToken: payment_method, param: 'payment_method' };
@@ -198,7 +198,7 @@ export class CustomersService implements OnModuleInit {
 }
 
 /** The columns a request sets; undefined for those it leaves alone. */
-function patchOf(params: CustomerParams): Patch {
+function patchOf(params: CustomerParams): CustomerPatch {
   return {
     address: params.address && addressOf(params.address),
     description: params.description,

@@ -1,33 +1,44 @@
-import type { AcquirerOrder } from './rules';
+/** The port to the acquirer ledger: every order of the sandbox acquirer, with its result. */
 import type { OrderResult } from './order-result';
+import type { AcquirerOrder } from './rules';
 
-/** One line of the acquirer's books: an operation that was approved. */
+/** An order under its remote key. */
+export interface KeyedOrder {
+  readonly merchant: string;
+  readonly remoteKey: string;
+  readonly order: AcquirerOrder;
+}
+
+/** An approved order in the acquirer ledger. */
 export interface AcquirerLedgerEntry {
   readonly kind: AcquirerOrder['kind'];
+  /** The acquirer's name for the payment. */
   readonly payment: string;
+  /** In the currency's smallest unit. */
   readonly amount: number;
   readonly remoteKey: string;
 }
 
 /**
- * Where the sandbox acquirer keeps what it has done. `acquirer.rules.ts` decides; the books see to it
- * that there is one decision for one (merchant, remote key), and that it is durable before it is told.
+ * `rules.ts` decides an order. An acquirer ledger makes sure that there is one decision for one
+ * (merchant, remote key), and that it is durable before anybody is told.
  */
 export interface AcquirerLedger {
   /**
-   * Does what is ordered if this remote key is new, and hands back the remembered answer if it is not,
-   * refusals included. A duplicate that comes while the first is still at it waits for it.
-   * @throws RemoteKeyConflictError when the key was used for another order
+   * Executes an order if its remote key is new, else returns the result of the first time, declines
+   * included. A duplicate that arrives while the first is in progress waits for it.
+   *
+   * @throws RemoteKeyConflictError where the key was used for another order
    */
   executeOnce(merchant: string, remoteKey: string, order: AcquirerOrder): Promise<OrderResult>;
 
-  /** The answer given to a remote key, if it was ever seen. */
+  /** The result of a remote key; undefined for a key that was never used. */
   lookUp(merchant: string, remoteKey: string): Promise<OrderResult | undefined>;
 
   /** Captured less refunded, in the currency's smallest unit. */
   balance(merchant: string, currency: string): Promise<number>;
 
-  /** Everything approved, oldest first. */
+  /** All approved orders, oldest first. */
   entries(merchant: string): Promise<AcquirerLedgerEntry[]>;
 
   close(): Promise<void>;

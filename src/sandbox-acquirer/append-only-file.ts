@@ -1,6 +1,6 @@
 /**
- * An append-only file of JSON lines that survives the death of its process at any moment: a line counts
- * once it is synced, and what a crash tore off is cut off at the next start.
+ * A file of lines that survives a crash of its process at any moment. A line counts once it is synced; the
+ * next start cuts off a line that a crash left incomplete.
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -11,25 +11,26 @@ import { dirname, join } from 'node:path';
 import { once } from 'node:events';
 import { OperatorError } from '../runtime';
 
-/** The ledger cannot be used; the message is a sentence for the operator. */
+/** The acquirer ledger cannot be used; the message is a sentence for the operator. */
 export class AcquirerLedgerError extends OperatorError {}
 
 const NEWLINE = 0x0a;
 
-/** No line of ours comes near it; a file without line ends is not a ledger. Bytes. */
+/** Far more than any line of an acquirer ledger. A file without line ends is none. */
 const MAX_LINE_BYTES = 1_048_576;
 
-interface Waiting {
+/** A line that is not on disk yet. */
+interface PendingLine {
   readonly line: string;
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
 }
 
 export class AppendOnlyFile {
-  private waiting: Waiting[] = [];
+  private pending: PendingLine[] = [];
   private syncing: Promise<void> | undefined;
   private failure: AcquirerLedgerError | undefined;
-  private failed: (error: AcquirerLedgerError) => void = () => undefined;
+  private failureListener: (error: AcquirerLedgerError) => void = () => undefined;
 
   private constructor(
     readonly path: string,
@@ -38,24 +39,24 @@ export class AppendOnlyFile {
   ) {}
 
   /**
-   * Opens a ledger, or begins one, for this process alone.
+   * Opens a file, or creates one, for this process alone.
    *
-   * @param each called with every line that is whole, in order, with its number from 1
-   * @throws LedgerError where it cannot be opened, or is open in another process
+   * @param each called with every whole line, in order, and its number from 1
+   * @throws AcquirerLedgerError where it cannot be opened, or is open in another process
    */
   static async open(
     path: string,
     each: (line: string, number: number) => void,
   ): Promise<AppendOnlyFile> {
-    const file = await opened(path);
+    const file = await openFile(path);
     let lock: Server | undefined;
     try {
-      lock = await locked(await realpath(path));
+      lock = await lockFile(await realpath(path));
       if (!lock)
         throw new AcquirerLedgerError(`The ledger ${path} is open in another acquirer: stop it.`);
       const end = await readLines(path, each);
       await file.truncate(end);
-      // What a process that was killed had written but not synced counts from now on.
+      // Lines that a killed process wrote and did not sync count from now on.
       await file.sync();
       return new AppendOnlyFile(path, file, lock);
     } catch (error) {
@@ -75,17 +76,17 @@ export class AppendOnlyFile {
   append(line: string): Promise<void> {
     if (this.failure) return Promise.reject(this.failure);
     return new Promise((resolve, reject) => {
-      this.waiting.push({ line, resolve, reject });
+      this.pending.push({ line, resolve, reject });
       this.syncing ??= this.sync();
     });
   }
 
-  /** Is told, once, that the file could not be written. */
+  /** Calls the listener, once, when the file cannot be written. */
   onFailure(listener: (error: AcquirerLedgerError) => void): void {
-    this.failed = listener;
+    this.failureListener = listener;
   }
 
-  /** Waits for what was appended. */
+  /** Waits until all lines are on disk. */
   async close(): Promise<void> {
     await this.syncing;
     await this.file.close();
@@ -93,11 +94,11 @@ export class AppendOnlyFile {
   }
 
   private async sync(): Promise<void> {
-    // Let everything that arrived in this turn of the event loop come along.
+    // Takes along all lines of this turn of the event loop.
     await new Promise((resolve) => setImmediate(resolve));
-    while (this.waiting.length > 0) {
-      const batch = this.waiting;
-      this.waiting = [];
+    while (this.pending.length > 0) {
+      const batch = this.pending;
+      this.pending = [];
       try {
         await this.write(Buffer.from(batch.map(({ line }) => `${line}\n`).join('')));
         for (const { resolve } of batch) resolve();
@@ -105,9 +106,9 @@ export class AppendOnlyFile {
         this.failure = new AcquirerLedgerError(
           `The ledger ${this.path} cannot be written (${(error as Error).message}): free the disk and start again.`,
         );
-        for (const { reject } of [...batch, ...this.waiting]) reject(this.failure);
-        this.waiting = [];
-        this.failed(this.failure);
+        for (const { reject } of [...batch, ...this.pending]) reject(this.failure);
+        this.pending = [];
+        this.failureListener(this.failure);
       }
     }
     this.syncing = undefined;
@@ -121,7 +122,7 @@ export class AppendOnlyFile {
   }
 }
 
-async function opened(path: string): Promise<FileHandle> {
+async function openFile(path: string): Promise<FileHandle> {
   try {
     await mkdir(dirname(path), { recursive: true });
     const file = await open(path, 'a');
@@ -138,7 +139,7 @@ async function opened(path: string): Promise<FileHandle> {
   }
 }
 
-/** Reads the lines that are whole. @returns where the last of them ends, in bytes */
+/** Reads the whole lines. @returns where the last of them ends, in bytes */
 async function readLines(
   path: string,
   each: (line: string, number: number) => void,
@@ -157,14 +158,16 @@ async function readLines(
   return end;
 }
 
-/** What every system takes as the path of a socket. Bytes. */
+/** Every system takes a path of this length for a socket. */
 const MAX_SOCKET_PATH_BYTES = 100;
 
 /**
- * A socket that lives as long as its process, however that ends: two acquirers on one ledger would each
- * know only half of what was done. Undefined where another process has it.
+ * Locks the file by a socket, which lives as long as its process, however that ends. Two acquirers on one
+ * file would each know only half of the orders.
+ *
+ * @returns undefined where another process has the file
  */
-async function locked(path: string): Promise<Server | undefined> {
+async function lockFile(path: string): Promise<Server | undefined> {
   const socket = socketOf(path);
   for (;;) {
     const server = createServer((caller) => caller.destroy()).listen(socket);
@@ -175,13 +178,13 @@ async function locked(path: string): Promise<Server | undefined> {
       const { code, message } = error as NodeJS.ErrnoException;
       if (code !== 'EADDRINUSE')
         throw new AcquirerLedgerError(`${socket} cannot be made: ${message}.`);
-      if (await answers(socket)) return undefined;
+      if (await hasListener(socket)) return undefined;
       await rm(socket, { force: true });
     }
   }
 }
 
-/** Beside the ledger, or where that is too long a path, among the temporary files. */
+/** Beside the file; where that path is too long, among the temporary files. */
 function socketOf(path: string): string {
   const beside = `${path}.lock`;
   if (Buffer.byteLength(beside) <= MAX_SOCKET_PATH_BYTES) return beside;
@@ -189,7 +192,7 @@ function socketOf(path: string): string {
   return join(tmpdir(), `paidonce-${name}.lock`);
 }
 
-async function answers(socket: string): Promise<boolean> {
+async function hasListener(socket: string): Promise<boolean> {
   const caller = connect(socket);
   try {
     await once(caller, 'connect');

@@ -1,13 +1,12 @@
-/**
- * The cards of the sandbox, by the name that stands in its tokens (`pm_card_X`, `pm_card_visa_X`,
- * `tok_X`): what they look like, and what the sandbox acquirer answers when they are charged.
- */
+/** The cards of the sandbox, by the X of its tokens (`pm_card_X`, `pm_card_visa_X`, `tok_X`). */
+
+/** A card, and the result when it is charged. */
 export interface SandboxCard {
   /** Brand as payment methods spell it: lower case. */
   readonly brand: string;
   readonly last4: string;
   readonly funding: 'credit' | 'debit' | 'prepaid';
-  /** What a charge is refused with; absent on cards that are approved. */
+  /** Absent on cards that are approved. */
   readonly decline?: CardDecline;
 }
 
@@ -17,7 +16,7 @@ export interface CardDecline {
   readonly message: string;
 }
 
-function declining(last4: string, code: string, declineCode: string | null, message: string) {
+function decliningCard(last4: string, code: string, declineCode: string | null, message: string) {
   return {
     brand: 'visa',
     last4,
@@ -26,8 +25,8 @@ function declining(last4: string, code: string, declineCode: string | null, mess
   } as const;
 }
 
-function declined(last4: string, declineCode: string, message: string) {
-  return declining(last4, 'card_declined', declineCode, message);
+function cardDeclined(last4: string, declineCode: string, message: string) {
+  return decliningCard(last4, 'card_declined', declineCode, message);
 }
 
 const GENERIC = 'Your card was declined. Ask the buyer for another card.';
@@ -43,33 +42,33 @@ const cards: Readonly<Record<string, SandboxCard>> = {
   diners: { brand: 'diners', last4: '3237', funding: 'credit' },
   jcb: { brand: 'jcb', last4: '0505', funding: 'credit' },
   unionpay: { brand: 'unionpay', last4: '0005', funding: 'credit' },
-  chargeDeclined: declined('0002', 'generic_decline', GENERIC),
-  chargeDeclinedInsufficientFunds: declined(
+  chargeDeclined: cardDeclined('0002', 'generic_decline', GENERIC),
+  chargeDeclinedInsufficientFunds: cardDeclined(
     '9995',
     'insufficient_funds',
     'Your card has insufficient funds. Ask the buyer for another card.',
   ),
-  chargeDeclinedLostCard: declined('9987', 'lost_card', GENERIC),
-  chargeDeclinedStolenCard: declined('9979', 'stolen_card', GENERIC),
-  chargeDeclinedExpiredCard: declining(
+  chargeDeclinedLostCard: cardDeclined('9987', 'lost_card', GENERIC),
+  chargeDeclinedStolenCard: cardDeclined('9979', 'stolen_card', GENERIC),
+  chargeDeclinedExpiredCard: decliningCard(
     '0069',
     'expired_card',
     null,
     'Your card has expired. Ask the buyer for another card.',
   ),
-  chargeDeclinedIncorrectCvc: declining(
+  chargeDeclinedIncorrectCvc: decliningCard(
     '0127',
     'incorrect_cvc',
     null,
     "Your card's security code is incorrect. Ask the buyer to enter it again.",
   ),
-  chargeDeclinedProcessingError: declining(
+  chargeDeclinedProcessingError: decliningCard(
     '0119',
     'processing_error',
     null,
     'An error occurred while processing your card. Try again in a little while.',
   ),
-  authenticationRequired: declining(
+  authenticationRequired: decliningCard(
     '3184',
     'authentication_required',
     'authentication_required',

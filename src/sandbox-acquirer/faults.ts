@@ -1,45 +1,42 @@
-/**
- * What the acquirer does wrong on purpose, so that its callers can be tried: it is slow, it fails before
- * or after the work, it does the work and never answers.
- */
+/** The faults of the sandbox acquirer, for testing its callers: slow, failing before or after the work, silent. */
 import type { OrderMetadata } from './rules';
 
 export const faultNames = ['error_before', 'error_after', 'lose_reply'] as const;
 export type FaultName = (typeof faultNames)[number];
 
-/** How often what goes wrong; shares of the calls, 0 to 1, together at most 1. */
 export interface FaultSettings {
-  /** Each call takes at least this long, in milliseconds. */
+  /** Shortest time of a call, ms. */
   readonly latencyMs: number;
-  /** And at most this long, where that is more. */
+  /** Longest time of a call, ms. Ignored where it is less than `latencyMs`. */
   readonly latencyMaxMs: number;
+  /** The share of the calls that each fault hits, 0 to 1; together at most 1. */
   readonly rates: Readonly<Record<FaultName, number>>;
   /** The same seed and the same order of calls give the same faults. */
   readonly seed: number;
 }
 
-/** What becomes of one call. */
+/** How the acquirer treats one call. */
 export interface CallBehaviour {
   /** Half of it passes before the work, half after. */
   readonly latencyMs: number;
   readonly fault?: FaultName;
 }
 
-/** Longest latency that metadata may ask for, in milliseconds. */
+/** Longest latency that metadata may ask for, ms. */
 const MAX_LATENCY_MS = 60_000;
 
-/** Keys remembered of those whose metadata asked for a fault; the oldest are forgotten. */
-const MAX_TRIED = 100_000;
+/** Remembered keys whose metadata asked for a fault; the oldest are forgotten. */
+const MAX_TRIED_KEYS = 100_000;
 
 export class Faults {
-  private readonly tried = new Set<string>();
+  private readonly triedKeys = new Set<string>();
   private readonly random: () => number;
 
   constructor(private readonly settings: FaultSettings) {
     this.random = mulberry32(settings.seed);
   }
 
-  /** What becomes of a call that metadata says nothing of. */
+  /** Picks the behaviour for a call, by the rates. */
   next(): CallBehaviour {
     const { latencyMs, latencyMaxMs, rates } = this.settings;
     const spread = Math.max(0, latencyMaxMs - latencyMs);
@@ -50,33 +47,30 @@ export class Faults {
   }
 
   /**
-   * What becomes of a call with metadata: `acquirer_fault` and `acquirer_latency_ms` hold for the first
-   * try of a key, and every later try of it goes well.
+   * Picks the behaviour for a call with metadata. `acquirer_fault` and `acquirer_latency_ms` hold for the
+   * first try of a key; every later try of it goes well.
    *
-   * @param isAnswered whether the books know the key
+   * @param isKnown whether the acquirer ledger has the key
    */
-  forKey(
-    merchant: string,
-    key: string,
-    metadata: OrderMetadata,
-    isAnswered: boolean,
-  ): CallBehaviour {
+  forKey(merchant: string, key: string, metadata: OrderMetadata, isKnown: boolean): CallBehaviour {
     const fault = faultNames.find((name) => name === metadata['acquirer_fault']);
-    const latencyMs = latencyOf(metadata);
+    const latencyMs = latencyIn(metadata);
     const usual = this.next();
     if (fault === undefined && latencyMs === undefined) return usual;
     const name = JSON.stringify([merchant, key]);
-    if (isAnswered || this.tried.has(name)) return { latencyMs: 0 };
-    this.tried.add(name);
-    if (this.tried.size > MAX_TRIED) this.tried.delete(this.tried.values().next().value ?? '');
+    if (isKnown || this.triedKeys.has(name)) return { latencyMs: 0 };
+    this.triedKeys.add(name);
+    if (this.triedKeys.size > MAX_TRIED_KEYS) {
+      this.triedKeys.delete(this.triedKeys.values().next().value ?? '');
+    }
     return { latencyMs: latencyMs ?? usual.latencyMs, fault };
   }
 }
 
-function latencyOf(metadata: OrderMetadata): number | undefined {
-  const asked = metadata['acquirer_latency_ms'];
-  if (asked === undefined || !/^\d{1,6}$/.test(asked)) return undefined;
-  return Math.min(Number(asked), MAX_LATENCY_MS);
+function latencyIn(metadata: OrderMetadata): number | undefined {
+  const text = metadata['acquirer_latency_ms'];
+  if (text === undefined || !/^\d{1,6}$/.test(text)) return undefined;
+  return Math.min(Number(text), MAX_LATENCY_MS);
 }
 
 /** A small generator that can be seeded (Tommy Ettinger's mulberry32), evenly from 0 to below 1. */

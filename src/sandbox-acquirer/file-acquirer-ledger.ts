@@ -1,68 +1,69 @@
-import type { AcquirerLedger, AcquirerLedgerEntry } from './acquirer-ledger';
+/** The acquirer ledger in a file of JSON lines, for the acquirer in a process of its own. */
+import type { AcquirerLedger, AcquirerLedgerEntry, KeyedOrder } from './acquirer-ledger';
+import { AcquirerLedgerError, AppendOnlyFile } from './append-only-file';
+import type { OrderResult } from './order-result';
 import {
+  type AcquirerOrder,
+  type AcquirerPayment,
   applyOrder,
   decideOrder,
+  isSameOrder,
   type OrderDecision,
-  type AcquirerPayment,
   type OrderMetadata,
   type PaymentOrder,
-  type AcquirerOrder,
   RemoteKeyConflictError,
-  sameOrder,
 } from './rules';
-import type { OrderResult } from './order-result';
-import { AcquirerLedgerError, AppendOnlyFile } from './append-only-file';
 
-/** One line of the ledger: what came of one remote key. */
+/** One line of the file: an order and its result. */
 export interface AcquirerLedgerLine {
   readonly merchant: string;
   readonly remoteKey: string;
   readonly kind: AcquirerOrder['kind'];
   readonly payment: string;
   readonly amount: number;
-  /** Of the payment; null where a change named none that is there. */
+  /** Of the payment; null where a change named a payment that is not there. */
   readonly currency: string | null;
   /** Of charges alone, as `card` is. */
   readonly capture?: boolean;
   readonly card?: string;
   readonly metadata?: OrderMetadata;
   readonly outcome: OrderResult['outcome'];
-  /** Of refusals alone, as `declineCode` and `message` are. */
+  /** Of declines alone, as `declineCode` and `message` are. */
   readonly code?: string;
   readonly declineCode?: string | null;
   readonly message?: string;
-  /** The name that an approval was answered with; null for a refusal. */
+  /** The reference of an approval; null for a decline. */
   readonly reference: string | null;
   /** ISO 8601. */
   readonly at: string;
 }
 
-interface Remembered {
+interface ExecutedOrder {
   readonly line: AcquirerLedgerLine;
-  /** Resolves once the line is on disk: nobody is told of it before. */
+  /** Resolves once the line is on disk. Nobody is told of it before. */
   readonly durable: Promise<void>;
 }
 
 /**
- * The books in a ledger file, and in memory what follows from it. One process has them, and an order
- * is decided and written down in one turn of its event loop, so that no two orders ever cross.
+ * Memory holds all that follows from the file. One process has the file, and it decides and appends an
+ * order in one turn of its event loop, so no two orders cross.
  */
 export class FileAcquirerLedger implements AcquirerLedger {
-  private readonly remembered = new Map<string, Remembered>();
+  private readonly executed = new Map<string, ExecutedOrder>();
   private readonly payments = new Map<string, AcquirerPayment>();
-  /** When the newest line is on disk, and with it all before. */
-  private newest = Promise.resolve();
+  /** Resolves once the newest line is on disk, and with it all lines before. */
+  private newestDurable = Promise.resolve();
   private file!: AppendOnlyFile;
 
   private constructor() {}
 
-  /** @throws LedgerError, in words for the operator, where the file cannot be used as a ledger */
+  /** @throws AcquirerLedgerError, with a sentence for the operator, where the file cannot be used */
   static async open(path: string): Promise<FileAcquirerLedger> {
-    const books = new FileAcquirerLedger();
+    const ledger = new FileAcquirerLedger();
     const durable = Promise.resolve();
-    books.file = await AppendOnlyFile.open(path, (text, number) => {
+    ledger.file = await AppendOnlyFile.open(path, (text, number) => {
       try {
-        books.enter({ line: checked(JSON.parse(text)), durable });
+        ledger.remember({ line: parseLine(text), durable });
       } catch (error) {
         const { message } = error as Error;
         throw new AcquirerLedgerError(
@@ -70,14 +71,14 @@ export class FileAcquirerLedger implements AcquirerLedger {
         );
       }
     });
-    return books;
+    return ledger;
   }
 
   get path(): string {
     return this.file.path;
   }
 
-  /** Is told, once, that the file could not be written: memory and file differ from then on. */
+  /** Calls the listener, once, when the file cannot be written: from then on memory and file differ. */
   onFailure(listener: (error: AcquirerLedgerError) => void): void {
     this.file.onFailure(listener);
   }
@@ -87,44 +88,44 @@ export class FileAcquirerLedger implements AcquirerLedger {
     remoteKey: string,
     order: AcquirerOrder,
   ): Promise<OrderResult> {
-    const before = this.remembered.get(nameOf(merchant, remoteKey));
+    const before = this.executed.get(mapKey(merchant, remoteKey));
     if (before) {
-      if (!sameOrder(orderOf(before.line), order)) throw new RemoteKeyConflictError(remoteKey);
+      if (!isSameOrder(orderOf(before.line), order)) throw new RemoteKeyConflictError(remoteKey);
       await before.durable;
-      return answerOf(before.line);
+      return resultOf(before.line);
     }
-    const held =
-      order.kind === 'charge' ? undefined : this.payments.get(nameOf(merchant, order.payment));
-    const decision = decideOrder(order, held);
-    const line = lineOf(merchant, remoteKey, order, decision, held);
-    this.newest = this.file.append(JSON.stringify(line));
-    this.enter({ line, durable: this.newest });
-    await this.newest;
+    const payment =
+      order.kind === 'charge' ? undefined : this.payments.get(mapKey(merchant, order.payment));
+    const decision = decideOrder(order, payment);
+    const line = lineOf({ merchant, remoteKey, order }, decision, payment);
+    this.newestDurable = this.file.append(JSON.stringify(line));
+    this.remember({ line, durable: this.newestDurable });
+    await this.newestDurable;
     return decision.result;
   }
 
   async lookUp(merchant: string, remoteKey: string): Promise<OrderResult | undefined> {
-    const found = this.remembered.get(nameOf(merchant, remoteKey));
-    await found?.durable;
-    return found && answerOf(found.line);
+    const executed = this.executed.get(mapKey(merchant, remoteKey));
+    await executed?.durable;
+    return executed && resultOf(executed.line);
   }
 
   async balance(merchant: string, currency: string): Promise<number> {
-    await this.newest;
+    await this.newestDurable;
     let balance = 0;
-    for (const { line } of this.remembered.values()) {
+    for (const { line } of this.executed.values()) {
       if (line.kind !== 'charge' || line.merchant !== merchant || line.currency !== currency) {
         continue;
       }
-      const held = this.payments.get(nameOf(merchant, line.payment));
-      if (held) balance += held.captured - held.refunded;
+      const payment = this.payments.get(mapKey(merchant, line.payment));
+      if (payment) balance += payment.captured - payment.refunded;
     }
     return balance;
   }
 
   async entries(merchant: string): Promise<AcquirerLedgerEntry[]> {
-    await this.newest;
-    return [...this.remembered.values()]
+    await this.newestDurable;
+    return [...this.executed.values()]
       .map(({ line }) => line)
       .filter((line) => line.merchant === merchant && line.outcome === 'approved')
       .map(({ kind, payment, amount, remoteKey }) => ({ kind, payment, amount, remoteKey }));
@@ -134,33 +135,33 @@ export class FileAcquirerLedger implements AcquirerLedger {
     return this.file.close();
   }
 
-  private enter(entry: Remembered): void {
-    const { line } = entry;
-    const name = nameOf(line.merchant, line.remoteKey);
-    if (this.remembered.has(name))
-      throw new Error(`the remote key ${line.remoteKey} is there twice.`);
+  private remember(executed: ExecutedOrder): void {
+    const { line } = executed;
+    const key = mapKey(line.merchant, line.remoteKey);
+    if (this.executed.has(key)) throw new Error(`the remote key ${line.remoteKey} is there twice.`);
     if (line.outcome === 'approved') {
-      const payment = nameOf(line.merchant, line.payment);
+      const payment = mapKey(line.merchant, line.payment);
       this.payments.set(payment, applyOrder(orderOf(line), this.payments.get(payment)));
     }
-    this.remembered.set(name, entry);
+    this.executed.set(key, executed);
   }
 }
 
-/** Merchants choose their names and keys freely, so that no separator would do. */
-function nameOf(merchant: string, name: string): string {
+/** Merchants choose their names and keys freely, so a separator alone would not do. */
+function mapKey(merchant: string, name: string): string {
   return `${merchant.length} ${merchant} ${name}`;
 }
 
-/** A line as far as the books rely on it. */
-function checked(line: unknown): AcquirerLedgerLine {
-  const { merchant, remoteKey, payment, kind, amount, outcome } = line as AcquirerLedgerLine;
-  const words = [merchant, remoteKey, payment].every((word) => typeof word === 'string');
+/** Checks the fields that the acquirer ledger relies on. */
+function parseLine(text: string): AcquirerLedgerLine {
+  const line = JSON.parse(text) as AcquirerLedgerLine;
+  const { merchant, remoteKey, payment, kind, amount, outcome } = line;
+  const hasNames = [merchant, remoteKey, payment].every((name) => typeof name === 'string');
   const isKnown =
     ['charge', 'capture', 'refund', 'cancel'].includes(kind) &&
     ['approved', 'declined'].includes(outcome);
-  if (!words || !isKnown || !Number.isSafeInteger(amount)) throw new Error('not an entry.');
-  return line as AcquirerLedgerLine;
+  if (!hasNames || !isKnown || !Number.isSafeInteger(amount)) throw new Error('not an entry.');
+  return line;
 }
 
 function orderOf(line: AcquirerLedgerLine): AcquirerOrder {
@@ -168,32 +169,30 @@ function orderOf(line: AcquirerLedgerLine): AcquirerOrder {
   return kind === 'charge' ? (line as PaymentOrder) : { kind, payment, amount };
 }
 
-function answerOf(line: AcquirerLedgerLine): OrderResult {
+function resultOf(line: AcquirerLedgerLine): OrderResult {
   if (line.outcome === 'approved') return { outcome: 'approved', reference: line.reference ?? '' };
   const { code = '', declineCode = null, message = '' } = line;
   return { outcome: 'declined', code, declineCode, message };
 }
 
 function lineOf(
-  merchant: string,
-  remoteKey: string,
-  order: AcquirerOrder,
-  { result: answer, payment }: OrderDecision,
-  held: AcquirerPayment | undefined,
+  { merchant, remoteKey, order }: KeyedOrder,
+  { result, payment: name }: OrderDecision,
+  payment: AcquirerPayment | undefined,
 ): AcquirerLedgerLine {
   const { kind, amount, metadata = {} } = order;
   return {
     merchant,
     remoteKey,
     kind,
-    payment,
+    payment: name,
     amount,
     ...(order.kind === 'charge'
       ? { currency: order.currency, capture: order.capture, card: order.card }
-      : { currency: held?.currency ?? null }),
+      : { currency: payment?.currency ?? null }),
     ...(Object.keys(metadata).length > 0 && { metadata }),
     reference: null,
-    ...answer,
+    ...result,
     at: new Date().toISOString(),
   };
 }

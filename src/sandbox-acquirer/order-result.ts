@@ -1,4 +1,4 @@
-/** What the sandbox acquirer says of an order: the money moved, or it did not. */
+/** The result of an order to the sandbox acquirer: the money moved, or it did not. */
 
 export interface ApprovedOrder {
   readonly outcome: 'approved';

@@ -1,22 +1,23 @@
+/** The acquirer ledger in PostgreSQL, for the acquirer inside the server's process. */
 import { Pool, type PoolClient } from 'pg';
-import type { AcquirerLedger, AcquirerLedgerEntry } from './acquirer-ledger';
-import {
-  decideOrder,
-  type OrderDecision,
-  type AcquirerPayment,
-  type AcquirerOrder,
-  RemoteKeyConflictError,
-  sameOrder,
-} from './rules';
+import type { AcquirerLedger, AcquirerLedgerEntry, KeyedOrder } from './acquirer-ledger';
 import type { OrderResult } from './order-result';
+import {
+  type AcquirerOrder,
+  type AcquirerPayment,
+  decideOrder,
+  isSameOrder,
+  type OrderDecision,
+  RemoteKeyConflictError,
+} from './rules';
 
-/** Any constant will do; it must only be the same in every process that creates the schema. */
+/** Any number, the same in every process that creates the schema. */
 const SCHEMA_LOCK = 7_261_004;
 
-/** It is not the bottleneck of who calls it. */
-const CONNECTIONS = 4;
+/** Enough to be no bottleneck of its callers. */
+const MAX_CONNECTIONS = 4;
 
-/** The key guards `(merchant, remote_key)`: one effect for one of them, for as long as the row stays. */
+/** The primary key of `operations` allows one effect for one (merchant, remote key), while the row stays. */
 const SCHEMA = `
   CREATE SCHEMA IF NOT EXISTS acquirer;
   CREATE TABLE IF NOT EXISTS acquirer.payments (
@@ -45,8 +46,8 @@ const SCHEMA = `
     ADD COLUMN IF NOT EXISTS card text, ADD COLUMN IF NOT EXISTS capture boolean;`;
 
 /**
- * The books in PostgreSQL, in a schema of their own and over connections of their own, so that they
- * behave like another company's: no transaction of a caller ever reaches in here.
+ * Has a schema and connections of its own, so that it behaves like another company's: no transaction of a
+ * caller reaches into it.
  */
 export class PostgresAcquirerLedger implements AcquirerLedger {
   private readonly pool: Pool;
@@ -54,10 +55,10 @@ export class PostgresAcquirerLedger implements AcquirerLedger {
   constructor(url: string) {
     this.pool = new Pool({
       connectionString: url,
-      max: CONNECTIONS,
+      max: MAX_CONNECTIONS,
       application_name: 'sandbox-acquirer',
     });
-    // A connection that breaks is replaced by the next call; unheard, it would end the process.
+    // The next call replaces a broken connection. Without a listener its error would end the process.
     this.pool.on('error', () => undefined);
     this.pool.on('connect', (client) => client.on('error', () => undefined));
   }
@@ -71,31 +72,33 @@ export class PostgresAcquirerLedger implements AcquirerLedger {
   }
 
   /**
-   * Of duplicates, the primary key lets one in. A payment changes under its row lock; a new one is
-   * written in one statement, which is a transaction of its own.
+   * The primary key lets one of several duplicates in. A payment changes under its row lock; a new one is
+   * written by one statement, which is a transaction of its own.
    */
   async executeOnce(
     merchant: string,
     remoteKey: string,
     order: AcquirerOrder,
   ): Promise<OrderResult> {
-    const enter = async (client: Pool | PoolClient, held?: AcquirerPayment) => {
-      const decision = decideOrder(order, held);
-      const entered = await record(client, merchant, remoteKey, order, decision);
-      return entered ? decision.result : remembered(client, merchant, remoteKey, order);
+    const keyed = { merchant, remoteKey, order };
+    const execute = async (client: Pool | PoolClient, payment?: AcquirerPayment) => {
+      const decision = decideOrder(order, payment);
+      const isNew = await insertOrder(client, keyed, decision);
+      return isNew ? decision.result : firstResult(client, keyed);
     };
-    if (order.kind === 'charge') return enter(this.pool);
+    if (order.kind === 'charge') return execute(this.pool);
     return this.transaction(async (client) =>
-      enter(client, await hold(client, merchant, order.payment)),
+      execute(client, await lockPayment(client, merchant, order.payment)),
     );
   }
 
   async lookUp(merchant: string, remoteKey: string): Promise<OrderResult | undefined> {
-    const { rows } = await this.pool.query<{ answer: OrderResult }>(
-      'SELECT answer FROM acquirer.operations WHERE merchant = $1 AND remote_key = $2',
+    const { rows } = await this.pool.query<{ result: OrderResult }>(
+      `SELECT answer AS result FROM acquirer.operations
+       WHERE merchant = $1 AND remote_key = $2`,
       [merchant, remoteKey],
     );
-    return rows[0]?.answer;
+    return rows[0]?.result;
   }
 
   async balance(merchant: string, currency: string): Promise<number> {
@@ -130,7 +133,7 @@ export class PostgresAcquirerLedger implements AcquirerLedger {
       broken = false;
       return result;
     } catch (error) {
-      // Where even the rollback fails the connection is of no more use.
+      // A connection whose rollback fails is closed.
       broken = await client.query('ROLLBACK').then(
         () => false,
         () => true,
@@ -142,8 +145,8 @@ export class PostgresAcquirerLedger implements AcquirerLedger {
   }
 }
 
-/** A payment as it stands, and as it stays until this transaction ends. */
-async function hold(
+/** Locks a payment: it stays as it is until the transaction ends. */
+async function lockPayment(
   client: PoolClient,
   merchant: string,
   payment: string,
@@ -162,8 +165,8 @@ async function hold(
   }))[0];
 }
 
-/** What an order does to a payment, unless its remote key was there before. */
-const RECORD = `
+/** Inserts an order and the payment after it, unless the remote key is there already. */
+const INSERT_ORDER = `
   WITH recorded AS (
     INSERT INTO acquirer.operations
       (merchant, remote_key, kind, payment, amount, currency, card, capture, answer)
@@ -177,52 +180,56 @@ const RECORD = `
   )
   SELECT merchant FROM recorded`;
 
-/** False where the remote key was there before. A duplicate waits here until the first has committed. */
-async function record(
+/**
+ * Returns false where the remote key is there already. A duplicate waits here until the first has
+ * committed.
+ */
+async function insertOrder(
   client: Pool | PoolClient,
-  merchant: string,
-  remoteKey: string,
-  order: AcquirerOrder,
-  { payment, result: answer, paymentAfter: held }: OrderDecision,
+  { merchant, remoteKey, order }: KeyedOrder,
+  { payment: name, result, paymentAfter: after }: OrderDecision,
 ): Promise<boolean> {
   const { kind, amount } = order;
   const { currency, card, capture } =
     order.kind === 'charge' ? order : { currency: null, card: null, capture: null };
   const { rowCount } = await client.query({
     name: 'acquirer_record',
-    text: RECORD,
+    text: INSERT_ORDER,
     values: [
       merchant,
       remoteKey,
       kind,
-      payment,
+      name,
       amount,
       currency,
       card,
       capture,
-      JSON.stringify(answer),
-      ...(held
-        ? [payment, held.currency, held.authorized, held.captured, held.refunded, held.open]
+      JSON.stringify(result),
+      ...(after
+        ? [name, after.currency, after.authorized, after.captured, after.refunded, after.open]
         : [null, null, null, null, null, null]),
     ],
   });
   return rowCount === 1;
 }
 
-async function remembered(
+/**
+ * The result of the order that used this remote key first.
+ * @throws RemoteKeyConflictError where that was another order
+ */
+async function firstResult(
   client: Pool | PoolClient,
-  merchant: string,
-  remoteKey: string,
-  asked: AcquirerOrder,
+  { merchant, remoteKey, order }: KeyedOrder,
 ): Promise<OrderResult> {
-  const { rows } = await client.query<AcquirerOrder & { amount: string; answer: OrderResult }>(
-    `SELECT kind, payment, amount, currency, card, capture, answer FROM acquirer.operations
+  const { rows } = await client.query<AcquirerOrder & { amount: string; result: OrderResult }>(
+    `SELECT kind, payment, amount, currency, card, capture, answer AS result
+     FROM acquirer.operations
      WHERE merchant = $1 AND remote_key = $2`,
     [merchant, remoteKey],
   );
   const row = rows[0];
-  if (!row || !sameOrder({ ...row, amount: Number(row.amount) }, asked)) {
+  if (!row || !isSameOrder({ ...row, amount: Number(row.amount) }, order)) {
     throw new RemoteKeyConflictError(remoteKey);
   }
-  return row.answer;
+  return row.result;
 }

@@ -1,15 +1,12 @@
-/**
- * The rules of the sandbox acquirer: what it answers to an order, and what a payment is afterwards.
- * They know neither where the books are kept nor how an order came.
- */
+/** The rules of the sandbox acquirer: the result of an order, and the payment after it. Pure. */
 import { randomUUID } from 'node:crypto';
-import type { DeclinedOrder, OrderResult } from './order-result';
 import { sandboxCard } from './cards';
+import type { DeclinedOrder, OrderResult } from './order-result';
 
-/** What a merchant wrote on the payment: nothing to the rules, but kept, and the faults listen to it. */
+/** What a merchant wrote on the payment. The rules ignore it; `faults.ts` reads it. */
 export type OrderMetadata = Readonly<Record<string, string>>;
 
-/** Amounts are integers in the currency's smallest unit. */
+/** An order for a new payment. Amounts are integers in the currency's smallest unit. */
 export interface PaymentOrder {
   readonly kind: 'charge';
   readonly amount: number;
@@ -22,10 +19,10 @@ export interface PaymentOrder {
   readonly metadata?: OrderMetadata;
 }
 
-/** What is asked of a payment that is there. */
+/** An order that changes a payment. */
 export interface ChangeOrder {
   readonly kind: 'capture' | 'refund' | 'cancel';
-  /** The reference that the charge was answered with. */
+  /** The reference in the result of the charge. */
   readonly payment: string;
   /** 0 for `cancel`, which has none. */
   readonly amount: number;
@@ -34,7 +31,7 @@ export interface ChangeOrder {
 
 export type AcquirerOrder = PaymentOrder | ChangeOrder;
 
-/** How a payment stands. */
+/** A payment in the acquirer ledger. */
 export interface AcquirerPayment {
   readonly currency: string;
   readonly authorized: number;
@@ -48,11 +45,11 @@ export interface OrderDecision {
   readonly result: OrderResult;
   /** The payment's name, a new one for a charge. */
   readonly payment: string;
-  /** How the payment stands from then on; undefined where nothing changes. */
+  /** The payment after the order; undefined where nothing changes. */
   readonly paymentAfter?: AcquirerPayment;
 }
 
-/** A remote key came again with another order. The caller has a bug: nothing was done. */
+/** A remote key came again with another order: a bug of the caller. Nothing was done. */
 export class RemoteKeyConflictError extends Error {
   override readonly name = 'RemoteKeyConflictError';
 
@@ -61,79 +58,74 @@ export class RemoteKeyConflictError extends Error {
   }
 }
 
-/** @param held the payment that a change names, if the merchant has one of that name */
+/** @param payment the payment that a change names; undefined where the merchant has none of that name */
 export function decideOrder(
   order: AcquirerOrder,
-  held: AcquirerPayment | undefined,
+  payment: AcquirerPayment | undefined,
 ): OrderDecision {
-  const payment = order.kind === 'charge' ? `acq_${randomUUID()}` : order.payment;
-  const refused = refusal(order, held);
-  if (refused) return { result: refused, payment };
-  const reference = order.kind === 'refund' ? `acr_${randomUUID()}` : payment;
-  return {
-    result: { outcome: 'approved', reference },
-    payment,
-    paymentAfter: applyOrder(order, held),
-  };
+  const name = order.kind === 'charge' ? `acq_${randomUUID()}` : order.payment;
+  const declined = declineOf(order, payment);
+  if (declined) return { result: declined, payment: name };
+  const reference = order.kind === 'refund' ? `acr_${randomUUID()}` : name;
+  const result = { outcome: 'approved', reference } as const;
+  return { result, payment: name, paymentAfter: applyOrder(order, payment) };
 }
 
 /**
- * How a payment stands once an order was approved.
+ * Returns the payment after an approved order.
  * @throws Error for a change of a payment that is not there
  */
 export function applyOrder(
   order: AcquirerOrder,
-  held: AcquirerPayment | undefined,
+  payment: AcquirerPayment | undefined,
 ): AcquirerPayment {
   if (order.kind === 'charge') {
     const { currency, amount, capture } = order;
     const captured = capture ? amount : 0;
     return { currency, authorized: amount, captured, refunded: 0, open: !capture };
   }
-  if (!held) throw new Error(`There is no payment ${order.payment}.`);
+  if (!payment) throw new Error(`There is no payment ${order.payment}.`);
   switch (order.kind) {
     case 'capture':
-      return { ...held, captured: order.amount, open: false };
+      return { ...payment, captured: order.amount, open: false };
     case 'refund':
-      return { ...held, refunded: held.refunded + order.amount };
+      return { ...payment, refunded: payment.refunded + order.amount };
     case 'cancel':
-      return { ...held, open: false };
+      return { ...payment, open: false };
   }
 }
 
-/** Whether a remote key that comes again asks for what it asked for before. */
-export function sameOrder(before: AcquirerOrder, now: AcquirerOrder): boolean {
-  if (before.kind !== now.kind || before.amount !== now.amount) return false;
-  if (before.kind !== 'charge') return before.payment === (now as ChangeOrder).payment;
-  const { currency, card, capture } = now as PaymentOrder;
-  return before.currency === currency && before.card === card && before.capture === capture;
+/** Compares the orders of one remote key. Metadata may differ. */
+export function isSameOrder(first: AcquirerOrder, second: AcquirerOrder): boolean {
+  if (first.kind !== second.kind || first.amount !== second.amount) return false;
+  if (first.kind !== 'charge') return first.payment === (second as ChangeOrder).payment;
+  const { currency, card, capture } = second as PaymentOrder;
+  return first.currency === currency && first.card === card && first.capture === capture;
 }
 
-function refusal(
+/** Undefined for an order that is approved. */
+function declineOf(
   order: AcquirerOrder,
-  held: AcquirerPayment | undefined,
+  payment: AcquirerPayment | undefined,
 ): DeclinedOrder | undefined {
   switch (order.kind) {
     case 'charge': {
       const card = sandboxCard(order.card);
-      if (!card) return declined('invalid_card', 'The sandbox has no card of that name.');
+      if (!card) return decline('invalid_card', 'The sandbox has no card of that name.');
       return card.decline && { outcome: 'declined', ...card.decline };
     }
     case 'capture':
-      if (held?.open && held.authorized >= order.amount) return undefined;
-      return declined('capture_refused', 'There is no open authorisation of at least this amount.');
+      if (payment?.open && payment.authorized >= order.amount) return undefined;
+      return decline('capture_refused', 'There is no open authorisation of at least this amount.');
     case 'refund':
-      if (held && held.captured - held.refunded >= order.amount) return undefined;
-      return declined(
-        'refund_refused',
-        'This is more than what was captured and not yet refunded.',
-      );
+      if (payment && payment.captured - payment.refunded >= order.amount) return undefined;
+      return decline('refund_refused', 'This is more than what was captured and not yet refunded.');
     case 'cancel':
-      if (held?.open) return undefined;
-      return declined('cancel_refused', 'There is no open authorisation to release.');
+      if (payment?.open) return undefined;
+      return decline('cancel_refused', 'There is no open authorisation to release.');
   }
 }
 
-function declined(code: string, message: string): DeclinedOrder {
+function decline(code: string, message: string): DeclinedOrder {
   return { outcome: 'declined', code, declineCode: null, message };
 }

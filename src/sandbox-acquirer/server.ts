@@ -1,10 +1,10 @@
-/** The sandbox acquirer over HTTP: what `HttpGateway` talks to. */
+/** The sandbox acquirer over HTTP. Its caller is `HttpGateway`. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type FastifyInstance, type FastifyReply, fastify } from 'fastify';
-import type { AcquirerLedger } from './acquirer-ledger';
+import type { AcquirerLedger, KeyedOrder } from './acquirer-ledger';
 import type { CallBehaviour, Faults } from './faults';
-import { type AcquirerOrder, RemoteKeyConflictError } from './rules';
 import type { OrderResult } from './order-result';
+import { type AcquirerOrder, RemoteKeyConflictError } from './rules';
 
 /** More than an order with all the metadata that a merchant can write. */
 const BODY_LIMIT_BYTES = 262_144;
@@ -55,15 +55,15 @@ const order = {
 };
 
 /**
- * Routes of the acquirer, on no port yet. It asks nobody who they are, so it belongs where only its
- * callers reach it.
+ * The routes of the acquirer, on no port yet. Requests are not authenticated, so only its callers should
+ * reach it.
  *
- * - `PUT /v1/merchants/:merchant/operations/:remoteKey` does an order: 200 approved, 402 declined, 409
- *   where the key was used for another order, 400 where it is none
- * - `GET` of the same: the answer given before, else 404
+ * - `PUT /v1/merchants/:merchant/operations/:remoteKey` executes an order: 200 approved, 402 declined, 409
+ *   where the key was used for another order, 400 where the body is no order
+ * - `GET` of the same: the result, else 404
  * - `GET /v1/merchants/:merchant/ledger` and `/balance?currency=usd`; `GET /health`
  */
-export function acquirerServer(books: AcquirerLedger, faults: Faults): FastifyInstance {
+export function acquirerServer(ledger: AcquirerLedger, faults: Faults): FastifyInstance {
   const server = fastify({
     bodyLimit: BODY_LIMIT_BYTES,
     routerOptions: { maxParamLength: 4_096 },
@@ -71,20 +71,19 @@ export function acquirerServer(books: AcquirerLedger, faults: Faults): FastifyIn
   });
   server.setErrorHandler(
     ({ statusCode = 500, message }: Error & { statusCode?: number }, _, reply) =>
-      refuse(reply, statusCode, statusCode < 500 ? 'invalid_order' : 'internal', message),
+      errorBody(reply, statusCode, statusCode < 500 ? 'invalid_order' : 'internal', message),
   );
   server.put<{ Params: OperationParams; Body: AcquirerOrder }>(
     '/v1/merchants/:merchant/operations/:remoteKey',
     { schema: { params, body: order } },
     async ({ params: { merchant, remoteKey }, body }, reply) => {
-      const fate = await fateOf(books, faults, merchant, remoteKey, body);
-      return suffer(reply, fate, async () => {
+      const behaviour = await behaviourFor({ merchant, remoteKey, order: body }, ledger, faults);
+      return respond(reply, behaviour, async () => {
         try {
-          const outcome = await books.executeOnce(merchant, remoteKey, body);
-          return tell(reply, outcome);
+          return resultBody(reply, await ledger.executeOnce(merchant, remoteKey, body));
         } catch (error) {
           if (!(error instanceof RemoteKeyConflictError)) throw error;
-          return refuse(reply, 409, 'remote_key_conflict', error.message);
+          return errorBody(reply, 409, 'remote_key_conflict', error.message);
         }
       });
     },
@@ -93,47 +92,48 @@ export function acquirerServer(books: AcquirerLedger, faults: Faults): FastifyIn
     '/v1/merchants/:merchant/operations/:remoteKey',
     { schema: { params } },
     ({ params: { merchant, remoteKey } }, reply) =>
-      suffer(reply, faults.next(), async () => {
-        const outcome = await books.lookUp(merchant, remoteKey);
-        if (outcome) return tell(reply, outcome);
-        return refuse(reply, 404, 'remote_key_unknown', `Nothing is known of ${remoteKey}.`);
+      respond(reply, faults.next(), async () => {
+        const result = await ledger.lookUp(merchant, remoteKey);
+        if (result) return resultBody(reply, result);
+        return errorBody(reply, 404, 'remote_key_unknown', `Nothing is known of ${remoteKey}.`);
       }),
   );
   server.get<{ Params: { merchant: string } }>(
     '/v1/merchants/:merchant/ledger',
-    async ({ params: { merchant } }) => ({ entries: await books.entries(merchant) }),
+    async ({ params: { merchant } }) => ({ entries: await ledger.entries(merchant) }),
   );
   server.get<{ Params: { merchant: string }; Querystring: { currency?: string } }>(
     '/v1/merchants/:merchant/balance',
     async ({ params: { merchant }, query: { currency = 'usd' } }) => ({
       currency,
-      balance: await books.balance(merchant, currency),
+      balance: await ledger.balance(merchant, currency),
     }),
   );
   server.get('/health', () => ({ status: 'ok' }));
   return server;
 }
 
-async function fateOf(
-  books: AcquirerLedger,
+async function behaviourFor(
+  { merchant, remoteKey, order: { metadata: orderMetadata } }: KeyedOrder,
+  ledger: AcquirerLedger,
   faults: Faults,
-  merchant: string,
-  remoteKey: string,
-  { metadata: wishes }: AcquirerOrder,
 ): Promise<CallBehaviour> {
-  if (wishes === undefined) return faults.next();
-  const answered = await books.lookUp(merchant, remoteKey);
-  return faults.forKey(merchant, remoteKey, wishes, answered !== undefined);
+  if (orderMetadata === undefined) return faults.next();
+  const isKnown = (await ledger.lookUp(merchant, remoteKey)) !== undefined;
+  return faults.forKey(merchant, remoteKey, orderMetadata, isKnown);
 }
 
-/** Does the work under its fate. A caller that goes away meanwhile changes nothing of it. */
-async function suffer(reply: FastifyReply, fate: CallBehaviour, work: () => Promise<unknown>) {
-  const { latencyMs, fault } = fate;
+/** Does the work, with the latency and the fault that were picked. A caller that leaves changes nothing. */
+async function respond(
+  reply: FastifyReply,
+  { latencyMs, fault }: CallBehaviour,
+  work: () => Promise<unknown>,
+) {
   if (latencyMs > 0) await sleep(latencyMs / 2);
   if (fault === 'error_before') {
-    return refuse(reply, 500, 'fault', 'The sandbox failed before the work, as it was told to.');
+    return errorBody(reply, 500, 'fault', 'The sandbox failed before the work, as it was told to.');
   }
-  const answer = await work();
+  const body = await work();
   if (latencyMs > 0) await sleep(latencyMs / 2);
   if (fault === 'lose_reply') {
     reply.hijack();
@@ -141,17 +141,19 @@ async function suffer(reply: FastifyReply, fate: CallBehaviour, work: () => Prom
     return;
   }
   if (fault === 'error_after') {
-    return refuse(reply, 500, 'fault', 'The sandbox failed after the work, as it was told to.');
+    return errorBody(reply, 500, 'fault', 'The sandbox failed after the work, as it was told to.');
   }
-  return answer;
+  return body;
 }
 
-function tell(reply: FastifyReply, outcome: OrderResult): OrderResult {
-  reply.code(outcome.outcome === 'approved' ? 200 : 402);
-  return outcome;
+/** Sets the status of a result and returns the body. */
+function resultBody(reply: FastifyReply, result: OrderResult): OrderResult {
+  reply.code(result.outcome === 'approved' ? 200 : 402);
+  return result;
 }
 
-function refuse(reply: FastifyReply, status: number, code: string, message: string) {
+/** Sets the status of an error and returns the body. */
+function errorBody(reply: FastifyReply, status: number, code: string, message: string) {
   reply.code(status);
   return { error: { code, message } };
 }

@@ -1,3 +1,4 @@
+/** Customers on the running application: create, retrieve, update, delete. */
 import Stripe from 'stripe';
 import { startApp, type RunningApp } from '../support/app';
 
@@ -65,7 +66,7 @@ describe('customers, through the official SDK', () => {
     expect(Math.abs(customer.created - Date.now() / 1000)).toBeLessThan(3_600);
   });
 
-  it('stores every descriptive parameter and answers the same when it is retrieved', async () => {
+  it('stores every descriptive parameter and shows the same when it is retrieved', async () => {
     const created = await stripe.customers.create({
       address: { line1: 'Hauptstraße 1', city: 'Berlin', country: 'DE' },
       description: 'Käufer & Co = 100 %',
@@ -153,7 +154,7 @@ describe('customers, through the official SDK', () => {
     expect(await refusal(stripe.customers.del(id))).toMatchObject({ statusCode: 404 });
   });
 
-  it('answers 404 for an id that names nothing, in words', async () => {
+  it('refuses an id that names nothing with 404 and a message', async () => {
     const error = await refusal(stripe.customers.retrieve('cus_nobody'));
     expect(error).toBeInstanceOf(Stripe.errors.StripeInvalidRequestError);
     expect(error).toMatchObject({
@@ -205,13 +206,13 @@ describe('customers, through the official SDK', () => {
   });
 
   it('takes a JSON body of the same meaning', async () => {
-    const answer = await fetch(`${app.url}/v1/customers`, {
+    const res = await fetch(`${app.url}/v1/customers`, {
       method: 'POST',
       headers: { authorization: `Bearer ${app.apiKey}`, 'content-type': 'application/json' },
       body: JSON.stringify({ name: 'Json', phone: null, metadata: { n: 1, yes: true, no: null } }),
     });
-    expect(answer.status).toBe(200);
-    expect(await answer.json()).toMatchObject({
+    expect(res.status).toBe(200);
+    expect(await res.json()).toMatchObject({
       name: 'Json',
       phone: null,
       metadata: { n: '1', yes: 'true' },

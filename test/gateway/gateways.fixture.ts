@@ -108,8 +108,8 @@ export function charge(change: Partial<ChargeOrder> = {}): ChargeOrder {
 }
 
 /** The reference of an approval. */
-export async function approved(answer: Promise<unknown>): Promise<string> {
-  const outcome = (await answer) as { outcome: string; reference: string };
+export async function approved(call: Promise<unknown>): Promise<string> {
+  const outcome = (await call) as { outcome: string; reference: string };
   expect(outcome.outcome).toBe('approved');
   return outcome.reference;
 }

@@ -1,4 +1,4 @@
-/** What the sandbox acquirer promises, in this process over PostgreSQL and behind HTTP over a file. */
+/** The promises of the sandbox acquirer, in this process over PostgreSQL and behind HTTP over a file. */
 import fc from 'fast-check';
 import { RemoteKeyConflictError, sandboxCard, sandboxCardNames } from '../../src/sandbox-acquirer';
 import { approved, charge, inProcess, overHttp, patient, type Site } from './gateways.fixture';
@@ -26,13 +26,13 @@ describe.each([
 
     test('R12 forty copies at once, from two processes, charge once and all hear the same', async () => {
       const order = charge();
-      const answers = await Promise.all(
+      const outcomes = await Promise.all(
         Array.from({ length: 40 }, (_, i) =>
           (i % 2 ? site.gateway : site.other).charge('key', order, patient()),
         ),
       );
-      expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1);
-      expect(answers[0]).toMatchObject({ outcome: 'approved' });
+      expect(new Set(outcomes.map((outcome) => JSON.stringify(outcome))).size).toBe(1);
+      expect(outcomes[0]).toMatchObject({ outcome: 'approved' });
       expect(await site.ledger.entries(order.tenant.account)).toHaveLength(1);
     });
 
@@ -41,12 +41,12 @@ describe.each([
       const { tenant } = order;
       const reference = await approved(site.gateway.charge('charge', order, patient()));
       const refund = { tenant, reference, amount: 100 };
-      const answers = await Promise.all(
+      const outcomes = await Promise.all(
         Array.from({ length: 40 }, (_, i) =>
           (i % 2 ? site.gateway : site.other).refund('refund', refund, patient()),
         ),
       );
-      expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1);
+      expect(new Set(outcomes.map((outcome) => JSON.stringify(outcome))).size).toBe(1);
       expect(await site.ledger.balance(tenant.account, 'usd')).toBe(900);
     });
 
@@ -143,10 +143,10 @@ describe.each([
       const order = charge({ amount: 1000 });
       const reference = await approved(site.gateway.charge('charge', order, patient()));
       const refund = { tenant: order.tenant, reference, amount: 70 };
-      const answers = await Promise.all(
+      const outcomes = await Promise.all(
         Array.from({ length: 20 }, (_, i) => site.gateway.refund(`refund ${i}`, refund, patient())),
       );
-      expect(answers.filter(({ outcome }) => outcome === 'approved')).toHaveLength(14);
+      expect(outcomes.filter(({ outcome }) => outcome === 'approved')).toHaveLength(14);
       expect(await site.ledger.balance(order.tenant.account, 'usd')).toBe(1000 - 14 * 70);
     });
 

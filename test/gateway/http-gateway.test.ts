@@ -1,4 +1,4 @@
-/** The gateway over HTTP against an acquirer that answers anything, late, in part, or not at all. */
+/** The gateway over HTTP against an acquirer that responds with anything, late, in part, or not at all. */
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
@@ -36,8 +36,8 @@ async function to(acquirer: RequestListener, deadlineMs = 60_000): Promise<HttpG
 const here = () => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
 const saying = (status: number, body: string) =>
-  ((_, response) => {
-    response.writeHead(status).end(body);
+  ((_, res) => {
+    res.writeHead(status).end(body);
   }) satisfies RequestListener;
 
 const unclear: [string, RequestListener][] = [
@@ -50,24 +50,24 @@ const unclear: [string, RequestListener][] = [
   ['402 and no reason', saying(402, '{"outcome":"declined"}')],
   ['400', saying(400, '{"error":{"code":"invalid_order","message":"…"}}')],
   ['404 of another server', saying(404, 'Not Found')],
-  ['a redirect', (_, response) => response.writeHead(307, { location: '/elsewhere' }).end()],
+  ['a redirect', (_, res) => res.writeHead(307, { location: '/elsewhere' }).end()],
   ['a connection that is reset', ({ socket }) => socket.resetAndDestroy()],
   ['a connection that is closed', ({ socket }) => socket.destroy()],
   [
-    'half an answer',
-    ({ socket }, response) => {
-      response.writeHead(200, { 'content-length': APPROVED.length });
-      response.write(APPROVED.slice(0, 10), () => socket.destroy());
+    'half a response',
+    ({ socket }, res) => {
+      res.writeHead(200, { 'content-length': APPROVED.length });
+      res.write(APPROVED.slice(0, 10), () => socket.destroy());
     },
   ],
   [
-    'a whole outcome of an answer that goes on, and breaks',
-    ({ socket }, response) => {
-      response.writeHead(200, { 'content-length': APPROVED.length + 1 });
-      response.write(APPROVED, () => socket.destroy());
+    'a whole outcome in a response that goes on, and breaks',
+    ({ socket }, res) => {
+      res.writeHead(200, { 'content-length': APPROVED.length + 1 });
+      res.write(APPROVED, () => socket.destroy());
     },
   ],
-  ['an answer without end', (_, response) => response.writeHead(200).end(' '.repeat(200_000))],
+  ['a response without end', (_, res) => res.writeHead(200).end(' '.repeat(200_000))],
   ['what is not HTTP', ({ socket }) => socket.end('hello\r\n\r\n')],
 ];
 
@@ -88,10 +88,10 @@ test('R12 no connection is an unknown outcome', async () => {
 test.each([
   ['says nothing', () => undefined],
   [
-    'drips its answer',
-    (_, response) => {
-      const timer = setInterval(() => response.write(' '), 20);
-      response.once('close', () => clearInterval(timer));
+    'drips its response',
+    (_, res) => {
+      const timer = setInterval(() => res.write(' '), 20);
+      res.once('close', () => clearInterval(timer));
     },
   ],
 ] satisfies [string, RequestListener][])(
@@ -104,23 +104,23 @@ test.each([
   },
 );
 
-test('R12 a caller that gives up is answered at once: unknown', async () => {
+test('R12 a caller that gives up gets its outcome at once: unknown', async () => {
   let asked = (): void => undefined;
   const arrived = new Promise<void>((resolve) => (asked = resolve));
   const gateway = await to(() => asked());
   const caller = new AbortController();
-  const answer = gateway.charge('key', charge(), caller.signal);
+  const outcome = gateway.charge('key', charge(), caller.signal);
   await arrived;
   caller.abort();
-  expect(await answer).toEqual({ outcome: 'unknown' });
+  expect(await outcome).toEqual({ outcome: 'unknown' });
 });
 
 test('a call is sent once, whatever comes of it: repeating is up to who holds the key', async () => {
   let calls = 0;
-  const gateway = await to((request, response) => {
+  const gateway = await to((req, res) => {
     calls += 1;
-    if (calls === 1) saying(200, APPROVED)(request, response);
-    else request.socket.destroy();
+    if (calls === 1) saying(200, APPROVED)(req, res);
+    else req.socket.destroy();
   });
   await gateway.charge('first', charge(), patient());
   // On a connection that was used before, where HTTP clients like to try again.
@@ -136,9 +136,9 @@ test('calls one after another share a connection', async () => {
 
 test('the URL of the acquirer may have a path', async () => {
   const paths: string[] = [];
-  await to((request, response) => {
-    paths.push(`${request.method} ${request.url}`);
-    saying(200, APPROVED)(request, response);
+  await to((req, res) => {
+    paths.push(`${req.method} ${req.url}`);
+    saying(200, APPROVED)(req, res);
   });
   const gateway = gatewayTo(`${here()}/sandbox`);
   gateways.push(gateway);

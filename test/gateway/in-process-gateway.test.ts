@@ -1,4 +1,4 @@
-/** The sandbox acquirer inside this process: still something outside. Its promises: gateways.test.ts. */
+/** The sandbox acquirer inside this process behaves like another company's; its promises: gateways.test.ts. */
 import { type FreshDatabase, freshDatabase } from '../support/database';
 import { requireKnownOutcome, OutcomeUnknownError, InProcessGateway } from '../../src/gateway';
 import { approved, charge, patient } from './gateways.fixture';

@@ -113,13 +113,13 @@ test.each(['lose_reply', 'error_before', 'error_after'])(
       statusCode: 503,
       code: 'idempotency_outcome_unknown',
     });
-    const paid = await untilAnswered(() => stripe.paymentIntents.create(order, options));
+    const paid = await retryUntilFinal(() => stripe.paymentIntents.create(order, options));
     expect(paid.status).toBe('succeeded');
     expect(entriesOf(fault)).toHaveLength(1);
   },
 );
 
-test('R12 an acquirer past its deadline: 503 in place of its answer, and one charge in the end', async () => {
+test('R12 an acquirer past its deadline: 503 in place of its outcome, and one charge in the end', async () => {
   const impatient = await startServer({
     databaseUrl: database.url,
     env: { ...PATIENT, ...settings(), IDEMPOTENCY_REMOTE_DEADLINE_MS: '1000' },
@@ -130,9 +130,9 @@ test('R12 an acquirer past its deadline: 503 in place of its answer, and one cha
     statusCode: 503,
   });
   await impatient.stop();
-  const paid = await untilAnswered(() => stripe.paymentIntents.create(order, options));
+  const paid = await retryUntilFinal(() => stripe.paymentIntents.create(order, options));
   expect(paid.status).toBe('succeeded');
-  // The slow first try arrives at the books after the repeat, and finds it done.
+  // The slow first try arrives at the acquirer ledger after the repeat, and finds it done.
   await acquirer.program.stop();
   expect(entriesOf('slow')).toHaveLength(1);
   acquirer = await startAcquirer(ledger, { ACQUIRER_PORT: new URL(acquirer.url).port });
@@ -147,16 +147,16 @@ test('R12 an acquirer that is not there: 503, and the payment is made when it is
     statusCode: 503,
   });
   acquirer = await startAcquirer(ledger, { ACQUIRER_PORT: port });
-  const paid = await untilAnswered(() => stripe.paymentIntents.create(order, options));
+  const paid = await retryUntilFinal(() => stripe.paymentIntents.create(order, options));
   expect(paid.status).toBe('succeeded');
   expect(entriesOf('away')).toHaveLength(1);
 });
 
-/** Asks again while the answer is 409 (recovery is at it) or 503. */
-async function untilAnswered<T>(ask: () => Promise<T>): Promise<T> {
+/** Sends again while the status is 409 (recovery is at it) or 503. */
+async function retryUntilFinal<T>(send: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
-      return await ask();
+      return await send();
     } catch (error) {
       const { statusCode } = error as { statusCode?: number };
       if (statusCode !== 409 && statusCode !== 503) throw error;

@@ -60,7 +60,7 @@ test.each([
   expect(codeOf(() => refundableAmount(charge(change)))).toBe(code);
 });
 
-test('a refund that is too large is told both amounts', () => {
+test('the error for a refund that is too large names both amounts', () => {
   expect(() => refundableAmount(charge({ amountRefunded: 400 }), 601)).toThrow(
     /6\.01 USD.*6\.00 USD/,
   );

@@ -2,7 +2,7 @@
 import Stripe from 'stripe';
 import { type InProcessGateway, SandboxGateway } from '../../src/gateway';
 import { type RunningApp, startApp } from '../support/app';
-import { accountOf, refusal } from './refusal';
+import { accountOf, refusal } from './payments.fixture';
 
 let app: RunningApp;
 let stripe: Stripe;

@@ -64,9 +64,9 @@ test('what is received or can be captured is the whole amount when approved, els
     declined('authentication_required'),
   );
   fc.assert(
-    fc.property(payment, outcome, (paid, answer) => {
-      const { status, amountCapturable, amountReceived } = afterCharge(paid, answer);
-      const moved = answer.outcome === 'approved' ? paid.amount : 0;
+    fc.property(payment, outcome, (paid, result) => {
+      const { status, amountCapturable, amountReceived } = afterCharge(paid, result);
+      const moved = result.outcome === 'approved' ? paid.amount : 0;
       expect(amountCapturable + amountReceived).toBe(moved);
       expect(amountReceived > 0).toBe(status === 'succeeded');
       expect(amountCapturable > 0).toBe(status === 'requires_capture');
@@ -76,9 +76,9 @@ test('what is received or can be captured is the whole amount when approved, els
 
 test('a card that asks for authentication is no decline while the buyer is there', () => {
   const payment = { amount: 1, capture: true };
-  const answer = declined('authentication_required');
-  expect(afterCharge({ ...payment, buyerPresent: true }, answer).status).toBe('requires_action');
-  expect(afterCharge({ ...payment, buyerPresent: false }, answer).status).toBe(
+  const result = declined('authentication_required');
+  expect(afterCharge({ ...payment, buyerPresent: true }, result).status).toBe('requires_action');
+  expect(afterCharge({ ...payment, buyerPresent: false }, result).status).toBe(
     'requires_payment_method',
   );
 });

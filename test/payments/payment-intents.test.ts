@@ -2,7 +2,7 @@
 import Stripe from 'stripe';
 import { type InProcessGateway, SandboxGateway } from '../../src/gateway';
 import { type RunningApp, startApp } from '../support/app';
-import { accountOf, refusal } from './refusal';
+import { accountOf, refusal } from './payments.fixture';
 
 let app: RunningApp;
 let stripe: Stripe;
@@ -247,7 +247,7 @@ describe('declines', () => {
     },
   );
 
-  test('R13 the answer to a decline is replayed byte by byte, and nothing is charged again', async () => {
+  test('R13 the response to a decline is replayed byte by byte, and nothing is charged again', async () => {
     const send = () =>
       fetch(`${app.url}/v1/payment_intents`, {
         method: 'POST',
@@ -448,7 +448,7 @@ describe('what is not possible', () => {
         ['GET', `payment_intents?customer=${id}`],
         ['GET', `charges?starting_after=${id}`],
       ] as const) {
-        const answer = await fetch(`${app.url}/v1/${path}`, {
+        const res = await fetch(`${app.url}/v1/${path}`, {
           method,
           headers: {
             authorization: `Bearer ${app.apiKey}`,
@@ -457,7 +457,7 @@ describe('what is not possible', () => {
           },
           ...(method === 'POST' ? { body: 'expand[]=customer' } : {}),
         });
-        expect([200, 400, 404, 414]).toContain(answer.status);
+        expect([200, 400, 404, 414]).toContain(res.status);
       }
     },
   );
@@ -474,7 +474,7 @@ describe('what is not possible', () => {
 
 describe('at the same moment', () => {
   let acquirer: InProcessGateway;
-  /** Sees every answer: the SDK would repeat what ends in a 409 or a 500. */
+  /** Sees every response: the SDK would repeat one with a 409 or a 500. */
   let once: Stripe;
 
   beforeAll(() => {

@@ -1,7 +1,7 @@
 /** Payment methods on the running application, through the official SDK. */
 import Stripe from 'stripe';
 import { type RunningApp, startApp } from '../support/app';
-import { refusal } from './refusal';
+import { refusal } from './payments.fixture';
 
 let app: RunningApp;
 let stripe: Stripe;

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import Stripe from 'stripe';
 import { type InProcessGateway, SandboxGateway } from '../../src/gateway';
 import { RefundsRepository } from '../../src/refunds/refunds.repository';
-import { accountOf, refusal } from '../payments/refusal';
+import { accountOf, refusal } from '../payments/payments.fixture';
 import { type RunningApp, startApp } from '../support/app';
 
 let app: RunningApp;
@@ -195,7 +195,7 @@ describe('of a charge that was not captured', () => {
 });
 
 describe('at the same moment', () => {
-  /** Sees every answer: the SDK would repeat what ends in a 500. */
+  /** Sees every response: the SDK would repeat one with a 500. */
   let once: Stripe;
 
   beforeAll(() => {

@@ -39,16 +39,16 @@ function gatewayTo(url: string): HttpGateway {
 const lines = () => ledgerLines(ledger);
 
 describe('a kill -9', () => {
-  test('R12 under load, four times: nothing answered is lost, nothing is done twice', async () => {
-    const told = new Map<string, string>();
+  test('R12 under load, four times: no outcome is lost, nothing is done twice', async () => {
+    const outcomes = new Map<string, string>();
     const load = new AbortController();
     let acquirer = await startAcquirer(ledger);
     const port = new URL(acquirer.url).port;
     const gateway = gatewayTo(acquirer.url);
     const order = charge();
 
-    /** Asks under one key until there is an answer, and twice more, as R12 wants it. */
-    const insist = async (key: string) => {
+    /** Sends one key until its outcome is known, and twice more, as R12 wants it. */
+    const sendUntilKnown = async (key: string) => {
       for (let left = 3; left > 0 && !load.signal.aborted;) {
         const outcome = await gateway.charge(key, order, patient());
         if (outcome.outcome === 'unknown') {
@@ -56,18 +56,18 @@ describe('a kill -9', () => {
           continue;
         }
         left -= 1;
-        const answer = JSON.stringify(outcome);
-        expect(answer).toBe(told.get(key) ?? answer);
-        told.set(key, answer);
+        const text = JSON.stringify(outcome);
+        expect(text).toBe(outcomes.get(key) ?? text);
+        outcomes.set(key, text);
       }
     };
     let key = 0;
     const clients = Array.from({ length: 16 }, async () => {
-      while (!load.signal.aborted) await insist(`key ${++key}`);
+      while (!load.signal.aborted) await sendUntilKnown(`key ${++key}`);
     });
     for (let kills = 0; kills < 4; kills += 1) {
-      const enough = told.size + 40 + kills * 7;
-      await eventually('answers', () => told.size >= enough);
+      const enough = outcomes.size + 40 + kills * 7;
+      await eventually('outcomes', () => outcomes.size >= enough);
       await acquirer.program.kill9();
       acquirer = await startAcquirer(ledger, { ACQUIRER_PORT: port });
     }
@@ -80,9 +80,9 @@ describe('a kill -9', () => {
       entries.set(line.remoteKey, [...(entries.get(line.remoteKey) ?? []), line]);
     }
     expect([...entries.values()].filter(({ length }) => length > 1)).toEqual([]);
-    for (const [remoteKey, answer] of told) {
+    for (const [remoteKey, text] of outcomes) {
       const [line] = entries.get(remoteKey) ?? [];
-      expect({ outcome: line?.outcome, reference: line?.reference }).toEqual(JSON.parse(answer));
+      expect({ outcome: line?.outcome, reference: line?.reference }).toEqual(JSON.parse(text));
     }
   });
 
@@ -126,11 +126,11 @@ describe('start and stop', () => {
   test('SIGTERM lets a call that is under way finish, then ends with 0', async () => {
     const { url, program } = await startAcquirer(ledger);
     const order = charge({ metadata: { acquirer_latency_ms: '600' } });
-    const answer = gatewayTo(url).charge('key', order, patient());
+    const call = gatewayTo(url).charge('key', order, patient());
     // Written down, and still on its way back.
     await eventually('the work', () => lines().length === 1);
     program.process.kill('SIGTERM');
-    await approved(answer);
+    await approved(call);
     expect(await program.ended).toEqual({ code: 0, signal: null });
   });
 

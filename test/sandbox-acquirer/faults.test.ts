@@ -1,4 +1,4 @@
-/** What the acquirer does wrong when it is told to, and what its caller makes of it. */
+/** The faults of the acquirer when metadata or rates ask for them, and the outcome at its caller. */
 import { type GatewayOutcome } from '../../src/gateway';
 import { type FaultSettings } from '../../src/sandbox-acquirer';
 import {
@@ -122,13 +122,13 @@ describe('HTTP', () => {
     ['a cancel of an amount', { kind: 'cancel', payment: 'acq_1', amount: 1 }],
   ])('an order with %s is a 400 and leaves no line', async (_, body) => {
     site = await overHttp();
-    const answer = await fetch(`${site.url}/v1/merchants/shop/operations/key`, {
+    const res = await fetch(`${site.url}/v1/merchants/shop/operations/key`, {
       method: 'PUT',
       headers: { 'content-type': 'application/json' },
       body: typeof body === 'object' ? JSON.stringify(body) : body,
     });
-    expect(answer.status).toBe(400);
-    expect(await answer.json()).toMatchObject({ error: { code: 'invalid_order' } });
+    expect(res.status).toBe(400);
+    expect(await res.json()).toMatchObject({ error: { code: 'invalid_order' } });
     expect(site.lines()).toEqual([]);
   });
 

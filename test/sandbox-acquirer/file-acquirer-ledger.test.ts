@@ -1,4 +1,4 @@
-/** The ledger file: what is told is on disk, and what a crash tore is cut off. */
+/** The acquirer ledger in a file: results are on disk before they are returned; torn lines are cut off. */
 import { type FileHandle, open } from 'node:fs/promises';
 import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -94,7 +94,7 @@ test('a line says what was asked, and what came of it', async () => {
   ]);
 });
 
-test('the next start knows all of it: answers, payments, balance', async () => {
+test('the next start knows all of it: results, payments, balance', async () => {
   const before = await FileAcquirerLedger.open(path);
   const held = await before.executeOnce('shop', 'k1', { ...order, capture: false });
   const payment = held.outcome === 'approved' ? held.reference : '';
@@ -117,7 +117,7 @@ test('the next start knows all of it: answers, payments, balance', async () => {
   await after.close();
 });
 
-test('nothing is told before it is on disk, to duplicates and look-ups neither', async () => {
+test('nothing is returned before it is on disk, to duplicates and look-ups neither', async () => {
   const ledger = await FileAcquirerLedger.open(path);
   const handles = await fileHandles();
   let sync = (): void => undefined;
@@ -127,21 +127,21 @@ test('nothing is told before it is on disk, to duplicates and look-ups neither',
       return new Promise((resolve) => (sync = resolve));
     });
   });
-  let told = 0;
-  const tell = () => (told += 1);
+  let returned = 0;
+  const count = () => (returned += 1);
   const all = [
-    ledger.executeOnce('shop', 'key', order).then(tell),
-    ledger.executeOnce('shop', 'key', order).then(tell),
-    ledger.lookUp('shop', 'key').then(tell),
-    ledger.balance('shop', 'usd').then(tell),
-    ledger.entries('shop').then(tell),
+    ledger.executeOnce('shop', 'key', order).then(count),
+    ledger.executeOnce('shop', 'key', order).then(count),
+    ledger.lookUp('shop', 'key').then(count),
+    ledger.balance('shop', 'usd').then(count),
+    ledger.entries('shop').then(count),
   ];
   await asked;
   await new Promise((resolve) => setImmediate(resolve));
-  expect(told).toBe(0);
+  expect(returned).toBe(0);
   sync();
   await Promise.all(all);
-  expect(told).toBe(5);
+  expect(returned).toBe(5);
   await ledger.close();
 });
 
@@ -219,7 +219,7 @@ test.each([
   expect(readdirSync(dirname(path))).toEqual(['ledger']);
 });
 
-test('once a write has failed nothing more is taken or told', async () => {
+test('once a write has failed nothing more is taken or returned', async () => {
   const ledger = await FileAcquirerLedger.open(path);
   const all = await fileHandles();
   const full = jest.spyOn(all, 'datasync').mockRejectedValue(new Error('ENOSPC: no space left'));

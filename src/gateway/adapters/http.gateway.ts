@@ -8,7 +8,7 @@ import { type GatewayOutcome, type KnownOutcome, OutcomeUnknownError } from '../
 import { SandboxGateway } from './sandbox.gateway';
 
 /** Calls in flight at once from one process; further calls wait for one of them. */
-const MAX_CONNECTIONS = 256;
+const MAX_SOCKETS = 256;
 
 /** Less than the acquirer keeps an idle connection, so that it closes none that is being written to. */
 const IDLE_CONNECTION_MS = 20_000;
@@ -60,7 +60,7 @@ export class HttpGateway extends SandboxGateway implements OnApplicationShutdown
     this.client = url.startsWith('https:') ? https : http;
     this.agent = new this.client.Agent({
       keepAlive: true,
-      maxSockets: MAX_CONNECTIONS,
+      maxSockets: MAX_SOCKETS,
       timeout: IDLE_CONNECTION_MS,
     });
   }
@@ -137,7 +137,7 @@ export class HttpGateway extends SandboxGateway implements OnApplicationShutdown
         res.on('end', () => {
           const status = res.statusCode ?? 500;
           if (!res.complete) return;
-          resolve({ status, body: status < 500 ? parseJson(Buffer.concat(chunks)) : undefined });
+          resolve({ status, body: status < 500 ? tryParseJson(Buffer.concat(chunks)) : undefined });
         });
       });
       req.end(body);
@@ -157,7 +157,7 @@ export class HttpGateway extends SandboxGateway implements OnApplicationShutdown
 }
 
 /** Undefined for what is not JSON. */
-function parseJson(body: Buffer): unknown {
+function tryParseJson(body: Buffer): unknown {
   try {
     return JSON.parse(body.toString('utf8'));
   } catch {

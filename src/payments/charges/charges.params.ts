@@ -13,7 +13,8 @@ import {
 } from '../../wire';
 import { OrderShippingParams } from '../../customers';
 
-const DESCRIPTOR_LENGTH = 22;
+/** Characters of a statement descriptor. */
+export const MAX_DESCRIPTOR_LENGTH = 22;
 
 /** The parameters that create and update share. */
 class ChargeFields {
@@ -53,10 +54,10 @@ export class CreateChargeParams extends ChargeFields {
   })
   source?: string;
 
-  @IsText({ max: DESCRIPTOR_LENGTH, unsettable: true })
+  @IsText({ max: MAX_DESCRIPTOR_LENGTH, unsettable: true })
   statement_descriptor?: string | null;
 
-  @IsText({ max: DESCRIPTOR_LENGTH, unsettable: true })
+  @IsText({ max: MAX_DESCRIPTOR_LENGTH, unsettable: true })
   statement_descriptor_suffix?: string | null;
 }
 
@@ -75,10 +76,10 @@ export class CaptureChargeParams {
   @IsEmailAddress()
   receipt_email?: string;
 
-  @IsText({ max: DESCRIPTOR_LENGTH })
+  @IsText({ max: MAX_DESCRIPTOR_LENGTH })
   statement_descriptor?: string;
 
-  @IsText({ max: DESCRIPTOR_LENGTH })
+  @IsText({ max: MAX_DESCRIPTOR_LENGTH })
   statement_descriptor_suffix?: string;
 }
 

@@ -16,11 +16,11 @@ import {
   Param,
   Refusal,
 } from '../../wire';
+import { MAX_DESCRIPTOR_LENGTH } from '../charges/charges.params';
 import { CAPTURE_METHODS, type CaptureMethod } from './payment-intent.states';
 import { OrderShippingParams } from '../../customers';
 
 const USAGES = ['off_session', 'on_session'];
-const DESCRIPTOR_LENGTH = 22;
 const PAYMENT_METHOD = 'Id of a payment method, or a token of the sandbox such as pm_card_visa.';
 const CAPTURED_AMOUNT =
   'What is captured of the authorised amount; the rest is released. Default: all of it.';
@@ -78,10 +78,10 @@ class PaymentIntentFields {
   @IsObjectOf(() => OrderShippingParams, { unsettable: true })
   shipping?: OrderShippingParams | null;
 
-  @IsText({ max: DESCRIPTOR_LENGTH, unsettable: true })
+  @IsText({ max: MAX_DESCRIPTOR_LENGTH, unsettable: true })
   statement_descriptor?: string | null;
 
-  @IsText({ max: DESCRIPTOR_LENGTH, unsettable: true })
+  @IsText({ max: MAX_DESCRIPTOR_LENGTH, unsettable: true })
   statement_descriptor_suffix?: string | null;
 }
 
@@ -155,10 +155,10 @@ export class CapturePaymentIntentParams {
   @MetadataParam()
   metadata?: MetadataChange;
 
-  @IsText({ max: DESCRIPTOR_LENGTH })
+  @IsText({ max: MAX_DESCRIPTOR_LENGTH })
   statement_descriptor?: string;
 
-  @IsText({ max: DESCRIPTOR_LENGTH })
+  @IsText({ max: MAX_DESCRIPTOR_LENGTH })
   statement_descriptor_suffix?: string;
 }
 

@@ -7,12 +7,12 @@ import { ResourceMissingError } from '../../wire';
 import { PaymentIntentEntity } from './payment-intent.entity';
 import { type PaymentIntentAction, statusesFor } from './payment-intent.states';
 
-type Patch = QueryDeepPartialEntity<PaymentIntentEntity>;
+type PaymentIntentPatch = QueryDeepPartialEntity<PaymentIntentEntity>;
 
 /** What a reservation changes beside the status, and when. */
 interface ReserveOptions {
   /** Further columns to set; properties that are undefined stay as they are. */
-  readonly patch?: Patch;
+  readonly patch?: PaymentIntentPatch;
   /** Further conditions. */
   readonly onlyIf?: FindOptionsWhere<PaymentIntentEntity>;
 }
@@ -47,7 +47,7 @@ export class PaymentIntentsRepository extends TenantRepository<PaymentIntentEnti
    * Ends `processing`.
    * @throws UnexpectedRowError where it ended already: only the request that reserved a payment settles it
    */
-  settle(tenant: Tenant, id: string, patch: Patch): Promise<PaymentIntentEntity> {
+  settle(tenant: Tenant, id: string, patch: PaymentIntentPatch): Promise<PaymentIntentEntity> {
     return this.updateExpected(tenant, id, patch, { status: 'processing' });
   }
 

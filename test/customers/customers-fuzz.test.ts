@@ -1,4 +1,4 @@
-/** Whatever is sent: an answer in the envelope, below 500, and what was accepted reads back. */
+/** Any request about customers gets a response in the envelope, below 500; accepted values read back. */
 import fc from 'fast-check';
 import { startApp, type RunningApp } from '../support/app';
 
@@ -19,16 +19,16 @@ describe('any request about customers', () => {
 
   async function send(method: 'DELETE' | 'GET' | 'POST', path: string, json?: unknown) {
     const headers = { authorization: `Bearer ${app.apiKey}` };
-    const answer = await app.app.inject({
+    const res = await app.app.inject({
       method,
       url: path,
       headers: json === undefined ? headers : { ...headers, 'content-type': 'application/json' },
       payload: json === undefined ? undefined : JSON.stringify(json),
     });
-    const body = answer.json<Body>();
-    expect(answer.statusCode).toBeLessThan(500);
-    if (answer.statusCode >= 400) expect(body.error?.type).toBe('invalid_request_error');
-    return { status: answer.statusCode, body };
+    const body = res.json<Body>();
+    expect(res.statusCode).toBeLessThan(500);
+    if (res.statusCode >= 400) expect(body.error?.type).toBe('invalid_request_error');
+    return { status: res.statusCode, body };
   }
 
   const text = fc.string({ unit: 'binary', maxLength: 60 });
@@ -54,7 +54,7 @@ describe('any request about customers', () => {
     { requiredKeys: [] },
   );
 
-  it('with any parameters is answered below 500, and what was accepted reads back', async () => {
+  it('with any parameters gets a status below 500, and accepted values read back', async () => {
     let accepted = 0;
     await fc.assert(
       fc.asyncProperty(params, params, async (creation, change) => {
@@ -90,7 +90,7 @@ describe('any request about customers', () => {
     );
   });
 
-  it('with any id or query is answered below 500', async () => {
+  it('with any id or query gets a status below 500', async () => {
     const segment = fc
       .string({ unit: 'binary', minLength: 1, maxLength: 40 })
       .map(encodeURIComponent);

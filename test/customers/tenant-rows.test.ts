@@ -1,3 +1,4 @@
+/** Rows of one tenant are out of reach of another, and change under conditions. */
 import { CustomersRepository } from '../../src/customers/customers.repository';
 import { newId } from '../../src/wire';
 import { startApp, type RunningApp } from '../support/app';

@@ -1,3 +1,4 @@
+/** Customers under an idempotency key: repeats, conflicts, refusals, card numbers. */
 import { DataSource } from 'typeorm';
 import { startApp, type RunningApp } from '../support/app';
 
@@ -13,12 +14,12 @@ describe('customers under an idempotency key', () => {
     const headers = { authorization: `Bearer ${app.apiKey}`, 'idempotency-key': key };
     const body = form === undefined ? undefined : new URLSearchParams(form);
     const method = form === undefined ? 'DELETE' : 'POST';
-    const answer = await fetch(app.url + path, { method, body, headers });
-    const text = await answer.text();
-    const replayed = answer.headers.get('idempotent-replayed');
-    const shouldRetry = answer.headers.get('stripe-should-retry');
+    const res = await fetch(app.url + path, { method, body, headers });
+    const text = await res.text();
+    const replayed = res.headers.get('idempotent-replayed');
+    const shouldRetry = res.headers.get('stripe-should-retry');
     const json = JSON.parse(text) as { id?: string; error?: { code?: string; message: string } };
-    return { status: answer.status, text, replayed, shouldRetry, json };
+    return { status: res.status, text, replayed, shouldRetry, json };
   }
 
   it('R6 are created once, and a repeat has the same bytes', async () => {
@@ -37,7 +38,7 @@ describe('customers under an idempotency key', () => {
     expect([other.status, other.json.error?.code]).toEqual([409, 'idempotency_key_reused']);
   });
 
-  it('R13 answer a repeat of a deletion with the deletion, not with 404', async () => {
+  it('R13 respond to a repeat of a deletion with the deletion, not with 404', async () => {
     const { id } = await app.stripe().customers.create();
     const first = await send('delete', `/v1/customers/${id}`);
     const second = await send('delete', `/v1/customers/${id}`);
@@ -74,7 +75,7 @@ describe('customers under an idempotency key', () => {
     expect(second.text).toBe(first.text);
   });
 
-  it('refuse a card number before the key, the body or an answer is stored', async () => {
+  it('refuse a card number before the key, the body or a response is stored', async () => {
     const number = '4000056655665556';
     const refused = await send('secret', '/v1/customers', `metadata[card]=${number}`);
     expect([refused.status, refused.json.error?.code]).toEqual([400, 'card_number_refused']);
@@ -96,8 +97,8 @@ describe('customers under an idempotency key', () => {
   it('R23 are not asked for where they look like a card number', async () => {
     const headers = { authorization: `Bearer ${app.apiKey}` };
     const ask = async (key: string) => {
-      const answer = await fetch(`${app.url}/v1/idempotency_keys/${key}`, { headers });
-      return { status: answer.status, text: await answer.text() };
+      const res = await fetch(`${app.url}/v1/idempotency_keys/${key}`, { headers });
+      return { status: res.status, text: await res.text() };
     };
     for (const key of ['6011111111111117', '6011-1111-1111-1117', '6011%201111%201111%201117']) {
       const { status, text } = await ask(key);

@@ -1,3 +1,4 @@
+/** Lists of customers: pages, filters, and a walk while others insert. */
 import type Stripe from 'stripe';
 import { CustomersRepository } from '../../src/customers/customers.repository';
 import { newId } from '../../src/wire';
@@ -29,15 +30,15 @@ describe('lists of customers', () => {
 
   it('filter by exact email and by created', async () => {
     const { id, created } = await stripe.customers.create({ email: 'One@example.com' });
-    const found = async (query: Stripe.CustomerListParams) =>
+    const isListed = async (query: Stripe.CustomerListParams) =>
       (await stripe.customers.list({ limit: 100, ...query })).data.some((row) => row.id === id);
-    expect(await found({ email: 'One@example.com' })).toBe(true);
-    expect(await found({ email: 'one@example.com' })).toBe(false);
-    expect(await found({ created })).toBe(true);
-    expect(await found({ created: { gte: created, lte: created } })).toBe(true);
-    expect(await found({ created: { gt: created } })).toBe(false);
-    expect(await found({ created: { lt: created } })).toBe(false);
-    expect(await found({ created: { gt: created - 1, lt: created + 1 } })).toBe(true);
+    expect(await isListed({ email: 'One@example.com' })).toBe(true);
+    expect(await isListed({ email: 'one@example.com' })).toBe(false);
+    expect(await isListed({ created })).toBe(true);
+    expect(await isListed({ created: { gte: created, lte: created } })).toBe(true);
+    expect(await isListed({ created: { gt: created } })).toBe(false);
+    expect(await isListed({ created: { lt: created } })).toBe(false);
+    expect(await isListed({ created: { gt: created - 1, lt: created + 1 } })).toBe(true);
   });
 
   it.each<[string, object, object]>([

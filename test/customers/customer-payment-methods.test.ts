@@ -1,3 +1,4 @@
+/** The payment methods of a customer: attached, by default, detached. */
 import Stripe from 'stripe';
 import { startApp, type RunningApp } from '../support/app';
 
