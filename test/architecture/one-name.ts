@@ -1,7 +1,7 @@
 /** Finds names that stand for different things in two files. */
 import { posix } from 'node:path';
 import ts from 'typescript';
-import type { Finding, SourceFile } from './tidy';
+import type { Finding, SourceFile } from './finding';
 
 /** A package's folder; the last one is the rest of src. */
 const PACKAGES = [/^src\/idempotency\//, /^src\/client\//, /^src\//];

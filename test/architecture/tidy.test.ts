@@ -1,7 +1,8 @@
 /** The source keeps the rules of tidy.ts, and each rule catches the violation planted for it. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, sep } from 'node:path';
-import { rules, type SourceFile, untidy } from './tidy';
+import type { SourceFile } from './finding';
+import { rules, untidy } from './tidy';
 
 const ROOT = join(__dirname, '..', '..');
 const SAYS = '/** Says what it is for. */\n';

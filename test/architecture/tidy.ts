@@ -1,21 +1,8 @@
 /** The rules of ARCHITECTURE.md and CONTRIBUTING.md that imports do not show. */
 import ts from 'typescript';
+import type { Finding, SourceFile } from './finding';
 import { repeatedNames } from './one-name';
 import { vagueNames } from './words';
-
-export interface SourceFile {
-  /** From the project's directory, with forward slashes. */
-  readonly path: string;
-  readonly text: string;
-}
-
-/** Where a file breaks a rule. */
-export interface Finding {
-  /** From 1. */
-  readonly line: number;
-  /** What to do about this one, where the rule's own advice does not say it. */
-  readonly advice?: string;
-}
 
 interface Rule {
   readonly name: string;
@@ -177,8 +164,7 @@ function longFunctions(file: SourceFile): Finding[] {
 function longSignatures(file: SourceFile): Finding[] {
   return nodes(file, (node) => {
     if (!ts.isFunctionLike(node) || node.parameters.length <= MAX_ARGUMENTS) return false;
-    const isInjected =
-      ts.isConstructorDeclaration(node) && ts.getDecorators(node.parent as ts.ClassDeclaration);
+    const isInjected = ts.isConstructorDeclaration(node) && ts.getDecorators(node.parent);
     const isOverride =
       ts.isMethodDeclaration(node) &&
       node.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.OverrideKeyword);

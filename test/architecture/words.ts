@@ -1,6 +1,6 @@
 /** Words that say too little, or name two things, and what is said instead. */
 import ts from 'typescript';
-import type { Finding, SourceFile } from './tidy';
+import type { Finding, SourceFile } from './finding';
 
 interface Word {
   readonly name: RegExp;
