@@ -1,4 +1,4 @@
-/** What the operations on customers do, and what other rooms may ask of a customer. */
+/** The operations on customers, and what other rooms may know of a customer. */
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 import type { QueryDeepPartialEntity } from 'typeorm';
@@ -50,7 +50,7 @@ export class CustomersService implements OnModuleInit {
   ) {}
 
   onModuleInit(): void {
-    // Not a parameter of the constructor: who provides it takes this service in its own constructor.
+    // Looked up here, not injected: its provider has this service in its constructor.
     this.paymentMethods = this.modules.get(CustomerPaymentMethods, { strict: false });
     this.expander.register('customer', async (tenant, ids) =>
       (await this.customers.findMany(tenant, ids)).map(customerToWire),
@@ -119,8 +119,8 @@ export class CustomersService implements OnModuleInit {
   }
 
   /**
-   * Locks a customer and tells whether it is there and not deleted. A deletion waits for the end of the
-   * caller's transaction, and then finds what that attached.
+   * Locks a customer and tells whether it exists and was not deleted. A deletion waits for the end of the
+   * caller's transaction, and then detaches also the payment methods attached in it.
    */
   async lockPresent(tenant: Tenant, id: string): Promise<boolean> {
     const customer = await this.customers.lock(tenant, id);

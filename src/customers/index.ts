@@ -1,4 +1,4 @@
-/** Customers: who pays. */
+/** Customers: the buyers that a merchant stores. */
 export {
   type AttachOptions,
   CustomerPaymentMethods,

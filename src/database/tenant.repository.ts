@@ -96,6 +96,7 @@ export abstract class TenantRepository<E extends TenantEntity> {
   }
 
   /**
+   * Finds the row that a request names.
    * @param param the parameter that names the id; undefined where the path does
    * @throws the error of `missing` where there is no such row
    */
@@ -105,7 +106,10 @@ export abstract class TenantRepository<E extends TenantEntity> {
     return row;
   }
 
-  /** @throws UnexpectedRowError where there is no such row */
+  /**
+   * Finds a row that an earlier step has stored.
+   * @throws UnexpectedRowError where there is no such row
+   */
   async getExpected(tenant: Tenant, id: string): Promise<E> {
     return (await this.find(tenant, id)) ?? this.unexpected(id);
   }
@@ -119,7 +123,10 @@ export abstract class TenantRepository<E extends TenantEntity> {
     return this.rows.findOne({ where, lock: { mode: 'for_no_key_update' } });
   }
 
-  /** @throws the error of `missing` where there is no such row */
+  /**
+   * Locks the row that a request names.
+   * @throws the error of `missing` where there is no such row
+   */
   async lockOrThrow(tenant: Tenant, id: string): Promise<E> {
     const row = await this.lock(tenant, id);
     if (!row) throw this.missing(id);

@@ -57,7 +57,7 @@ export type OrderMethods = {
   ) => Promise<GatewayOutcome>;
 };
 
-/** The acquirer did what was ordered. */
+/** The acquirer executed the order. */
 export interface Approved {
   readonly outcome: 'approved';
   /** The acquirer's name for the payment, or for the refund. */
@@ -118,7 +118,7 @@ export abstract class Gateway implements OrderMethods {
 
   /**
    * Looks up the outcome of a remote key; nothing is done. Undefined for a key the acquirer never saw.
-   * @throws OutcomeUnknownError where the acquirer cannot be asked
+   * @throws OutcomeUnknownError where the acquirer does not respond
    */
   abstract lookUp(
     key: string,

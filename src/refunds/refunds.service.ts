@@ -1,4 +1,4 @@
-/** What the operations on refunds do. */
+/** The operations on refunds: how money goes back, phase by phase. */
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import type { Tenant } from '../database';
 import { Gateways, type KnownOutcome } from '../gateway';

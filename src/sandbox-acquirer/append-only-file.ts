@@ -67,11 +67,11 @@ export class AppendOnlyFile {
   }
 
   /**
-   * Resolves once the line is on disk. Lines come to the file in the order of the calls, and all that
-   * arrive during one sync share the next.
+   * Resolves once the line is on disk. Lines are written in the order of the calls; all that arrive during
+   * one sync share the next.
    *
-   * @throws LedgerError once the file could not be written: nobody knows then what of it is on disk, so
-   *   the file takes nothing more
+   * @throws AcquirerLedgerError once a write failed: nobody knows then which lines are on disk, so the
+   *   file takes no more
    */
   append(line: string): Promise<void> {
     if (this.failure) return Promise.reject(this.failure);

@@ -1,6 +1,4 @@
 /** The sandbox acquirer in each of the ways it can run, for tests that hold for all of them. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   type ChargeOrder,
@@ -12,10 +10,14 @@ import {
   type AcquirerLedger,
   FileAcquirerLedger,
   acquirerServer,
-  Faults,
   type FaultSettings,
   type AcquirerLedgerLine,
 } from '../../src/sandbox-acquirer';
+import {
+  faultsOf,
+  ledgerLines,
+  temporaryDirectory,
+} from '../sandbox-acquirer/acquirer-ledger.fixture';
 import { freshDatabase } from '../support/database';
 
 export interface Site {
@@ -80,22 +82,6 @@ export function gatewayTo(url: string, deadlineMs = 60_000): HttpGateway {
   return gateway;
 }
 
-/** The whole lines of a ledger. */
-export function ledgerLines(path: string): AcquirerLedgerLine[] {
-  const whole = readFileSync(path, 'utf8').split('\n').slice(0, -1);
-  return whole.map((line) => JSON.parse(line) as AcquirerLedgerLine);
-}
-
-export const faultsOf = (faults: Partial<FaultSettings> = {}): Faults =>
-  new Faults({ ...noFaults, ...faults });
-
-const noFaults = {
-  latencyMs: 0,
-  latencyMaxMs: 0,
-  rates: { error_before: 0, error_after: 0, lose_reply: 0 },
-  seed: 1,
-};
-
 /** A caller that never gives up. */
 export const patient = (): AbortSignal => new AbortController().signal;
 
@@ -112,9 +98,4 @@ export async function approved(call: Promise<unknown>): Promise<string> {
   const outcome = (await call) as { outcome: string; reference: string };
   expect(outcome.outcome).toBe('approved');
   return outcome.reference;
-}
-
-export function temporaryDirectory() {
-  const path = mkdtempSync(join(tmpdir(), 'paidonce-ledger-'));
-  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
 }

@@ -10,7 +10,7 @@ import {
   startServer,
   stopAll,
 } from '../support/server';
-import { ledgerLines, temporaryDirectory } from './gateways.fixture';
+import { ledgerLines, temporaryDirectory } from '../sandbox-acquirer/acquirer-ledger.fixture';
 
 let directory: ReturnType<typeof temporaryDirectory>;
 let ledger: string;

@@ -5,14 +5,8 @@ import { type HttpGateway } from '../../src/gateway';
 import { type AcquirerLedgerLine } from '../../src/sandbox-acquirer';
 import { eventually } from '../support/eventually';
 import { Program, startAcquirer, stopAll } from '../support/server';
-import {
-  approved,
-  charge,
-  gatewayTo as gatewayWith,
-  ledgerLines,
-  patient,
-  temporaryDirectory,
-} from '../gateway/gateways.fixture';
+import { approved, charge, gatewayTo as gatewayWith, patient } from '../gateway/gateways.fixture';
+import { ledgerLines, temporaryDirectory } from './acquirer-ledger.fixture';
 
 let directory: ReturnType<typeof temporaryDirectory>;
 let ledger: string;

@@ -1,14 +1,8 @@
 /** The faults of the acquirer when metadata or rates ask for them, and the outcome at its caller. */
 import { type GatewayOutcome } from '../../src/gateway';
 import { type FaultSettings } from '../../src/sandbox-acquirer';
-import {
-  approved,
-  charge,
-  faultsOf,
-  type HttpSite,
-  overHttp,
-  patient,
-} from '../gateway/gateways.fixture';
+import { approved, charge, type HttpSite, overHttp, patient } from '../gateway/gateways.fixture';
+import { faultsOf } from './acquirer-ledger.fixture';
 
 const unknown = { outcome: 'unknown' };
 

@@ -3,7 +3,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { FileAcquirerLedger, AcquirerLedgerError } from '../../src/sandbox-acquirer';
-import { ledgerLines, temporaryDirectory } from '../gateway/gateways.fixture';
+import { ledgerLines, temporaryDirectory } from './acquirer-ledger.fixture';
 
 const order = {
   kind: 'charge',

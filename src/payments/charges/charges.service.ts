@@ -1,4 +1,4 @@
-/** What the operations on charges do. A charge can be made without a payment intent, in the older way. */
+/** The operations on charges that no payment intent made: Stripe's older way to pay, phase by phase. */
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { CustomersService, orderShippingOf } from '../../customers';
 import type { Tenant } from '../../database';
@@ -48,7 +48,8 @@ interface ReservedChargeCapture {
 /**
  * An operation that moves money has three phases. The first reserves the charge: it is stored as
  * `pending`, and no other request can move its money. The second sends the order to the acquirer. The
- * third settles the charge by the outcome. A later attempt of the operation repeats no finished phase.
+ * third settles the charge by the outcome. After a crash, another attempt sends the order again under the
+ * same remote key.
  */
 @Injectable()
 export class ChargesService implements OnModuleInit {

@@ -1,4 +1,4 @@
-/** What the operations on payment intents do: the way of a payment, phase by phase. */
+/** The operations on payment intents: the way of a payment, phase by phase. */
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import type { Tenant } from '../../database';
 import { Gateways } from '../../gateway';
@@ -20,13 +20,12 @@ import type {
 import { PaymentIntentsRepository } from './payment-intents.repository';
 
 /**
- * An operation that moves money has three phases, and a crash between two of them loses nothing: the
- * next attempt of the operation starts after the last finished phase.
+ * An operation that moves money has three phases. After a crash, another attempt continues it.
  *
  * 1. Reserve, in one transaction: check the request and mark the payment as `processing`. From now on no
- *    other request can move its money.
- * 2. Send the order to the acquirer, outside any transaction. Every attempt sends the same remote key, so
- *    the acquirer executes the order once.
+ *    other request can move its money. A later attempt reads the stored result of this phase.
+ * 2. Send the order to the acquirer, outside any transaction. A later attempt sends it again under the same
+ *    remote key, and the acquirer executes it once.
  * 3. Settle, in one transaction: store the outcome. The response to the client is committed with it.
  *
  * The statements of phases 1 and 3 are in `payment-intent-confirmation.ts` and
@@ -130,8 +129,8 @@ export class PaymentIntentsService implements OnModuleInit {
   }
 
   /**
-   * The payment intent in a response. An error is returned as it is: a decline, whose writes are committed
-   * and which the client gets as an error.
+   * The payment intent in a response. A decline comes as an Error and is returned as it is: `phases.finish`
+   * commits its writes and sends the error to the client.
    */
   private async toWire<T extends PaymentIntentEntity | Error>(
     tenant: Tenant,

@@ -1,4 +1,4 @@
-/** What refunds may do to charges: reserve an amount, settle it, give it back. */
+/** The part of charges that refunds use: reserve an amount, settle it, give it back. */
 import { Injectable } from '@nestjs/common';
 import type { Tenant } from '../../database';
 import { InvalidRequestError } from '../../wire';
