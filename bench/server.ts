@@ -22,7 +22,7 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { Redis } from 'ioredis';
 import { Column, DataSource, Entity, PrimaryColumn, type QueryRunner } from 'typeorm';
-import { keepRequestsYoung } from '../src/runtime/heap';
+import { disablePretenuring } from '../src/runtime/heap';
 import {
   CreateIdempotencyKeys1764000000000,
   Idempotent,
@@ -256,7 +256,7 @@ class Cases {
 class BenchModule {}
 
 async function main(): Promise<void> {
-  keepRequestsYoung();
+  disablePretenuring();
   const app = await NestFactory.create<NestFastifyApplication>(BenchModule, new FastifyAdapter(), {
     logger: LOG === 'off' ? false : ['error'],
   });

@@ -30,7 +30,7 @@ function welcome(url: string, sandbox: SandboxKey | undefined): string {
       'Take a payment:',
       `  curl ${url}/v1/payment_intents -u ${sandbox.key}: -H "Idempotency-Key: order-1" -d amount=2000 -d currency=usd -d payment_method=pm_card_visa -d confirm=true`,
       '',
-      'Send the same line again: the same answer, and no second charge. Ctrl-C stops.',
+      'Send the same line again: the same response, and no second charge. Ctrl-C stops.',
     );
   }
   return `${lines.join('\n')}\n`;

@@ -1,4 +1,4 @@
-/** The application on Fastify, for every process that needs it. */
+/** Creates the application on Fastify, for the HTTP process and the worker. */
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Authentication } from '../accounts';
@@ -8,7 +8,7 @@ import { Log, PublicUrl, type Settings } from '../runtime';
 import { configureWire, wireServerOptions } from '../wire';
 import { migrations } from './migrations';
 
-/** A client that sends its request more slowly than this holds a connection for nothing. */
+/** A request must have arrived in full after this long, ms. */
 const REQUEST_TIMEOUT_MS = 60_000;
 
 /** The whole application on Fastify, neither initialised nor listening yet. */
@@ -22,7 +22,7 @@ export async function createApplication(settings: Settings): Promise<NestFastify
       bodyLimit: settings.BODY_LIMIT_BYTES,
       requestTimeout: REQUEST_TIMEOUT_MS,
     }),
-    // Errors of the start are told by the process, as one sentence.
+    // The process prints errors of the start, as one sentence.
     { logger: new Log(settings.LOG_LEVEL), abortOnError: false, bodyParser: false, rawBody: true },
   );
   const authentication = app.get(Authentication);

@@ -1,3 +1,4 @@
+/** All migrations of the database, in the order in which they run. */
 import type { Type } from '@nestjs/common';
 import type { MigrationInterface } from 'typeorm';
 import { CreateAccounts1764000001000 } from '../accounts';
@@ -9,9 +10,8 @@ import { CreatePayments1764000003000 } from '../payments';
 import { CreateRefunds1764000004000 } from '../refunds';
 
 /**
- * Every migration, in the order of its number. Each stands in the folder whose tables it makes, or in
- * `database/` where it changes the tables of several folders. Those of a release never change again:
- * there are databases that they made.
+ * Each migration stands in the folder whose tables it makes, or in `database/` where it changes the tables of
+ * several folders. Migrations of a release never change: databases have run them.
  */
 export const migrations: Type<MigrationInterface>[] = [
   CreateIdempotencyKeys1764000000000,

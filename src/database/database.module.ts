@@ -1,20 +1,21 @@
+/** The data source of a process, its connections, and the migrations at its start. */
 import { type DynamicModule, Module, type Type } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { Client, type Pool, type PoolClient } from 'pg';
 import { DataSource, type DataSourceOptions, type MigrationInterface } from 'typeorm';
 import { Settings } from '../runtime';
-import { PreparingClient } from './preparing-client';
+import { PreparedStatementClient } from './prepared-statement-client';
 
 /** Two processes that start together migrate one after the other. */
 const MIGRATIONS_LOCK = 0x6d69_6772;
 
-/** A connection that was idle for longer must show that it lives when it is lent, ms. */
-const TRUSTED_MS = 5;
-/** Longest wait for that sign of life, ms: what is asked waits for no lock. */
-const SIGN_OF_LIFE_MS = 2_000;
+/** A connection that was idle for longer is validated when the pool hands it out, ms. */
+const VALIDATE_AFTER_IDLE_MS = 5;
+/** Longest wait for the result of a validation, ms. SELECT 1 waits for no lock. */
+const VALIDATION_TIMEOUT_MS = 2_000;
 
 /**
- * The data source that everything shares, on a schema that is up to date once the module is there.
+ * The data source that all modules share. Its schema is up to date once the module is initialised.
  */
 @Module({})
 export class DatabaseModule {
@@ -29,11 +30,12 @@ export class DatabaseModule {
         ...dataSourceOptions(settings),
         migrations,
         autoLoadEntities: true,
-        // A process that cannot reach its database ends with a sentence; who supervises it starts
-        // it again.
+        // A process that cannot reach its database ends with a sentence, and its supervisor starts it
+        // again.
         retryAttempts: 0,
       }),
-      dataSourceFactory: async (options) => migrated(new DataSource(options as DataSourceOptions)),
+      dataSourceFactory: async (options) =>
+        connectAndMigrate(new DataSource(options as DataSourceOptions)),
     });
     return { module: DatabaseModule, imports: [connection] };
   }
@@ -45,16 +47,16 @@ function dataSourceOptions(settings: Settings) {
     url: settings.DATABASE_URL,
     applicationName: 'paidonce',
     extra: {
-      // Several statements travel in one round trip: BEGIN with the claim, the answer with COMMIT.
+      // Several statements travel in one round trip: BEGIN with the claim, the response with COMMIT.
       pipeline: true,
-      // And what TypeORM sends is planned once for each connection.
-      Client: PreparingClient,
+      // PostgreSQL plans each statement of TypeORM's once for each connection.
+      Client: PreparedStatementClient,
       max: settings.DATABASE_POOL_SIZE,
-      // Also bounds the wait for a free connection: a handler that takes a second one errs, not
-      // deadlocks.
+      // Also bounds the wait for a free connection: a handler that takes a second one gets an error
+      // instead of a deadlock.
       connectionTimeoutMillis: settings.DATABASE_CONNECT_TIMEOUT_MS,
-      // A server that takes a statement and never answers is gone, however healthy the connection
-      // looks. Longer than PostgreSQL lets a transaction be idle, so that it is the first to speak.
+      // A server that sends no result for so long is lost, even if the connection looks healthy. Longer
+      // than PostgreSQL lets a transaction be idle, so that PostgreSQL's timeout fires before this one.
       query_timeout: settings.IDEMPOTENCY_IDLE_TRANSACTION_TIMEOUT_MS + 5_000,
       keepAlive: true,
       // Frees the key of an owner that froze inside its transaction (R9).
@@ -64,14 +66,14 @@ function dataSourceOptions(settings: Settings) {
 }
 
 /**
- * Finds connections whose other end is gone without a word, as after a failover or in a firewall that
- * forgot them: a statement would wait on each of them for as long as one may wait for a lock. The
- * question travels ahead of the statements it is asked for, in the same round trip. Where no answer
- * comes, pg breaks the connection, and they fail as on any that is lost; those that were idle meanwhile
- * are likely as dead, and go with it.
+ * Checks connections with SELECT 1 when the pool hands them out, to find dead ones: after a failover, or
+ * where a firewall has dropped them. A statement would wait on a dead connection for as long as it may wait
+ * for a lock. SELECT 1 travels ahead of the caller's statements, in the same round trip. Without a result
+ * pg closes the connection, and the statements fail as on any lost connection. The pool's idle connections
+ * are probably dead too, and are closed with it.
  */
-function askWhenLent(pool: Pool): void {
-  const question = { text: 'SELECT 1', query_timeout: SIGN_OF_LIFE_MS };
+function validateOnCheckout(pool: Pool): void {
+  const validation = { text: 'SELECT 1', query_timeout: VALIDATION_TIMEOUT_MS };
   const idleSince = new Map<PoolClient, number>();
   const dropIdle = () => {
     for (const client of idleSince.keys()) client.connection.stream.destroy();
@@ -84,20 +86,20 @@ function askWhenLent(pool: Pool): void {
   pool.on('acquire', (client) => {
     const idleMs = performance.now() - (idleSince.get(client) ?? 0);
     idleSince.delete(client);
-    if (idleMs < TRUSTED_MS) return;
-    // The statements behind it fail as well, and say so to who sent them.
-    client.query(question).catch(dropIdle);
+    if (idleMs < VALIDATE_AFTER_IDLE_MS) return;
+    // The caller's statements fail as well, and report the error to the caller.
+    client.query(validation).catch(dropIdle);
   });
 }
 
 /** Connects and brings the schema up to date, one process at a time. */
-async function migrated(dataSource: DataSource): Promise<DataSource> {
+async function connectAndMigrate(dataSource: DataSource): Promise<DataSource> {
   await dataSource.initialize();
-  askWhenLent((dataSource.driver as unknown as { master: Pool }).master);
+  validateOnCheckout((dataSource.driver as unknown as { master: Pool }).master);
   const { url } = dataSource.options as { url: string };
   // A connection of its own, so that a pool of one is enough.
   const lock = new Client({ connectionString: url, application_name: 'paidonce migrations' });
-  // A connection lost while it waits fails the query, too.
+  // A connection that is lost meanwhile fails the query, too.
   lock.on('error', () => undefined);
   try {
     await lock.connect();

@@ -1,4 +1,4 @@
-/** The database: data source and migrations, and the rows of a tenant. */
+/** The data source and its migrations, and the base of entities and repositories. */
 export { DatabaseModule } from './database.module';
 export { OneCollation1764000006000 } from './one-collation.migration';
 export { DatabaseUnavailableError, openDatabase, type OpenDatabase } from './opening';

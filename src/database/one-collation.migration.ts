@@ -5,7 +5,7 @@
  * and because no update of a system's locales then changes the order of an index.
  *
  * PostgreSQL rewrites no table for it and checks no foreign key again; it builds the indexes of these
- * columns anew: 6 s for 500,000 payments and 20 s for a million, on two cores. Nobody is served meanwhile.
+ * columns anew: 6 s for 500,000 payments and 20 s for a million, on two cores. No request is served meanwhile.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { type MigrationInterface, QueryFailedError, type QueryRunner } from 'typeorm';

@@ -1,28 +1,26 @@
-/** What a process does about its database before it builds anything on it. */
+/** Opens the database of a process before anything else: checks DATABASE_URL, or starts the embedded server. */
 import { Client } from 'pg';
 import { startEmbeddedPostgres } from '../embedded-postgres';
 import { OperatorError, type Settings } from '../runtime';
 
-const OLDEST_VERSION = 15;
+/** PostgreSQL's major version. */
+const MIN_VERSION = 15;
 
-/** Thrown with a sentence for people when the database of DATABASE_URL cannot serve. */
+/** Thrown when the database of DATABASE_URL cannot be used, with a sentence for operators. */
 export class DatabaseUnavailableError extends OperatorError {}
 
 export interface OpenDatabase {
-  /** The settings with a DATABASE_URL that answers. */
+  /** The settings, with the DATABASE_URL that was opened. */
   readonly settings: Settings;
   /** True if the database came with the package. */
   readonly embedded: boolean;
-  /**
-   * Stops the embedded server, unless another process uses it. Nothing to do for a server of one's
-   * own.
-   */
+  /** Stops the embedded server, unless another process uses it. Does nothing where DATABASE_URL is set. */
   readonly close: () => Promise<void>;
 }
 
 /**
- * Makes sure of a database: the one of DATABASE_URL, else the embedded server, which is started.
- * @throws DatabaseUnavailableError, EmbeddedPostgresError: one sentence for people each
+ * Checks the database of DATABASE_URL; without one starts the embedded server.
+ * @throws DatabaseUnavailableError, EmbeddedPostgresError
  */
 export async function openDatabase(settings: Settings): Promise<OpenDatabase> {
   if (settings.DATABASE_URL !== '') {
@@ -38,8 +36,8 @@ export async function openDatabase(settings: Settings): Promise<OpenDatabase> {
 }
 
 /**
- * Asks the database whether it can serve, before anything is built on it.
- * @throws DatabaseUnavailableError saying what is wrong, without the password of the URL
+ * Connects once and checks the version.
+ * @throws DatabaseUnavailableError with the reason, without the password of the URL
  */
 async function checkDatabase(settings: Settings): Promise<void> {
   const { host, pathname } = new URL(settings.DATABASE_URL);
@@ -61,9 +59,9 @@ async function checkDatabase(settings: Settings): Promise<void> {
   } finally {
     await client.end().catch(() => undefined);
   }
-  if (version < OLDEST_VERSION) {
+  if (version < MIN_VERSION) {
     throw new DatabaseUnavailableError(
-      `The database ${host} is PostgreSQL ${version}, but ${OLDEST_VERSION} or newer is needed.`,
+      `The database ${host} is PostgreSQL ${version}, but ${MIN_VERSION} or newer is needed.`,
     );
   }
 }

@@ -1,3 +1,4 @@
+/** What every row of a tenant has: the tenant's columns, an id, the time of creation. */
 import { Column, CreateDateColumn, PrimaryColumn } from 'typeorm';
 
 /** Whose rows a request may see: the authenticated account, in sandbox or live mode. */

@@ -241,7 +241,7 @@ export abstract class TenantRepository<E extends TenantEntity> {
     const named = (some: ColumnOfEntity[]) =>
       some.map(({ databaseName }) => driver.escape(databaseName)).join(', ');
     const given = columns.filter(isGiven);
-    // PostgreSQL keeps the members of jsonb in an order of its own, and a response shows the stored order.
+    // PostgreSQL stores the members of jsonb in an order of its own, and a response shows the stored order.
     const filled = columns.filter((column) => !isGiven(column) || column.type === 'jsonb');
     const table = tablePath.split('.').map((part) => driver.escape(part));
     const placeholders = given.map((_, at) => `$${at + 1}`).join(', ');

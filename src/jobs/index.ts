@@ -1,4 +1,4 @@
-/** When and where the jobs run; the jobs themselves stand with what they look after. */
+/** When and where jobs run. The jobs themselves stand in the folders of their data. */
 export { JobReports, type JobReport } from './job-reports.store';
 export { JobReportsModule } from './job-reports.module';
 export { CreateJobReports1764000005000 } from './job-reports.migration';

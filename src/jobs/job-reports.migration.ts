@@ -1,3 +1,4 @@
+/** Creates the table of the reports that jobs make. */
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /** What the jobs last reported. No tenant's rows, so they stand outside the tenants' schema. */

@@ -1,3 +1,4 @@
+/** Provides the reports of the jobs. */
 import { Module } from '@nestjs/common';
 import { JobReports } from './job-reports.store';
 

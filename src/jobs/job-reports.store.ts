@@ -1,4 +1,4 @@
-/** What each job last reported, in the database: every process sees it, whatever ran the job. */
+/** The last report of each job, in the database, where every process reads it. */
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';

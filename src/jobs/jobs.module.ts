@@ -1,10 +1,11 @@
+/** Provides the queue, its worker and the schedules in a process that runs jobs. */
 import { BullModule } from '@nestjs/bullmq';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { Settings } from '../runtime';
 import { JobReportsModule } from './job-reports.module';
-import { JOBS_QUEUE, JobsQueue, queueOptions } from './jobs.backend';
+import { JOBS_QUEUE, JobsQueue, queueOptions } from './jobs-backend';
 import { JobsProcessor } from './jobs.processor';
-import { JobsSchedule } from './jobs.schedule';
+import { JobsSchedule } from './jobs-schedule';
 import { ReportJob } from './report.job';
 
 /** What runs without anybody asking for it. */

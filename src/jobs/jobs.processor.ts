@@ -1,13 +1,14 @@
+/** Runs the jobs that the queue hands to this process. */
 import { OnWorkerEvent, Processor, WorkerHost } from '@nestjs/bullmq';
 import { Logger } from '@nestjs/common';
 import type { Job } from 'bullmq';
 import { PurgeJob } from '../idempotency';
 import { JobReports } from './job-reports.store';
-import { JOBS_QUEUE } from './jobs.backend';
+import { JOBS_QUEUE } from './jobs-backend';
 import { ReportJob } from './report.job';
 
-/** A repeated complaint is logged again after this long, ms. */
-const SAME_COMPLAINT_MS = 60_000;
+/** A repeated warning is logged again after this long, ms. */
+const REPEATED_WARNING_INTERVAL_MS = 60_000;
 
 /**
  * Runs the jobs of this process. Two at once, so that a long purge does not keep the report waiting;
@@ -23,7 +24,7 @@ export class JobsProcessor extends WorkerHost {
   private readonly logger = new Logger('Jobs');
   private readonly stopping = new AbortController();
   private purging = false;
-  private complaint = { text: '', at: Number.NEGATIVE_INFINITY };
+  private lastWarning = { text: '', at: Number.NEGATIVE_INFINITY };
 
   constructor(
     private readonly purge: PurgeJob,
@@ -39,7 +40,7 @@ export class JobsProcessor extends WorkerHost {
     else throw new Error(`There is no job ${name}.`);
   }
 
-  /** Lets what runs come to its next stop: a purge stops after its batch. */
+  /** Asks running jobs to stop: a purge stops after its batch. */
   stop(): void {
     this.stopping.abort();
   }
@@ -50,13 +51,14 @@ export class JobsProcessor extends WorkerHost {
   }
 
   @OnWorkerEvent('error')
-  complain(error: Error): void {
-    // A connection that is gone and comes back complains at each attempt.
+  warn(error: Error): void {
+    // Each failed attempt to connect is an error.
     const text = error.message || (error as NodeJS.ErrnoException).code || error.name;
     const now = performance.now();
     if (this.stopping.signal.aborted) return;
-    if (text === this.complaint.text && now - this.complaint.at < SAME_COMPLAINT_MS) return;
-    this.complaint = { text, at: now };
+    if (text === this.lastWarning.text && now - this.lastWarning.at < REPEATED_WARNING_INTERVAL_MS)
+      return;
+    this.lastWarning = { text, at: now };
     this.logger.warn(`The jobs wait: ${text}`);
   }
 

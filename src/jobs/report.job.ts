@@ -6,8 +6,8 @@ import { JobReports } from './job-reports.store';
 @Injectable()
 export class ReportJob {
   private readonly logger = new Logger(ReportJob.name);
-  /** What the log said last: it is told again only when it changes. */
-  private said = '';
+  /** The last backlog that was logged: it is logged again only when it changes. */
+  private lastBacklog = '';
 
   constructor(
     private readonly keys: IdempotencyKeys,
@@ -22,10 +22,10 @@ export class ReportJob {
     const sentence =
       `Recovery: ${unfinished} unfinished requests, ${abandoned} abandoned, ${parked} parked, ` +
       `${Math.round(recoveryLagSeconds)} s behind. Purge: ${Math.round(purgeLagSeconds)} s behind.`;
-    const news = `${abandoned} ${parked}`;
-    if (!waits || news === this.said) this.logger.debug(sentence);
+    const current = `${abandoned} ${parked}`;
+    if (!waits || current === this.lastBacklog) this.logger.debug(sentence);
     else if (parked > 0) this.logger.warn(sentence);
     else this.logger.log(sentence);
-    this.said = waits ? news : '';
+    this.lastBacklog = waits ? current : '';
   }
 }

@@ -1,9 +1,9 @@
 /**
- * Runs a few requests of each connection at a time; what else it sent waits, unread where possible.
+ * Runs a few requests of each connection at a time; its other requests wait, unread where possible.
  *
  * A client may send requests without waiting for responses (RFC 9112, 9.3.2). Node starts all of them
- * at once, so that one connection can take the whole process, and it tells only the response that it
- * is sending when the connection closes, so that the others would be kept for ever.
+ * at once, so that one connection can use up the process. When the connection closes, Node closes only the
+ * response that it is sending, so that the others would be kept for ever.
  */
 import { AsyncResource } from 'node:async_hooks';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
@@ -30,7 +30,7 @@ export function queueByConnection(handler: RequestListener, limits: QueueLimits)
   };
 }
 
-/** Whether a request of this connection has arrived in full and is not answered yet. */
+/** Whether a request of this connection has arrived in full and has no response yet. */
 export function hasUnanswered(socket: Duplex): boolean {
   return queueOf(socket)?.hasUnanswered ?? false;
 }
@@ -52,7 +52,7 @@ type QueuedSocket = Socket & { [QUEUE]?: ConnectionQueue };
 
 const queueOf = (socket: Duplex) => (socket as QueuedSocket)[QUEUE];
 
-interface Waiting {
+interface WaitingRequest {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
 }
@@ -83,7 +83,7 @@ class WaitingHeads {
 
 class ConnectionQueue {
   readonly #running = new Map<ServerResponse, IncomingMessage>();
-  readonly #waiting: Waiting[] = [];
+  readonly #waiting: WaitingRequest[] = [];
   /** Where requests arrive: none may run in the async context of the one before it. */
   #arrival?: AsyncResource;
 
@@ -94,8 +94,8 @@ class ConnectionQueue {
     private readonly heads: WaitingHeads,
   ) {
     socket.once('close', () => this.end());
-    // Node resumes its reading for each body that is not read and each response that it buffers. This is
-    // heard before anything is read.
+    // Node resumes reading for each unread body and each response that it buffers. This listener runs
+    // before anything is read.
     socket.on('resume', () => {
       if (this.#waiting.length > 0) socket.pause();
     });
@@ -117,7 +117,7 @@ class ConnectionQueue {
 
   add(request: IncomingMessage, response: ServerResponse): void {
     // Node's parser goes on to the end of what it has read.
-    if (this.socket.destroyed) return letGo(response);
+    if (this.socket.destroyed) return closeUnsent(response);
     if (this.#waiting.length === 0 && this.#running.size < this.limits.maxRunning) {
       return this.start(request, response);
     }
@@ -127,7 +127,7 @@ class ConnectionQueue {
     this.heads.add(this);
   }
 
-  /** Closes the connection; what waits is let go at once. */
+  /** Closes the connection, and at once the responses of waiting requests. */
   close(): void {
     this.socket.destroy();
     this.end();
@@ -153,21 +153,21 @@ class ConnectionQueue {
     this.#arrival?.runInAsyncScope(() => this.start(next.request, next.response));
   }
 
-  /** The connection is closed: nothing that waits is started, and who still works is told. */
+  /** Closes the responses of all requests, waiting or running, once the connection is closed. */
   private end(): void {
     const waiting = this.#waiting.splice(0);
     this.heads.remove(this, waiting.length);
-    for (const { response } of waiting) letGo(response);
-    for (const response of this.#running.keys()) letGo(response);
+    for (const { response } of waiting) closeUnsent(response);
+    for (const response of this.#running.keys()) closeUnsent(response);
   }
 }
 
-/** Tells a response that it will never be sent. Node tells the one that has the socket itself. */
-function letGo(response: ServerResponse): void {
+/** Closes a response that will never be sent. Node closes the one that has the socket. */
+function closeUnsent(response: ServerResponse): void {
   if (response.socket !== null) return;
   response.destroy();
   process.nextTick(() => {
-    // Node 24 and newer have told it by now.
+    // Node 24 and newer have emitted it by now.
     if (!response.closed) response.emit('close');
   });
 }

@@ -1,16 +1,16 @@
-/** How V8 is to treat what requests are made of. */
+/** Settings of V8's heap that suit a server whose requests wait for a database. */
 import { setFlagsFromString } from 'node:v8';
 
-/** V8's own name for it; with it on the command line, as `node --allocation-…`, V8 does as it likes. */
+/** V8's name of the flag. As `node --allocation-site-pretenuring` an operator can turn it on again. */
 const PRETENURING = 'allocation-site-pretenuring';
 
 /**
- * Keeps V8 from making objects old from the start. It does that for places in the code whose objects
- * survive a collection, and a request that waits for PostgreSQL survives: under load all that requests
- * are made of becomes old garbage, which keeps younger garbage alive until the next great collection.
- * Every answer costs a third more CPU from then on, replays that wait for nothing included
- * (docs/PERFORMANCE.md, "Where the time goes"). To be called before the first request.
+ * Turns off V8's allocation-site pretenuring, before the first request. Pretenuring allocates objects of
+ * code whose objects survive a collection in the old generation, and requests that wait for PostgreSQL
+ * survive. Under load their objects become old garbage, which keeps young garbage alive until the next
+ * major collection: every response then costs a third more CPU, replays included (docs/PERFORMANCE.md,
+ * "Where the time goes").
  */
-export function keepRequestsYoung(): void {
+export function disablePretenuring(): void {
   if (!process.execArgv.includes(`--${PRETENURING}`)) setFlagsFromString(`--no-${PRETENURING}`);
 }

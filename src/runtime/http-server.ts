@@ -1,4 +1,4 @@
-/** Listening and draining, below what Nest and Fastify know of requests. */
+/** Makes an HTTP server listen, and drains it before the process ends. */
 import type { Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
@@ -24,7 +24,7 @@ export async function listen(app: NestFastifyApplication, settings: Settings): P
 }
 
 /** Where to listen, and the settings that say so. */
-export interface Address {
+export interface ListenAddress {
   readonly host: string;
   readonly port: number;
   readonly settings: { readonly host: string; readonly port: string };
@@ -37,14 +37,14 @@ export interface Address {
 export async function listenOn(
   server: Server,
   start: () => Promise<unknown>,
-  where: Address,
+  where: ListenAddress,
   drainTimeoutMs: number,
 ): Promise<Listening> {
   const drain = drainable(server, drainTimeoutMs);
   try {
     await start();
   } catch (error) {
-    throw explained(error as NodeJS.ErrnoException, where);
+    throw explainListenError(error as NodeJS.ErrnoException, where);
   }
   const { port, address } = server.address() as AddressInfo;
   return { url: urlOfAddress(address, port), drain };
@@ -56,20 +56,20 @@ export async function listenOn(
  * closed.
  */
 function drainable(server: Server, timeoutMs: number): () => Promise<void> {
-  const underWay = new Set<ServerResponse>();
+  const inFlight = new Set<ServerResponse>();
   let draining = false;
   server.prependListener('request', (_request, response: ServerResponse) => {
     if (draining) response.shouldKeepAlive = false;
-    underWay.add(response);
+    inFlight.add(response);
     response.once('close', () => {
-      underWay.delete(response);
+      inFlight.delete(response);
       if (draining) setImmediate(() => server.closeIdleConnections());
     });
   });
   return () =>
     new Promise((resolve) => {
       draining = true;
-      for (const response of underWay) response.shouldKeepAlive = false;
+      for (const response of inFlight) response.shouldKeepAlive = false;
       const timer = setTimeout(() => server.closeAllConnections(), timeoutMs);
       server.close(() => {
         clearTimeout(timer);
@@ -78,7 +78,10 @@ function drainable(server: Server, timeoutMs: number): () => Promise<void> {
     });
 }
 
-function explained(error: NodeJS.ErrnoException, { host, port, settings }: Address): Error {
+function explainListenError(
+  error: NodeJS.ErrnoException,
+  { host, port, settings }: ListenAddress,
+): Error {
   switch (error.code) {
     case 'EADDRINUSE':
       return new OperatorError(

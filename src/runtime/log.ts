@@ -1,3 +1,4 @@
+/** The log: Nest's console logger on standard error, at the level of LOG_LEVEL. */
 import { ConsoleLogger, type LogLevel } from '@nestjs/common';
 import type { Settings } from './settings';
 
@@ -10,8 +11,8 @@ const LEVELS: Record<Settings['LOG_LEVEL'], LogLevel[]> = {
 };
 
 /**
- * What Nest says of each module and route while it builds them, and of errors that stop the start,
- * which the process tells in its own words: of use only to somebody who debugs the start.
+ * Nest's messages about each module and route that it builds, and about errors that stop the start. The
+ * process prints those errors itself, so the messages appear at level debug only.
  */
 const CHATTER = new Set([
   'ExceptionHandler',
@@ -22,7 +23,7 @@ const CHATTER = new Set([
   'RoutesResolver',
 ]);
 
-/** Logs to standard error: standard output is for what a person started the program to see. */
+/** Logs to standard error: standard output is for the program's own output. */
 export class Log extends ConsoleLogger {
   constructor(private readonly level: Settings['LOG_LEVEL']) {
     super({ logLevels: LEVELS[level], colors: process.stderr.isTTY });

@@ -1,9 +1,9 @@
 /**
  * Hands what a connection sent to Node's HTTP parser in slices, and none while requests of it wait.
  *
- * Node parses all that one read brings: 64 KB of the smallest requests are 3,600 heads of 2 KB each, made in
- * one go. A hundred connections that send so much at the same moment would stop everybody else for
- * seconds. What waits here waits as the bytes that it is.
+ * Node parses everything that one read brings: 64 KB of the smallest requests become 3,600 heads of 2 KB
+ * each. A hundred such connections at the same moment would block all others for seconds. Here the bytes
+ * wait unparsed.
  */
 import type { Socket } from 'node:net';
 
@@ -11,8 +11,8 @@ import type { Socket } from 'node:net';
 const SLICE_BYTES = 2_048;
 
 /**
- * Comes between a connection and Node's parser. Node adds its listener for `data` before the server says
- * `connection`, and calls nothing else with what arrives.
+ * Comes between a connection and Node's parser. Node adds its listener for `data` before the server emits
+ * `connection`, and has no other way to read.
  *
  * @param mustWait whether requests of this connection wait for their turn
  */
@@ -34,6 +34,6 @@ export function paceParsing(socket: Socket, mustWait: () => boolean): void {
     unparsed = unparsed ? Buffer.concat([unparsed, bytes]) : bytes;
     goOn();
   });
-  // Nothing new is read before this is heard.
+  // This listener runs before anything new is read.
   socket.on('resume', goOn);
 }

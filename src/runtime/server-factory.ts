@@ -12,7 +12,7 @@ const MAX_WAITING_IN_ALL = 10_000;
 /** A client that takes nothing of its response for this long (ms) loses the connection. */
 const STALLED_TIMEOUT_MS = 60_000;
 
-/** What Fastify gives to a `serverFactory`, as far as it counts here. */
+/** The options that Fastify gives to a `serverFactory` and that are used here. */
 export interface HttpServerOptions {
   /** Options for Node's server. */
   readonly http?: ServerOptions;
@@ -49,7 +49,7 @@ export function createHttpServer(handler: RequestListener, options: HttpServerOp
   server.on('timeout', (socket) => {
     if (!waitsForHandler(socket)) socket.destroy();
   });
-  // The application answers these too: it says `100 Continue` once it wants the body.
+  // The application handles these too: it sends `100 Continue` once it wants the body.
   server.on('checkContinue', (request, response) => server.emit('request', request, response));
   server.on('checkExpectation', (request, response) => server.emit('request', request, response));
   return server;

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { inLanes } from '../support/lanes';
-import { type RawResponse, ResponseReader } from './response.reader';
+import { type RawResponse, ResponseReader } from './response-reader';
 
 /**
  * A piece of what one connection sends, or what it waits for before it goes on: all bytes so far have

@@ -8,8 +8,8 @@ const SURVIVORS = `
   for (let at = 0; at < 1_000_000; at += 1) kept.push({ at, pair: [at, at], inner: { at } });`;
 
 function decisionsOf(...flags: string[]) {
-  const heap = JSON.stringify(join(process.env.TEST_PROGRAMS ?? '', 'heap.js'));
-  const script = `require(${heap}).keepRequestsYoung();${SURVIVORS}`;
+  const heap = JSON.stringify(join(process.env.TEST_PROGRAMS ?? '', 'runtime', 'heap.js'));
+  const script = `require(${heap}).disablePretenuring();${SURVIVORS}`;
   const args = ['--trace-pretenuring-statistics', ...flags, '-e', script];
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
   return { status, stderr, decisions: /pretenuring: AllocationSite/.test(stdout) };

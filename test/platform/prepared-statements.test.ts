@@ -1,7 +1,7 @@
 /** TypeORM's statements are prepared once for each connection, and survive what happens to a table. */
 import { Client } from 'pg';
 import { DataSource } from 'typeorm';
-import { PreparingClient } from '../../src/database/preparing-client';
+import { PreparedStatementClient } from '../../src/database/prepared-statement-client';
 import { type FreshDatabase, freshDatabase } from '../support/database';
 
 describe('a connection that prepares', () => {
@@ -10,7 +10,7 @@ describe('a connection that prepares', () => {
 
   beforeAll(async () => {
     database = await freshDatabase();
-    const extra = { max: 1, pipeline: true, Client: PreparingClient };
+    const extra = { max: 1, pipeline: true, Client: PreparedStatementClient };
     dataSource = await new DataSource({ type: 'postgres', url: database.url, extra }).initialize();
     await dataSource.query('CREATE TABLE numbers (n int)');
   });

@@ -210,7 +210,7 @@ function plant(bug, store, phased) {
       break;
     case 'jobs_declared_once':
       wrap(
-        load('jobs', 'jobs.schedule.js').JobsSchedule.prototype,
+        load('jobs', 'jobs-schedule.js').JobsSchedule.prototype,
         'keepDeclared',
         (original) =>
           async function (first) {

@@ -1,15 +1,15 @@
-/** What runs when: declared by every process that runs jobs, and the same whoever declares it. */
+/** Declares when each job runs. Every process that runs jobs declares the same. */
 import { BullRegistrar, InjectQueue } from '@nestjs/bullmq';
 import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import type { Queue } from 'bullmq';
 import { Settings } from '../runtime';
-import { JOBS_QUEUE } from './jobs.backend';
+import { JOBS_QUEUE } from './jobs-backend';
 import { JobsProcessor } from './jobs.processor';
 
-/** How often each process makes sure that the schedules are still there, ms. */
-const LOOK_AGAIN_MS = 10_000;
-/** Longest wait for a queue that does not answer when the process stops, ms. */
-const CLOSE_DEADLINE_MS = 2_000;
+/** How often each process checks that the schedules are declared, ms. */
+const CHECK_INTERVAL_MS = 10_000;
+/** Longest wait for the queue when the process stops, ms. */
+const CLOSE_TIMEOUT_MS = 2_000;
 
 @Injectable()
 export class JobsSchedule implements OnApplicationBootstrap, OnModuleDestroy {
@@ -23,10 +23,10 @@ export class JobsSchedule implements OnApplicationBootstrap, OnModuleDestroy {
     private readonly registrar: BullRegistrar,
     private readonly settings: Settings,
   ) {
-    queue.on('error', (error) => processor.complain(error));
+    queue.on('error', (error) => processor.warn(error));
   }
 
-  /** Does not wait for the queue: requests are served while Redis is away. */
+  /** Does not wait for the queue: requests are served while Redis is down. */
   onApplicationBootstrap(): void {
     this.registrar.register();
     this.started = true;
@@ -39,12 +39,12 @@ export class JobsSchedule implements OnApplicationBootstrap, OnModuleDestroy {
     clearTimeout(this.timer);
     this.processor.stop();
     const parts = this.started ? [this.processor.worker, this.queue] : [this.queue];
-    await Promise.all(parts.map(closed));
+    await Promise.all(parts.map(closePart));
   }
 
   /**
-   * Declares what is missing, or was declared otherwise. Looked at again and again: Redis may be
-   * flushed, and one process with a wrong clock can put the next run out of everybody's sight (R19).
+   * Declares schedules that are missing or differ, and checks them again after a while: Redis may be
+   * flushed, and a process with a wrong clock can move the next run far into the future (R19).
    */
   private async keepDeclared(first: boolean): Promise<void> {
     const everyMs = {
@@ -55,29 +55,29 @@ export class JobsSchedule implements OnApplicationBootstrap, OnModuleDestroy {
       for (const [name, every] of Object.entries(everyMs)) {
         const found = await this.queue.getJobScheduler(name);
         const nextInMs = (found?.next ?? Number.POSITIVE_INFINITY) - Date.now();
-        // What became due while no process ran is taken by this worker, now.
-        const isStuck = !first && nextInMs < -(every + LOOK_AGAIN_MS);
-        const isAway = nextInMs > every + LOOK_AGAIN_MS;
-        if ((found?.every !== every || isStuck || isAway) && !this.stopped) {
+        // On the first check, this worker is about to take jobs that became due while no process ran.
+        const isStuck = !first && nextInMs < -(every + CHECK_INTERVAL_MS);
+        const isTooLate = nextInMs > every + CHECK_INTERVAL_MS;
+        if ((found?.every !== every || isStuck || isTooLate) && !this.stopped) {
           await this.queue.upsertJobScheduler(name, { every }, { name });
         }
       }
     } catch (error) {
-      this.processor.complain(error as Error);
+      this.processor.warn(error as Error);
     }
     if (this.stopped) return;
-    this.timer = setTimeout(() => void this.keepDeclared(false), LOOK_AGAIN_MS);
+    this.timer = setTimeout(() => void this.keepDeclared(false), CHECK_INTERVAL_MS);
   }
 }
 
 /**
- * Closes, and gives up on a Redis that does not answer: nothing of it may hold up the end. Nest closes
- * the same parts later, once more, and would wait for ever.
+ * Closes a queue or worker, and disconnects it where Redis sends no reply in time. Nest closes the same
+ * parts later, once more, and would wait for ever.
  */
-async function closed(part: Pick<Queue, 'close' | 'disconnect'>): Promise<void> {
+async function closePart(part: Pick<Queue, 'close' | 'disconnect'>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<'late'>((resolve) => {
-    timer = setTimeout(resolve, CLOSE_DEADLINE_MS, 'late');
+    timer = setTimeout(resolve, CLOSE_TIMEOUT_MS, 'late');
   });
   const outcome = await Promise.race([part.close(), late]);
   clearTimeout(timer);

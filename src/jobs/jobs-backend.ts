@@ -1,4 +1,4 @@
-/** Where BullMQ keeps its jobs: on Redis where REDIS_URL is set, else on the same PostgreSQL. */
+/** Puts BullMQ's jobs on Redis where REDIS_URL is set, else on PostgreSQL. */
 import { setTimeout as pause } from 'node:timers/promises';
 import {
   type ConnectionOptions,
@@ -16,23 +16,20 @@ import type { Settings } from '../runtime';
 export const JOBS_QUEUE = 'paidonce';
 /** Connections to PostgreSQL of each of the two pools, beside one that listens. */
 const POOL_SIZE = 2;
-/** Longest statement of BullMQ's: after it a connection that leads nowhere is given up, ms. */
-const STATEMENT_DEADLINE_MS = 30_000;
-/** Before a job is asked for again that could not be asked for, ms. */
-const AFTER_FAILURE_MS = 500;
-/** Longest pause before Redis is tried again, ms. */
-const LONGEST_RETRY_MS = 2_000;
-/**
- * Longest silence of a Redis that owes an answer, ms: after it the connection leads nowhere and is given
- * up. BullMQ asks for the next job for 10 s at a time.
- */
-const SILENCE_DEADLINE_MS = 15_000;
-/** Finished jobs that are kept, for a person to look at. */
-const KEPT = 100;
+/** Longest statement of BullMQ's, ms: after it the connection is taken for dead. */
+const STATEMENT_TIMEOUT_MS = 30_000;
+/** Delay before a worker asks for a job again after an error, ms. */
+const RETRY_DELAY_MS = 500;
+/** Longest delay before the next connection to Redis, ms. */
+const MAX_RECONNECT_DELAY_MS = 2_000;
+/** Redis's reply timeout, ms: longer than the 10 s for which BullMQ waits for a job in one command. */
+const REPLY_TIMEOUT_MS = 15_000;
+/** Finished jobs that BullMQ keeps, for operators to read. */
+const MAX_FINISHED_JOBS = 100;
 
-// Decided for each queue and worker by what it is given, and not once for the process.
+// Chosen for each queue and worker by its options, and not once for the process.
 setDefaultBackendFactory((name, options, role) =>
-  unhurried(
+  withRetryDelay(
     'connectionString' in options.connection
       ? postgresBackend(name, options as PostgresOptions, role)
       : createRedisBackend(name, options, role),
@@ -44,26 +41,26 @@ type PostgresOptions = Parameters<typeof createPostgresBackend>[1];
 const postgresBackend: typeof createPostgresBackend = (name, options, role) => {
   const backend = createPostgresBackend(name, options, role);
   const { pool } = (backend as unknown as { connection: { pool: Pool } }).connection;
-  // A lent connection that PostgreSQL ends has no listener, which would end the process.
+  // An error event of a checked-out connection has no listener otherwise, and would end the process.
   pool.on('connect', (client) => void client.on('error', () => undefined));
   return backend;
 };
 
 /**
- * A worker that could not ask for its next job asks again at once: on a connection that has just died
- * so fast that nothing else in the process runs, and on a full Redis as fast as it answers.
+ * Delays a worker's next request for a job after an error. BullMQ retries at once: on a dead connection
+ * that can starve the process, and a full Redis gets a request as soon as it has refused the last one.
  */
-function unhurried<B extends IQueueBackend>(backend: B): B {
+function withRetryDelay<B extends IQueueBackend>(backend: B): B {
   const moveToActive = backend.moveToActive.bind(backend);
   backend.moveToActive = (...given) =>
     moveToActive(...given).catch(async (error: unknown) => {
-      await pause(AFTER_FAILURE_MS);
+      await pause(RETRY_DELAY_MS);
       throw error;
     });
   return backend;
 }
 
-/** BullMQ writes errors to the console as long as nobody listens, and Redis may be away at the start. */
+/** Ignores errors: BullMQ prints them where there is no listener, and Redis may be down at the start. */
 export class JobsQueue extends Queue {
   constructor(...given: ConstructorParameters<typeof Queue>) {
     super(...given);
@@ -71,13 +68,13 @@ export class JobsQueue extends Queue {
   }
 }
 
-/** What every queue and worker of a process is made with. */
+/** The options of every queue and worker of a process. */
 export function queueOptions(settings: Settings): QueueOptions {
   return {
     connection: settings.REDIS_URL === '' ? postgres(settings) : redis(settings),
     defaultJobOptions: {
-      removeOnComplete: { count: KEPT },
-      removeOnFail: { count: KEPT },
+      removeOnComplete: { count: MAX_FINISHED_JOBS },
+      removeOnFail: { count: MAX_FINISHED_JOBS },
     },
   };
 }
@@ -90,7 +87,7 @@ function postgres(settings: Settings): ConnectionOptions {
     migrate: true,
     max: POOL_SIZE,
     connectionTimeoutMillis: DATABASE_CONNECT_TIMEOUT_MS,
-    query_timeout: STATEMENT_DEADLINE_MS,
+    query_timeout: STATEMENT_TIMEOUT_MS,
     keepAlive: true,
   };
 }
@@ -99,7 +96,8 @@ function redis({ REDIS_URL }: Settings): ConnectionOptions {
   return {
     url: REDIS_URL,
     maxRetriesPerRequest: null,
-    socketTimeout: SILENCE_DEADLINE_MS,
-    retryStrategy: (times: number) => Math.min(100 * 2 ** Math.min(times, 10), LONGEST_RETRY_MS),
+    socketTimeout: REPLY_TIMEOUT_MS,
+    retryStrategy: (times: number) =>
+      Math.min(100 * 2 ** Math.min(times, 10), MAX_RECONNECT_DELAY_MS),
   };
 }

@@ -1,5 +1,5 @@
 /** What the attacker makes of the bytes that it gets: every count of an attack rests on it. */
-import { type RawResponse, ResponseReader } from './response.reader';
+import { type RawResponse, ResponseReader } from './response-reader';
 
 const plain = 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello';
 const chunked =
