@@ -59,7 +59,7 @@ async function main(): Promise<void> {
       const rows = await measured(name, extent);
       all.push(...rows);
       const seconds = Math.round((performance.now() - begun) / 1_000);
-      if (values.write) writeReport(Object.keys(MEASUREMENTS), name, rows, command, seconds);
+      if (values.write) writeReport(Object.keys(MEASUREMENTS), { name, rows, command, seconds });
     }
   } finally {
     if (values.quick) await Stage.clear();

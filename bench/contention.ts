@@ -37,7 +37,7 @@ export async function measureContention(stage: Stage, extent: Extent): Promise<R
     )
   ).rows as [{ effects: number }];
   if (effects !== crowds) throw new Error(`${crowds} crowds had ${effects} effects.`);
-  extent.say(`${crowds} crowds of ${COPIES}: one effect and one answer each`);
+  extent.say(`${crowds} crowds of ${COPIES}: one effect and one response each`);
   await served.stop();
   return [
     {
@@ -46,20 +46,20 @@ export async function measureContention(stage: Stage, extent: Extent): Promise<R
       ours: `${median(p99.crowded)} ms`,
       theirs: `${median(p99.alone)} ms`,
       ratio,
-      goal: `≤ ${GOAL}; one effect, all answered`,
+      goal: `≤ ${GOAL}; one effect, all with a response`,
       reached: ratio.median <= GOAL,
     },
   ];
 }
 
-/** @returns how many there were; each had one answer, for all that wait for it */
+/** @returns how many there were; each had one response, for all that wait for it */
 async function crowdsUntil(signal: AbortSignal, served: Served): Promise<number> {
   let crowds = 0;
   while (!signal.aborted) {
     const key = randomUUID();
-    const answers = await Promise.all(
+    const responses = await Promise.all(
       Array.from({ length: COPIES }, async () => {
-        const answer = await fetch(`${served.url}/ours/insert`, {
+        const res = await fetch(`${served.url}/ours/insert`, {
           method: 'POST',
           headers: {
             'content-type': 'application/json',
@@ -68,12 +68,12 @@ async function crowdsUntil(signal: AbortSignal, served: Served): Promise<number>
           },
           body: `{"amount":${COPIES}}`,
         });
-        return `${answer.status} ${await answer.text()}`;
+        return `${res.status} ${await res.text()}`;
       }),
     );
-    if (new Set(answers).size !== 1 || !answers[0]?.startsWith('201')) {
+    if (new Set(responses).size !== 1 || !responses[0]?.startsWith('201')) {
       throw new Error(
-        `Copies of one request were answered differently: ${[...new Set(answers)].join()}`,
+        `Copies of one request got different responses: ${[...new Set(responses)].join()}`,
       );
     }
     crowds += 1;

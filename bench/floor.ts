@@ -1,7 +1,7 @@
 /**
  * What a key costs PostgreSQL: the statements of an atomic operation by pgbench, against its INSERT
  * alone by pgbench. No HTTP and no Node.js. In three round trips, since a handler may begin only when
- * its key is known to be free and its answer is there only when it has ended; and in one, which is the
+ * its key is known to be free and its response is there only when it has ended; and in one, which is the
  * part of the statements alone.
  */
 import { randomUUID } from 'node:crypto';
@@ -10,7 +10,7 @@ import { DatabaseClock } from '../src/idempotency/store/database-clock';
 import { newFence, PostgresKeyStore } from '../src/idempotency/store/postgres/postgres-key.store';
 import { joinAmbientTransaction } from '../src/idempotency/store/postgres/transaction';
 import { type Extent, median, perSecond, ratioOf, type Row } from './figures';
-import { paymentAnswer } from './keys';
+import { paymentBody } from './keys';
 import { findPgbench, pgbench, statementsOf } from './pgbench';
 import type { Stage } from './stage';
 
@@ -70,9 +70,9 @@ async function oneOperation(url: string): Promise<void> {
     ttlSeconds: 86_400,
   };
   const headers = { 'content-type': 'application/json; charset=utf-8' };
-  const answer = { status: 201, headers, body: JSON.stringify(paymentAnswer()) };
+  const outgoing = { status: 201, headers, body: JSON.stringify(paymentBody()) };
   const { transaction } = await store.open(id);
   await transaction.run(() => dataSource.query(INSERT, [randomUUID(), 2000, 'x'.repeat(500)]));
-  await store.complete(transaction, id, newFence(), request, answer);
+  await store.complete(transaction, id, newFence(), request, outgoing);
   await dataSource.destroy();
 }

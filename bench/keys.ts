@@ -1,10 +1,10 @@
-/** Keys by the million: what they are called, what they answer, how they come into the table. */
+/** Keys by the million: what they are called, what they respond, how they come into the table. */
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import type { Client, Connection, Submittable } from 'pg';
 
-/** An answer has so many bytes, which is what a payments API gives. */
-export const ANSWER_BYTES = 600;
+/** A response has so many bytes, which is what a payments API gives. */
+export const RESPONSE_BYTES = 600;
 
 /** Key number `n`: always the same, and as random as the UUIDs that clients make. */
 export function keyNamed(n: number): string {
@@ -29,7 +29,7 @@ function letters(count: number): string {
 }
 
 /** A payment as its API shows it, random where one differs from the next, and always of one size. */
-export function paymentAnswer(): object {
+export function paymentBody(): object {
   const id = `pi_${letters(24)}`;
   return {
     id,
@@ -80,17 +80,22 @@ const ownColumns = (n: number, { from, to }: Life): RowText => ({
   key: keyNamed(n),
   claim_id: randomUUID(),
   original_request: randomUUID(),
-  body: `\\x${Buffer.from(JSON.stringify(paymentAnswer())).toString('hex')}`,
+  body: `\\x${Buffer.from(JSON.stringify(paymentBody())).toString('hex')}`,
   created_at: new Date(from).toISOString(),
   expires_at: new Date(to).toISOString(),
 });
 
-/** COPY of the keys from `from` to before `to`: a third less work for PostgreSQL than INSERT … SELECT. */
+/** Numbers of keys: `from` is included, `to` is not. */
+interface Range {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** COPY of some keys: a third less work for PostgreSQL than INSERT … SELECT. */
 export function copyKeys(
   sql: Client,
   template: RowText,
-  from: number,
-  to: number,
+  { from, to }: Range,
   lifeOf: (n: number) => Life,
 ): Promise<void> {
   const columns = Object.keys(template);
@@ -98,14 +103,14 @@ export function copyKeys(
     sql.query(
       new CopyIn(
         `COPY idempotency_keys (${columns.join(', ')}) FROM STDIN`,
-        inChunks(linesOf(template, from, to, lifeOf)),
+        inChunks(linesOf(template, { from, to }, lifeOf)),
         (error) => (error ? reject(error) : resolve()),
       ),
     );
   });
 }
 
-function* linesOf(template: RowText, from: number, to: number, lifeOf: (n: number) => Life) {
+function* linesOf(template: RowText, { from, to }: Range, lifeOf: (n: number) => Life) {
   const parts = Object.values(template).map(inCopy);
   const own = Object.keys(ownColumns(from, lifeOf(from))).map((name) => ({
     name,

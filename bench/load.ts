@@ -1,4 +1,4 @@
-/** The load: a process of its own, told over IPC what to send. */
+/** The load: a process of its own that sends what it is told over IPC. */
 import { randomBytes } from 'node:crypto';
 import autocannon from 'autocannon';
 import { keyNamed } from './keys';
@@ -24,12 +24,12 @@ export interface Numbered {
 
 /** What came of it. */
 export interface Measured {
-  /** Answers per second, over the whole stretch. */
+  /** Responses per second, over the whole stretch. */
   readonly rate: number;
   /** Latency, ms. */
   readonly p50: number;
   readonly p99: number;
-  /** Answers by status class; connections that failed. */
+  /** Responses by status class; connections that failed. */
   readonly ok: number;
   readonly refused: number;
   readonly failed: number;

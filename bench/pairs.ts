@@ -8,7 +8,7 @@ interface Pair {
   readonly against: string;
   readonly ours: string;
   readonly plain: string;
-  /** Replays send keys that have an answer, all else a new one each time. */
+  /** Replays send keys that have a response, all else a new one each time. */
   readonly replay?: boolean;
   readonly goal: number;
   /** Of the whole application: which tiers replay. */

@@ -89,9 +89,9 @@ async function statementsOfOnePayment(databaseUrl: string): Promise<Statement[]>
       method: 'POST',
       headers: { authorization: `Bearer ${app.apiKey}`, 'idempotency-key': key },
       body: new URLSearchParams(PAYMENT),
-    }).then(async (answer) => {
-      if (answer.status !== 200) throw new Error(await answer.text());
-      await answer.arrayBuffer();
+    }).then(async (res) => {
+      if (res.status !== 200) throw new Error(await res.text());
+      await res.arrayBuffer();
     });
   try {
     await pay('pgbench-first'); // the API key is looked up once a second at most

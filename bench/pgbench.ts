@@ -34,7 +34,7 @@ export async function statementsOf(work: () => Promise<unknown>): Promise<Statem
   return statements;
 }
 
-/** What goes to PostgreSQL together, and is answered together. */
+/** Statements that go to PostgreSQL together, and whose results come together. */
 export type RoundTrip = readonly Statement[];
 
 /** Each transaction in one round trip. */

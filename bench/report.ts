@@ -26,18 +26,22 @@ export function cells({ ratio, ...row }: Row): string[] {
 
 const HEAD = ['case', 'ours', 'compared with', 'theirs', 'ratio (spread)', 'goal', 'reached'];
 
+/** One measurement that has run. */
+export interface Measured {
+  readonly name: string;
+  readonly rows: readonly Row[];
+  /** The command that ran it. */
+  readonly command: string;
+  /** How long it took, s. */
+  readonly seconds: number;
+}
+
 /**
  * Puts the figures of one measurement in place of its last ones, and draws the plot of all.
  *
  * @param names of all measurements, in their order on the page
  */
-export function writeReport(
-  names: readonly string[],
-  name: string,
-  rows: readonly Row[],
-  command: string,
-  seconds: number,
-): void {
+export function writeReport(names: readonly string[], measured: Measured): void {
   const page = existsSync(PAGE) ? readFileSync(PAGE, 'utf8') : '';
   const [beginning = '', written = ''] = page.split(MARK);
   const sections = new Map(
@@ -46,14 +50,14 @@ export function writeReport(
       .slice(1)
       .map((section) => [section.slice(0, section.indexOf('\n')), section.trim()]),
   );
-  sections.set(name, sectionOf(name, rows, command, seconds));
+  sections.set(measured.name, sectionOf(measured));
   const ordered = names.flatMap((each) => sections.get(each) ?? []);
   const text = [MARK, ...ordered.map((section) => `### ${section}`)].join('\n\n');
   writeFileSync(PAGE, `${beginning}${text}\n`);
   writeFileSync(join(DOCS, 'performance.svg'), plot(ordered.flatMap(barsOf)));
 }
 
-function sectionOf(name: string, rows: readonly Row[], command: string, seconds: number): string {
+function sectionOf({ name, rows, command, seconds }: Measured): string {
   const line = (parts: readonly string[]) => `| ${parts.join(' | ')} |`;
   const date = new Date().toISOString().slice(0, 10);
   const gigabytes = Math.round(totalmem() / 2 ** 30);
@@ -94,11 +98,11 @@ const LEFT = 330;
 const BEYOND = 70;
 const WIDTH = 860;
 /** Longer bars end here, with their figure: else nobody could read the others. */
-const MOST_SHOWN = 2;
+const MAX_SHOWN = 2;
 
 /** One bar for each ratio, a whisker for its spread, a mark for its goal. */
 function plot(shown: readonly Bar[]): string {
-  const most = Math.min(MOST_SHOWN, Math.max(1.2, ...shown.map(({ high }) => high)));
+  const most = Math.min(MAX_SHOWN, Math.max(1.2, ...shown.map(({ high }) => high)));
   const x = (value: number) => LEFT + (Math.min(value, most) / most) * (WIDTH - LEFT - 40);
   const height = shown.length * ROW_HEIGHT + 50;
   const bars = shown.map(({ case: name, median, low, high, goal, reached }, at) => {

@@ -13,7 +13,7 @@ import { PostgresKeyStore } from '../src/idempotency/store/postgres/postgres-key
 import { PurgeJob } from '../src/idempotency/recovery/purge.job';
 import { freshDatabase } from '../test/support/database';
 import { type Extent, median, perSecond, ratioOf, type Row } from './figures';
-import { ANSWER_BYTES, anyFinished, copyKeys, type Life } from './keys';
+import { RESPONSE_BYTES, anyFinished, copyKeys, type Life } from './keys';
 import type { Numbered, Stretch } from './load';
 import type { Served, Stage } from './stage';
 
@@ -135,7 +135,7 @@ async function load({ small, large }: Sides, amounts: Amounts, { say }: Extent):
   const part = amounts.large / parts;
   await loosely(sql, async () => {
     for (let done = 1; done <= parts; done += 1) {
-      await copyKeys(sql, template, (done - 1) * part, done * part, lives);
+      await copyKeys(sql, template, { from: (done - 1) * part, to: done * part }, lives);
       await abandon(large, 10);
       if (done % (parts / 10) === 0) say(`${(done * part).toLocaleString('en')} keys`);
     }
@@ -179,7 +179,7 @@ async function settle(sql: Client): Promise<void> {
   await sql.query('CHECKPOINT');
 }
 
-/** Phased requests whose far side did not answer. */
+/** Phased requests whose far side did not respond. */
 async function abandon({ served }: Side, amount: number): Promise<void> {
   const together = 10;
   for (let done = 0; done < amount; done += together) {
@@ -188,13 +188,13 @@ async function abandon({ served }: Side, amount: number): Promise<void> {
 }
 
 async function abandonOne({ url }: Served): Promise<void> {
-  const answer = await fetch(`${url}/ours/phased`, {
+  const res = await fetch(`${url}/ours/phased`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', 'idempotency-key': crypto.randomUUID() },
     body: '{"amount":2000,"lost":true}',
   });
-  await answer.arrayBuffer();
-  if (answer.status !== 503) throw new Error(`A lost request was answered ${answer.status}.`);
+  await res.arrayBuffer();
+  if (res.status !== 503) throw new Error(`A lost request got ${res.status}.`);
 }
 
 async function claims(stage: Stage, sides: Sides, extent: Extent): Promise<Row> {
@@ -278,13 +278,13 @@ async function lookUps({ small, large }: Sides): Promise<Row> {
   }
   const plan = { small: await planOfLookUp(small), large: await planOfLookUp(large) };
   const scanned = [...new Set(scansOf(plan.large))];
-  const inWords = (ms: number[], read: Plan) =>
+  const describeRead = (ms: number[], read: Plan) =>
     `${median(ms).toFixed(2)} ms, ${pagesOf(read)} pages`;
   return {
     case: `${FOUND_AT_ONCE} abandoned of ${large.counted} keys found`,
     against: `of ${small.counted}`,
-    ours: `${inWords(times.large, plan.large)} by ${scanned.join(', ')}`,
-    theirs: inWords(times.small, plan.small),
+    ours: `${describeRead(times.large, plan.large)} by ${scanned.join(', ')}`,
+    theirs: describeRead(times.small, plan.small),
     goal: 'by the lease index alone',
     reached: scanned.every((name) => /lease/.test(name)),
   };
@@ -356,18 +356,18 @@ async function sizesOf(sql: Client): Promise<Sizes> {
 }
 
 function storageRow({ small, large }: Sides, { total, parts }: Sizes, sample: Sizes): Row {
-  const inWords = parts.map(({ part, bytes }) => `${part} ${bytes.toFixed(0)}`).join(', ');
+  const bytesByPart = parts.map(({ part, bytes }) => `${part} ${bytes.toFixed(0)}`).join(', ');
   return {
-    case: `storage at ${large.counted} keys, a ${ANSWER_BYTES}-byte answer`,
+    case: `storage at ${large.counted} keys, a ${RESPONSE_BYTES}-byte response`,
     against: `${small.counted} keys made by requests`,
-    ours: `${total.toFixed(0)} bytes per key: ${inWords}`,
+    ours: `${total.toFixed(0)} bytes per key: ${bytesByPart}`,
     theirs: `${sample.total.toFixed(0)} bytes per key`,
     goal: `≤ ${GOAL_BYTES}`,
     reached: total <= GOAL_BYTES,
   };
 }
 
-/** The last that its application does: when it ends, all of its sessions have told what they did. */
+/** The last that its application does: when it ends, all of its sessions have reported their work. */
 async function hotUpdates(
   stage: Stage,
   { sql, served, counted }: Side,

@@ -29,7 +29,7 @@ import {
   IdempotencyModule,
   Phases,
 } from '../src/idempotency';
-import { paymentAnswer } from './keys';
+import { paymentBody } from './keys';
 
 const {
   DATABASE_URL = '',
@@ -44,8 +44,8 @@ const {
 
 const SCOPE = { account: ACCOUNT, mode: MODE };
 
-/** About 600 bytes as JSON: what an answer of a payments API is at least. */
-const ANSWER = {
+/** About 600 bytes as JSON: the least that a payments API responds with. */
+const RESPONSE = {
   id: 'ord_0123456789abcdefghijklmn',
   object: 'order',
   amount: 2000,
@@ -73,7 +73,7 @@ interface OrderBody {
 }
 
 interface PhasedBody extends OrderBody {
-  /** The far side does not answer: the key is left with an expired lease. */
+  /** The far side does not respond: the key is left with an expired lease. */
   readonly lost?: boolean;
 }
 
@@ -86,35 +86,35 @@ class Cases {
   @Post('plain/insert')
   async plainInsert(@Body() { amount }: OrderBody) {
     await this.insert(amount);
-    return ANSWER;
+    return RESPONSE;
   }
 
   @Post('ours/insert')
   @Idempotent({ required: true })
   async insertOnce(@Body() { amount }: OrderBody) {
     await this.insert(amount);
-    return ANSWER;
+    return RESPONSE;
   }
 
   @Post('plain/named')
   async plainNamed(@Body() { amount }: OrderBody) {
     await this.insertNamed(amount);
-    return ANSWER;
+    return RESPONSE;
   }
 
   @Post('ours/named')
   @Idempotent({ required: true })
   async namedOnce(@Body() { amount }: OrderBody) {
     await this.insertNamed(amount);
-    return ANSWER;
+    return RESPONSE;
   }
 
-  /** Each answer another, as where one pays. */
+  /** Each response differs, as those of payments do. */
   @Post('ours/payment')
   @Idempotent({ required: true })
   async paymentOnce(@Body() { amount }: OrderBody) {
     await this.insertNamed(amount);
-    return paymentAnswer();
+    return paymentBody();
   }
 
   @Post('ours/phased')
@@ -122,9 +122,9 @@ class Cases {
   async phasedOnce(@Body() { amount, lost }: PhasedBody, @Phases() phases: Phases) {
     await phases.local('order', () => this.insertNamed(amount));
     await phases.remote('charge', () =>
-      lost ? Promise.reject(new Error('No answer.')) : Promise.resolve({ paid: true }),
+      lost ? Promise.reject(new Error('No response.')) : Promise.resolve({ paid: true }),
     );
-    return phases.finish(() => Promise.resolve(paymentAnswer()));
+    return phases.finish(() => Promise.resolve(paymentBody()));
   }
 
   @Post('plain/four')
@@ -132,27 +132,27 @@ class Cases {
     await this.dataSource.transaction(async ({ queryRunner }) => {
       for (let at = 0; at < 4; at += 1) await this.insert(amount, queryRunner);
     });
-    return ANSWER;
+    return RESPONSE;
   }
 
   @Post('ours/four')
   @Idempotent({ required: true })
   async fourOnce(@Body() { amount }: OrderBody) {
     for (let at = 0; at < 4; at += 1) await this.insert(amount);
-    return ANSWER;
+    return RESPONSE;
   }
 
   @Post('plain/nothing')
   @UseInterceptors(PassThrough)
   nothing() {
-    return ANSWER;
+    return RESPONSE;
   }
 
   @Post('plain/redis')
   @UseInterceptors(PassThrough)
   async get() {
     await this.#redis?.get('bench');
-    return ANSWER;
+    return RESPONSE;
   }
 
   @Post('plain/select')
@@ -170,7 +170,7 @@ class Cases {
     } finally {
       await runner.release();
     }
-    return ANSWER;
+    return RESPONSE;
   }
 
   /** As in many a tutorial: the key commits with the write, and a copy waits at the unique index. */
@@ -182,18 +182,18 @@ class Cases {
         [key],
       );
       if (taken.length === 0) {
-        const [row] = await manager.query<[{ answer: object }]>(
-          'SELECT answer FROM textbook_keys WHERE key = $1',
+        const [row] = await manager.query<[{ response: object }]>(
+          'SELECT response FROM textbook_keys WHERE key = $1',
           [key],
         );
-        return row.answer;
+        return row.response;
       }
       await this.insertNamed(amount, manager.queryRunner);
-      await manager.query('UPDATE textbook_keys SET answer = $2 WHERE key = $1', [
+      await manager.query('UPDATE textbook_keys SET response = $2 WHERE key = $1', [
         key,
-        JSON.stringify(ANSWER),
+        JSON.stringify(RESPONSE),
       ]);
-      return ANSWER;
+      return RESPONSE;
     });
   }
 
@@ -203,19 +203,19 @@ class Cases {
     const name = `textbook:${key}`;
     const taken = await this.#redis?.set(name, '', 'PX', DAY_MS, 'NX');
     if (taken !== 'OK') {
-      const answer = await this.#redis?.get(name);
-      if (!answer) throw new ConflictException();
-      return JSON.parse(answer) as object;
+      const stored = await this.#redis?.get(name);
+      if (!stored) throw new ConflictException();
+      return JSON.parse(stored) as object;
     }
     await this.insertNamed(amount);
-    await this.#redis?.set(name, JSON.stringify(ANSWER), 'PX', DAY_MS);
-    return ANSWER;
+    await this.#redis?.set(name, JSON.stringify(RESPONSE), 'PX', DAY_MS);
+    return RESPONSE;
   }
 
   /** As a repository does it: TypeORM builds the statement. */
   private async insert(amount: number, runner?: QueryRunner) {
     const orders = (runner?.manager ?? this.dataSource.manager).getRepository(Order);
-    await orders.insert({ id: randomUUID(), amount, description: ANSWER.description });
+    await orders.insert({ id: randomUUID(), amount, description: RESPONSE.description });
   }
 
   /** The least that one INSERT can cost. */
@@ -227,7 +227,7 @@ class Cases {
       await client.query({
         name: 'insert_order',
         text: 'INSERT INTO orders (id, amount, description) VALUES ($1, $2, $3)',
-        values: [randomUUID(), amount, ANSWER.description],
+        values: [randomUUID(), amount, RESPONSE.description],
       });
     } finally {
       if (!ambient) await runner.release();
@@ -265,7 +265,7 @@ async function main(): Promise<void> {
     'CREATE TABLE IF NOT EXISTS orders (id uuid PRIMARY KEY, amount integer, description text)',
   );
   await dataSource.query(
-    'CREATE TABLE IF NOT EXISTS textbook_keys (key text PRIMARY KEY, answer json)',
+    'CREATE TABLE IF NOT EXISTS textbook_keys (key text PRIMARY KEY, response json)',
   );
   await app.listen(0, '127.0.0.1');
   process.stdout.write(`listens on ${await app.getUrl()}\n`);

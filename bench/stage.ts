@@ -84,7 +84,7 @@ export class Stage {
     ]).finally(() => listening.abort())) as [Measured];
     if (measured.refused + measured.failed > 0) {
       throw new Error(
-        `${stretch.url}: ${measured.refused} answers were no success, ${measured.failed} requests failed.`,
+        `${stretch.url}: ${measured.refused} responses were no success, ${measured.failed} requests failed.`,
       );
     }
     return measured;

@@ -1,4 +1,4 @@
-/** From the start of the process to its first answer. */
+/** From the start of the process to its first response. */
 import { mkdtempSync, rmSync, chmodSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,8 +16,8 @@ export async function measureStartup(_stage: Stage, extent: Extent): Promise<Row
     for (const times of [first, again]) {
       const started = performance.now();
       const server = await startServer({ env });
-      const answer = await fetch(`${server.url}/health`);
-      await answer.arrayBuffer();
+      const res = await fetch(`${server.url}/health`);
+      await res.arrayBuffer();
       times.push((performance.now() - started) / 1_000);
       await server.stop();
     }

@@ -1,6 +1,6 @@
 /**
  * What people write where they have no library for it, against `@Idempotent()` on the same handler: a key in
- * the transaction of the handler's write, and a key in Redis around it. Both keep the answer's JSON alone.
+ * the transaction of the handler's write, and a key in Redis around it. Both keep the response's JSON alone.
  */
 import { type Extent, median, perSecond, ratioOf, type Row } from './figures';
 import type { Stretch } from './load';

@@ -308,7 +308,7 @@ class EmbeddedServer {
     if (fixed !== undefined) return fixed;
     const file = join(this.dataDir, 'postgres.port');
     const known = existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0;
-    return (await freePort(known)) ?? (await freePort(0)) ?? known;
+    return (await findFreePort(known)) ?? (await findFreePort(0)) ?? known;
   }
 
   /**
@@ -404,13 +404,13 @@ function signal(pid: number, name: NodeJS.Signals): void {
 }
 
 /** The port if nothing listens on it, else undefined; for 0 any free one. */
-function freePort(port: number): Promise<number | undefined> {
-  return new Promise((answer) => {
+function findFreePort(port: number): Promise<number | undefined> {
+  return new Promise((resolvePort) => {
     const probe = createServer();
-    probe.once('error', () => answer(undefined));
+    probe.once('error', () => resolvePort(undefined));
     probe.listen(port, '127.0.0.1', () => {
       const { port: found } = probe.address() as AddressInfo;
-      probe.close(() => answer(found));
+      probe.close(() => resolvePort(found));
     });
   });
 }

@@ -9,18 +9,18 @@ const CONNECTIONS = 500;
 const FEWER_CONNECTIONS = 150;
 const BYTES = 1_000_000;
 /** What the server may have more, with all of them waiting, of what is alive: a connection is some KB. */
-const MOST_ALIVE_BYTES = 30 * MB;
-const MOST_RSS_BYTES = 60 * MB;
+const MAX_ALIVE_BYTES = 30 * MB;
+const MAX_RSS_BYTES = 60 * MB;
 /** How long a refusal is waited for, ms: with all of them sending, and on a slow machine. */
 const PATIENCE_MS = 30_000;
 /** Where it never comes, because its defence was taken away. */
 const PLANTED_PATIENCE_MS = 5_000;
 /** Bodies that never end are taken for 5 s after the refusal, and this is given to a slow machine. */
-const MOST_DISCARDING_MS = 10_000;
+const MAX_DISCARDING_MS = 10_000;
 /** The documentation is for everybody. */
 const REFUSALS = ['200', '401', '404'];
 /** What is taken of a refused body: 16 MB, and what the kernels hold. */
-const MOST_DISCARDED_BYTES = 32 * MB;
+const MAX_DISCARDED_BYTES = 32 * MB;
 /** Keys in the right format that nobody has. */
 const MADE_UP_KEYS = [1, 2, 3, 4, 5].map((digit) => `sk_test_${'1'.repeat(42)}${digit}`);
 /** How often each of two connections tries each of them. */
@@ -85,7 +85,7 @@ function refusalFindings(result: RaidResult): Finding[] {
   const findings: Finding[] = wrong.map((status) => ({ rule: 'refusal', what: `a ${status}` }));
   if (served === connections) return findings;
   const what =
-    `${served} of ${connections} were answered before the body was there; ${closed} closed ` +
+    `${served} of ${connections} got a response before the body was there; ${closed} closed ` +
     `(${JSON.stringify(broken)}), ${timedOut} timed out`;
   return [...findings, { rule: 'refusal', what }];
 }
@@ -94,10 +94,10 @@ function refusalFindings(result: RaidResult): Finding[] {
 function memoryFindings({ run }: Arena, alive: number, more: number): Finding[] {
   const inMb = (bytes: number) => Math.round(bytes / MB);
   const found: Finding[] = [];
-  if (alive > MOST_ALIVE_BYTES) {
+  if (alive > MAX_ALIVE_BYTES) {
     found.push({ rule: 'memory', what: `${inMb(alive)} MB were kept` });
   }
-  if (run.long && more > MOST_RSS_BYTES) {
+  if (run.long && more > MAX_RSS_BYTES) {
     found.push({ rule: 'memory', what: `${inMb(more)} MB more at a time` });
   }
   return found;
@@ -174,7 +174,7 @@ function endless(arena: Arena): Check[] {
   const names = Object.keys(ways);
   const run = async () => {
     const results = await arena.raids(
-      Object.values(ways).map((parts) => ({ connections: 4, parts, ms: MOST_DISCARDING_MS })),
+      Object.values(ways).map((parts) => ({ connections: 4, parts, ms: MAX_DISCARDING_MS })),
     );
     return results.flatMap((result, at) => endFindings(`a body that ${names[at]}`, result));
   };
@@ -184,7 +184,7 @@ function endless(arena: Arena): Check[] {
 function endFindings(what: string, { closed, connections, mostBytes }: RaidResult): Finding[] {
   const findings: Finding[] = [];
   if (closed < connections) findings.push({ rule: 'closing', what: `nobody closed ${what}` });
-  if (mostBytes > MOST_DISCARDED_BYTES) {
+  if (mostBytes > MAX_DISCARDED_BYTES) {
     findings.push({
       rule: 'closing',
       what: `${Math.round(mostBytes / MB)} MB of ${what} were taken`,

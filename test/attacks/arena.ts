@@ -56,6 +56,16 @@ export const MB = 2 ** 20;
 /** Thrown where the attacker was ended before it was done. */
 class Ruined extends Error {}
 
+/** What the server runs on, and who uses it. */
+interface Place {
+  readonly attackerAccount: TestAccount;
+  readonly victimAccount: TestAccount;
+  readonly sql: Client;
+  readonly database: FreshDatabase;
+  /** Of the probe's socket. */
+  readonly directory: string;
+}
+
 export class Arena {
   readonly victim: Victim;
   readonly #attacker: ChildProcess;
@@ -69,14 +79,9 @@ export class Arena {
     readonly run: Run,
     readonly server: RunningServer,
     readonly probe: Probe,
-    /** The attacker's own. */
-    readonly account: TestAccount,
-    private readonly victims: TestAccount,
-    private readonly sql: Client,
-    private readonly database: FreshDatabase,
-    private readonly directory: string,
+    private readonly place: Place,
   ) {
-    this.victim = new Victim(victims, server.url);
+    this.victim = new Victim(place.victimAccount, server.url);
     this.#attacker = fork(RUNNER, [join(__dirname, 'attacker.ts')], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
@@ -90,7 +95,8 @@ export class Arena {
     const database = await freshDatabase();
     const directory = mkdtempSync(join(tmpdir(), 'paidonce-attacks-'));
     const socket = join(directory, 'probe');
-    const [victims, account] = [newAccount('victim'), newAccount('attacker')];
+    const victimAccount = newAccount('victim');
+    const attackerAccount = newAccount('attacker');
     const server = await startServer({
       databaseUrl: database.url,
       env: {
@@ -100,16 +106,17 @@ export class Arena {
         IDEMPOTENCY_REPLAY_MEMORY_BYTES: '0',
         NODE_OPTIONS: `${preload('probe.cjs')} ${preload('weaken.cjs')}`,
         PROBE_SOCKET: socket,
-        PROBE_IGNORES: victims.apiKey,
+        PROBE_IGNORES: victimAccount.apiKey,
         ...(run.planted && { WEAKNESS: run.planted.weakness }),
         ...env,
       },
     });
-    await insertAccounts(database.url, [victims, account]);
+    await insertAccounts(database.url, [victimAccount, attackerAccount]);
     const sql = new Client({ connectionString: database.url });
     await sql.connect();
     const probe = await Probe.open(socket, server.process.pid!);
-    return new Arena(run, server, probe, account, victims, sql, database, directory);
+    const place = { attackerAccount, victimAccount, sql, database, directory };
+    return new Arena(run, server, probe, place);
   }
 
   get say(): (what: string) => void {
@@ -118,7 +125,7 @@ export class Arena {
 
   /** The header with which the attacker is who it is. */
   get authorization(): string {
-    return `authorization: Bearer ${this.account.apiKey}\r\n`;
+    return `authorization: Bearer ${this.place.attackerAccount.apiKey}\r\n`;
   }
 
   /** @throws Error where the server was about to be ruined, and the attacker was ended */
@@ -132,8 +139,8 @@ export class Arena {
     const attacker = this.#attacker;
     if (this.#ruin !== undefined) throw new Ruined(this.#ruin);
     attacker.send({ target: { host: '127.0.0.1', port: this.server.port }, plans });
-    const ended = () => new Ruined(this.#ruin ?? 'The attacker has ended.');
-    const [message] = await onceBefore(attacker, 'message', 'exit', ended);
+    const ruinedOr = () => new Ruined(this.#ruin ?? 'The attacker has ended.');
+    const [message] = await onceBefore(attacker, 'message', 'exit', ruinedOr);
     const results = message as RaidResult[];
     this.#results.push(...results);
     return results;
@@ -176,7 +183,9 @@ export class Arena {
 
   /** One number out of the database, of the attacker's account ($1). */
   async count(sql: string): Promise<number> {
-    const { rows } = await this.sql.query<{ count: number }>(sql, [this.account.name]);
+    const { rows } = await this.place.sql.query<{ count: number }>(sql, [
+      this.place.attackerAccount.name,
+    ]);
     return Number(rows[0]?.count);
   }
 
@@ -271,9 +280,9 @@ export class Arena {
     this.victim.close();
     this.probe.close();
     await this.server.kill9();
-    await this.sql.end();
-    await this.database.drop();
-    rmSync(this.directory, { recursive: true, force: true });
+    await this.place.sql.end();
+    await this.place.database.drop();
+    rmSync(this.place.directory, { recursive: true, force: true });
   }
 
   /** Memory once it has grown by little enough, or after 10 s. */
@@ -307,7 +316,7 @@ export class Arena {
    * buffers for the next rush, whoever causes it. So resident memory is compared with what it is after one.
    */
   private async rush(): Promise<void> {
-    const { apiKey } = this.victims;
+    const { apiKey } = this.place.victimAccount;
     const form = Array.from({ length: 50 }, (_, n) => `metadata[k${n}]=${'a'.repeat(500)}`).join(
       '&',
     );

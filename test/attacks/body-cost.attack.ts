@@ -19,7 +19,7 @@ interface Kind {
   readonly after: string;
   readonly type: string;
   /** How the refusal reads; where nothing is wrong with the body, that it is accepted. */
-  readonly answer: RegExp | 'accepted';
+  readonly expected: RegExp | 'accepted';
 }
 
 const ANY = /"error"/;
@@ -28,23 +28,19 @@ const TOO_DEEP = /at most 8 levels are accepted/;
 
 const json = (
   what: string,
+  { before, text, after }: { before: string; text: string; after: string },
+  expected: Kind['expected'] = ANY,
+): Kind => ({ name: `${what} in JSON`, type: JSON_TYPE, before, text, after, expected });
+const form = (
+  what: string,
   before: string,
   text: string,
-  after: string,
-  answer: Kind['answer'] = ANY,
-): Kind => ({ name: `${what} in JSON`, type: JSON_TYPE, before, text, after, answer });
-const form = (what: string, before: string, text: string, answer: Kind['answer'] = ANY): Kind => ({
-  name: `${what} in a form`,
-  type: FORM,
-  before,
-  text,
-  after: '',
-  answer,
-});
+  expected: Kind['expected'] = ANY,
+): Kind => ({ name: `${what} in a form`, type: FORM, before, text, after: '', expected });
 /** A text as the value of a parameter, and as its name. */
 const value = (what: string, text: string): Kind[] => [
-  json(what, '{"name":"', text, '"}'),
-  json(`${what} as a name`, '{"', text, '":1}'),
+  json(what, { before: '{"name":"', text: text, after: '"}' }),
+  json(`${what} as a name`, { before: '{"', text: text, after: '":1}' }),
   form(what, 'name=', text),
 ];
 
@@ -69,19 +65,19 @@ const kinds: readonly Kind[] = [
   ...value('pairs of surrogates', '\u{1f4b3}'),
   ...value('every character there is', '{u3}{u4}'),
   form('escaped combining marks', 'name=', '%CC%81%CC%96'),
-  json('escaped marks', '{"name":"', '\\u0301', '"}'),
-  json('half surrogate pairs', '{"name":"', '\\ud83d', '"}'),
-  json('open lists', '{"name":', '[', '', TOO_DEEP),
-  json('open hashes', '', '{"a":', '', TOO_DEEP),
-  json('closed lists', '{"name":[]', ']', ''),
-  json('values', '{"name":[1', ',1', ']}', TOO_MANY),
-  json('empty hashes', '{"name":[{}', ',{}', ']}', TOO_MANY),
-  json('values eight deep', '{"name":[1', `,${SIX_DEEP}`, ']}', TOO_MANY),
-  json('names', '{"name":1', ',"{n4}":1', '}', TOO_MANY),
-  json('one name again and again', '{"name":1', ',"a":1', '}', TOO_MANY),
-  json('one long number', '{"name":1', '1', '}'),
-  json('one long fraction', '{"name":0.', '1', '}'),
-  json('white space', '{', ' ', '}', 'accepted'),
+  json('escaped marks', { before: '{"name":"', text: '\\u0301', after: '"}' }),
+  json('half surrogate pairs', { before: '{"name":"', text: '\\ud83d', after: '"}' }),
+  json('open lists', { before: '{"name":', text: '[', after: '' }, TOO_DEEP),
+  json('open hashes', { before: '', text: '{"a":', after: '' }, TOO_DEEP),
+  json('closed lists', { before: '{"name":[]', text: ']', after: '' }),
+  json('values', { before: '{"name":[1', text: ',1', after: ']}' }, TOO_MANY),
+  json('empty hashes', { before: '{"name":[{}', text: ',{}', after: ']}' }, TOO_MANY),
+  json('values eight deep', { before: '{"name":[1', text: `,${SIX_DEEP}`, after: ']}' }, TOO_MANY),
+  json('names', { before: '{"name":1', text: ',"{n4}":1', after: '}' }, TOO_MANY),
+  json('one name again and again', { before: '{"name":1', text: ',"a":1', after: '}' }, TOO_MANY),
+  json('one long number', { before: '{"name":1', text: '1', after: '}' }),
+  json('one long fraction', { before: '{"name":0.', text: '1', after: '}' }),
+  json('white space', { before: '{', text: ' ', after: '}' }, 'accepted'),
   form('ampersands', 'name=a', '&', 'accepted'),
   form('names', 'name=a', '&{n4}=1', TOO_MANY),
   form('values', 'name=a', '&a[]=1', TOO_MANY),
@@ -116,7 +112,7 @@ async function sendKind(arena: Arena, kind: Kind): Promise<Finding[]> {
     arena.cost(cpuMs, `${kind.name}, ${size}`);
     const [status = 'no response'] = Object.keys(statuses);
     const isLargest = bytes === SIZES.at(-1);
-    if (!isAnswer(kind, status, bodies[status] ?? '', isLargest)) {
+    if (!isExpected(kind, status, bodies[status] ?? '', isLargest)) {
       return [
         { rule: 'refusal', what: `${size}: ${status} ${bodies[status] ?? ''}`.slice(0, 200) },
       ];
@@ -129,9 +125,9 @@ async function sendKind(arena: Arena, kind: Kind): Promise<Finding[]> {
 }
 
 /** A small body may be refused for another reason than a large one. */
-function isAnswer({ answer }: Kind, status: string, body: string, isLargest: boolean): boolean {
-  if (answer === 'accepted') return status === '200';
-  return status.startsWith('4') && (isLargest ? answer : ANY).test(body);
+function isExpected({ expected }: Kind, status: string, body: string, isLargest: boolean): boolean {
+  if (expected === 'accepted') return status === '200';
+  return status.startsWith('4') && (isLargest ? expected : ANY).test(body);
 }
 
 function raidOf({ before, text, after, type }: Kind, bytes: number, authorization: string) {
@@ -154,7 +150,7 @@ function raidOf({ before, text, after, type }: Kind, bytes: number, authorizatio
 const CHUNKS = 40_000;
 const CHUNKED_BODIES = 10;
 /** Of all of them: they are whole neither before nor after they are refused. */
-const MOST_ALIVE_BYTES = 40 * MB;
+const MAX_ALIVE_BYTES = 40 * MB;
 
 /** Each chunk is an object, some 400 bytes, until the body is whole: these are never. */
 async function tinyChunks(arena: Arena): Promise<Finding[]> {
@@ -177,7 +173,7 @@ async function tinyChunks(arena: Arena): Promise<Finding[]> {
   if (statuses['413'] !== CHUNKED_BODIES) {
     found.push({ rule: 'refusal', what: `${JSON.stringify(statuses)} of ${CHUNKED_BODIES}` });
   }
-  if (alive > MOST_ALIVE_BYTES) {
+  if (alive > MAX_ALIVE_BYTES) {
     found.push({ rule: 'memory', what: `${Math.round(alive / MB)} MB were kept` });
   }
   return found;

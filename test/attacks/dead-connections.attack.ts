@@ -8,18 +8,18 @@ import { head } from './requests';
 const CONNECTIONS = 100;
 const REQUESTS = 1_000;
 /** Requests of one connection that are worked on at a time. */
-const MOST_AT_ONCE = 4;
+const MAX_AT_ONCE = 4;
 /** One at first: without a defence one is enough. A short run does not need all of them. */
 const WAVES = [1, 9, CONNECTIONS - 10];
 const SHORT_WAVES = [1, 9];
 /** What may be alive of connections that are gone, once garbage was collected. */
-const MOST_LEFT_BYTES = 30 * MB;
+const MAX_LEFT_BYTES = 30 * MB;
 /** Responses that fill what the kernels hold, and heads that wait behind them, all read at once. */
 const LARGE_REQUESTS = 16;
 const TINY = 'GET / HTTP/1.1\r\n\r\n';
 const TINY_REQUESTS = 3_500;
 /** What may be alive of all of them. */
-const MOST_HELD_BYTES = 60 * MB;
+const MAX_HELD_BYTES = 60 * MB;
 const HOLDERS = 20;
 /** How long the server may take to notice that a client is gone. */
 const NOTICE_MS = 10_000;
@@ -81,15 +81,15 @@ async function left(arena: Arena, beforeBytes: number): Promise<Finding[]> {
   await arena.caughtUp();
   const noticed = async () => (await probe.counts()).alive === 0;
   await eventually('they are closed', noticed, NOTICE_MS).catch(() => undefined);
-  const kept = await arena.kept(beforeBytes, MOST_LEFT_BYTES);
+  const kept = await arena.kept(beforeBytes, MAX_LEFT_BYTES);
   const { alive, orphans, mostAtOnce } = await probe.counts();
   const found: Finding[] = [];
   if (alive > 0) found.push({ rule: 'closing', what: `${alive} connections are kept` });
   if (orphans > 0) found.push({ rule: 'closing', what: `${orphans} responses are kept` });
-  if (kept > MOST_LEFT_BYTES) {
+  if (kept > MAX_LEFT_BYTES) {
     found.push({ rule: 'memory', what: `${Math.round(kept / MB)} MB are kept` });
   }
-  if (mostAtOnce > MOST_AT_ONCE) {
+  if (mostAtOnce > MAX_AT_ONCE) {
     found.push({ rule: 'handlers', what: `${mostAtOnce} requests at once` });
   }
   return found;
@@ -108,7 +108,7 @@ async function staying(arena: Arena): Promise<Finding[]> {
   const held = (await arena.memory()).used - before.used;
   await arena.release();
   const found = await left(arena, before.used);
-  if (held <= MOST_HELD_BYTES) return found;
+  if (held <= MAX_HELD_BYTES) return found;
   const what = `${Math.round(held / MB)} MB are held for ${HOLDERS} connections`;
   return [...found, { rule: 'memory', what }];
 }

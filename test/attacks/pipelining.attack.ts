@@ -7,11 +7,11 @@ import { FORM, head, post } from './requests';
 const REQUESTS = 20_000;
 /** Of a short run: still more than may wait. */
 const FEWER_REQUESTS = 5_000;
-/** What a client that means well may pipeline, and gets answered. */
+/** What a client that means well may pipeline, and gets responses for. */
 const WELL_BEHAVED = 1_000;
-const MOST_AT_ONCE = 4;
+const MAX_AT_ONCE = 4;
 /** Heads that are parsed and wait; the rest waits as bytes. */
-const MOST_WAITING = 150;
+const MAX_WAITING = 150;
 const PATIENCE_MS = 120_000;
 
 const madeUp = `sk_test_${'0'.repeat(39)}{n4}`;
@@ -40,7 +40,7 @@ export const pipelining: Attack = {
   },
 };
 
-/** It may be refused, but what is answered is in order, and little is begun at a time. */
+/** It may be refused, but its responses come in order, and little is begun at a time. */
 function greedy(arena: Arena, name: string, text: string, marker: string): Check {
   const run = async () => {
     await arena.probe.reset();
@@ -49,12 +49,12 @@ function greedy(arena: Arena, name: string, text: string, marker: string): Check
     const { mostAtOnce, mostWaiting } = await arena.probe.counts();
     const findings = inOrder(result);
     if (result.served + result.closed < 1) {
-      findings.push({ rule: 'order', what: 'neither answered nor closed' });
+      findings.push({ rule: 'order', what: 'neither a response nor closed' });
     }
-    if (mostAtOnce > MOST_AT_ONCE) {
+    if (mostAtOnce > MAX_AT_ONCE) {
       findings.push({ rule: 'handlers', what: `${mostAtOnce} requests at once` });
     }
-    if (mostWaiting > MOST_WAITING) {
+    if (mostWaiting > MAX_WAITING) {
       findings.push({ rule: 'waiting', what: `${mostWaiting} heads waited` });
     }
     return findings;

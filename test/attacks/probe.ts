@@ -118,8 +118,8 @@ export class Probe {
   private ask<T>(order: string): Promise<T> {
     const asked = this.#turn.then(async () => {
       this.socket.write(`${order}\n`);
-      const ended = () => new Error('The server has ended.');
-      const [text] = await onceBefore(this.socket, 'data', 'close', ended);
+      const serverEnded = () => new Error('The server has ended.');
+      const [text] = await onceBefore(this.socket, 'data', 'close', serverEnded);
       return JSON.parse(text as string) as T;
     });
     this.#turn = asked.catch(() => undefined);

@@ -21,7 +21,7 @@ const REST_MS = 2_000;
 
 export class Victim {
   readonly #clients: Clients;
-  readonly #underWay = new Set<Promise<unknown>>();
+  readonly #inFlight = new Set<Promise<unknown>>();
   #rest: Promise<unknown> = Promise.resolve();
 
   constructor(
@@ -60,7 +60,7 @@ export class Victim {
   async restWhile<T>(work: () => Promise<T>): Promise<T> {
     await this.#rest;
     const patience = pause(REST_MS, undefined, { ref: false });
-    const rested = Promise.race([Promise.all(this.#underWay), patience]).then(work);
+    const rested = Promise.race([Promise.all(this.#inFlight), patience]).then(work);
     this.#rest = rested.catch(() => undefined);
     return rested;
   }
@@ -72,8 +72,8 @@ export class Victim {
   private payOnce(): Promise<Sent> {
     const patience = { requestMs: PATIENCE_MS };
     const sent = this.#clients.once(this.#clients.payment(), this.url, patience);
-    this.#underWay.add(sent);
-    void sent.finally(() => this.#underWay.delete(sent));
+    this.#inFlight.add(sent);
+    void sent.finally(() => this.#inFlight.delete(sent));
     return sent;
   }
 }
@@ -82,9 +82,9 @@ function waitsOf(payments: readonly Sent[]): Waits {
   const took = payments.map(({ tookMs }) => tookMs).toSorted((a, b) => a - b);
   const part = (share: number) => took[Math.ceil(share * took.length) - 1] ?? Number.NaN;
   const failures: Record<string, number> = {};
-  for (const { answer, failure } of payments) {
-    if (answer?.status === 200) continue;
-    const what = failure ?? `${answer?.status} ${answer?.body.slice(0, 120)}`;
+  for (const { answer: res, failure } of payments) {
+    if (res?.status === 200) continue;
+    const what = failure ?? `${res?.status} ${res?.body.slice(0, 120)}`;
     failures[what] = (failures[what] ?? 0) + 1;
   }
   return { payments: took.length, p50: part(0.5), p99: part(0.99), worst: part(1), failures };

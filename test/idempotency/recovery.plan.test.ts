@@ -38,8 +38,8 @@ beforeAll(async () => {
   await sql.query('SET synchronous_commit = off');
   await insertFinished(sql, 'alive', KEYS - 2_000, -3_600);
   await insertFinished(sql, 'expired', 2_000, 60);
-  await insertUnfinished(sql, 'running', 500, -3_600);
-  await insertUnfinished(sql, 'abandoned', ABANDONED, 20);
+  await insertUnfinished(sql, 'running', { count: 500, leaseSecondsAgo: -3_600 });
+  await insertUnfinished(sql, 'abandoned', { count: ABANDONED, leaseSecondsAgo: 20 });
   await sql.query('VACUUM ANALYZE idempotency_keys');
   await sql.end();
 });

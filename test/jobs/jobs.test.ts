@@ -102,7 +102,7 @@ describe.each(['PostgreSQL', 'Redis'])('R19 the jobs on %s', (backend) => {
   maybe('purge to the end of the backlog, finished keys alone, and report it', async () => {
     await insertFinished(sql, 'expired', 2_500, 3_600);
     await insertFinished(sql, 'alive', 10, -3_600);
-    await insertUnfinished(sql, 'unfinished', 3, -3_600);
+    await insertUnfinished(sql, 'unfinished', { count: 3, leaseSecondsAgo: -3_600 });
     const worker = await startWorker();
     await eventually('all are purged', async () => (await countKeys(sql, 'expired')) === 0);
     expect(await countKeys(sql, 'alive')).toBe(10);
@@ -198,8 +198,8 @@ describe('R19 the jobs on the embedded PostgreSQL', () => {
     const env = { DATA_DIR: dataDir, JOBS_REPORT_INTERVAL_SECONDS: '1' };
     const server = await startServer({ env });
     const reported = async () => {
-      const answer = await fetch(`${server.url}/health`, { signal: AbortSignal.timeout(60_000) });
-      const { jobs } = (await answer.json()) as { jobs?: { reportedSecondsAgo: number | null } };
+      const res = await fetch(`${server.url}/health`, { signal: AbortSignal.timeout(60_000) });
+      const { jobs } = (await res.json()) as { jobs?: { reportedSecondsAgo: number | null } };
       return jobs?.reportedSecondsAgo ?? Number.POSITIVE_INFINITY;
     };
     const pidFile = join(dataDir, 'postgres', 'postmaster.pid');

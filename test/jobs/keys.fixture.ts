@@ -7,7 +7,7 @@ export async function connected(databaseUrl: string): Promise<Client> {
   return client;
 }
 
-/** Finished keys of an account, whose life ended `expiredSecondsAgo` (negative: ends then). */
+/** Finished keys of an account. `expiredSecondsAgo`: since the end of their life; negative: until it. */
 export async function insertFinished(
   sql: Client,
   account: string,
@@ -26,13 +26,19 @@ export async function insertFinished(
   );
 }
 
-/** Unfinished keys whose owner lost them `leaseSecondsAgo` and whose life would be over. */
+interface Unfinished {
+  readonly count: number;
+  /** Since the lease expired, s; negative: until it expires. */
+  readonly leaseSecondsAgo: number;
+  /** Default: false. */
+  readonly parked?: boolean;
+}
+
+/** Unfinished keys of an account whose life would be over. */
 export async function insertUnfinished(
   sql: Client,
   account: string,
-  count: number,
-  leaseSecondsAgo: number,
-  parked = false,
+  { count, leaseSecondsAgo, parked = false }: Unfinished,
 ): Promise<void> {
   await sql.query(
     `INSERT INTO idempotency_keys (account, mode, key, claim_id, attempt, operation, fingerprint,

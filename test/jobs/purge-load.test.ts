@@ -45,14 +45,14 @@ async function load(signal: AbortSignal): Promise<Load> {
   const client = async () => {
     while (!signal.aborted) {
       const started = performance.now();
-      const answer = await fetch(`${api.url}/v1/customers`, {
+      const res = await fetch(`${api.url}/v1/customers`, {
         method: 'POST',
         headers: { authorization: `Bearer ${api.apiKey}`, 'idempotency-key': randomUUID() },
         body: new URLSearchParams({ email: 'ada@example.com' }),
       });
-      await answer.arrayBuffer();
+      await res.arrayBuffer();
       took.push(performance.now() - started);
-      statuses.add(answer.status);
+      statuses.add(res.status);
     }
   };
   await Promise.all(Array.from({ length: CLIENTS }, client));
@@ -64,7 +64,7 @@ function percentile(took: number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
 }
 
-const inWords = ({ took }: Load, ms: number) =>
+const describeLoad = ({ took }: Load, ms: number) =>
   `${Math.round((took.length / ms) * 1_000)} requests/s, p50 ${percentile(took, 0.5).toFixed(1)} ms, ` +
   `p99 ${percentile(took, 0.99).toFixed(1)} ms`;
 
@@ -105,8 +105,8 @@ describe('R19 the purge under load', () => {
     const { removed = 0, batches = 0, tookSeconds = 1 } = (await figures()) ?? {};
     console.log(
       `Purge: ${removed} keys in ${batches} batches and ${tookSeconds.toFixed(1)} s ` +
-        `(${Math.round(removed / tookSeconds)} rows/s). Meanwhile ${inWords(withPurge, lastedMs)}; ` +
-        `without it ${inWords(without, WITHOUT_PURGE_MS)}.`,
+        `(${Math.round(removed / tookSeconds)} rows/s). Meanwhile ${describeLoad(withPurge, lastedMs)}; ` +
+        `without it ${describeLoad(without, WITHOUT_PURGE_MS)}.`,
     );
     expect(removed).toBe(EXPIRED);
     expect(await countKeys(sql, 'alive')).toBe(1_000);

@@ -94,11 +94,11 @@ describe('health', () => {
   it('is red while abandoned requests wait too long, and counts those that are parked', async () => {
     await start({ HEALTH_MAX_RECOVERY_LAG_SECONDS: '3600' });
     await startWorker();
-    await insertUnfinished(sql, 'parked', 2, 50_000, true);
-    await insertUnfinished(sql, 'running', 3, -3_600);
+    await insertUnfinished(sql, 'parked', { count: 2, leaseSecondsAgo: 50_000, parked: true });
+    await insertUnfinished(sql, 'running', { count: 3, leaseSecondsAgo: -3_600 });
     const { jobs } = await turns(200);
     expect(jobs).toMatchObject({ unfinished: 5, abandoned: 2, parked: 2 });
-    await insertUnfinished(sql, 'abandoned', 1, 7_200);
+    await insertUnfinished(sql, 'abandoned', { count: 1, leaseSecondsAgo: 7_200 });
     await turns(503, 'An abandoned request has waited to be recovered for 72');
     await sql.query(`DELETE FROM idempotency_keys WHERE account = 'abandoned'`);
     await turns(200);

@@ -1,3 +1,4 @@
+/** What README.md shows works as it stands there. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { compileFunction } from 'node:vm';

@@ -1,3 +1,4 @@
+/** The migrations make the schema, and can be undone. */
 import { DataSource } from 'typeorm';
 import { migrations } from '../../src/application/migrations';
 import { freshDatabase, type FreshDatabase } from '../support/database';

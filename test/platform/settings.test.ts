@@ -1,3 +1,4 @@
+/** Settings have the bounds and defaults that .env.example and the documents name. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';

@@ -1,3 +1,4 @@
+/** Processes start, stop, and say what is wrong where they cannot start. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -47,16 +48,16 @@ function api(server: RunningServer, path: string, init: RequestInit & { key?: st
   return fetch(`${server.url}${path}`, { ...init, headers });
 }
 
-/** Asks again and again until the answer is there; the test's own time-out is the limit. */
+/** Asks again and again until there is a result; the test's own time-out is the limit. */
 async function eventually<T>(ask: () => Promise<T | undefined>): Promise<T> {
   for (;;) {
-    const answer = await ask();
-    if (answer !== undefined) return answer;
+    const result = await ask();
+    if (result !== undefined) return result;
     await sleep(20);
   }
 }
 
-/** Waits for a 200: it answers 503 where the machine keeps it waiting for its database. */
+/** Waits for a 200: a slow machine makes the server wait for its database, and respond with 503. */
 const healthy = ({ url }: RunningServer) =>
   eventually(async () => ((await fetch(`${url}/health`)).ok ? true : undefined));
 
@@ -200,7 +201,7 @@ describe('the embedded PostgreSQL', () => {
 describe('being asked to stop', () => {
   /** Starts a payment that stays with the acquirer, and comes back once it is there. */
   async function paymentInFlight(server: RunningServer, charges: HeldCharges) {
-    const answer = api(server, '/v1/payment_intents', {
+    const sent = api(server, '/v1/payment_intents', {
       method: 'POST',
       headers: { 'idempotency-key': 'in-flight' },
       body: new URLSearchParams({
@@ -211,7 +212,7 @@ describe('being asked to stop', () => {
       }),
     });
     await charges.arrived();
-    return { answer, charges };
+    return { sent, charges };
   }
 
   /** Once the server has heard that it is to stop. */
@@ -221,10 +222,10 @@ describe('being asked to stop', () => {
   ): Promise<void> {
     await eventually(async () => ((await isRefused(port)) ? true : undefined));
     await payment.charges.release();
-    const answer = await payment.answer;
-    expect(answer.status).toBe(200);
-    expect(answer.headers.get('connection')).toBe('close');
-    expect(await answer.json()).toMatchObject({ status: 'succeeded' });
+    const res = await payment.sent;
+    expect(res.status).toBe(200);
+    expect(res.headers.get('connection')).toBe('close');
+    expect(await res.json()).toMatchObject({ status: 'succeeded' });
   }
 
   const isRefused = async (port: number): Promise<boolean> => {
@@ -275,11 +276,11 @@ describe('being asked to stop', () => {
       env: { DRAIN_TIMEOUT_MS: '60000' },
     });
     const agent = new Agent({ keepAlive: true });
-    const [answer] = (await once(get(`${server.url}/health`, { agent }), 'response')) as [
+    const [res] = (await once(get(`${server.url}/health`, { agent }), 'response')) as [
       IncomingMessage,
     ];
-    answer.resume();
-    await once(answer, 'end');
+    res.resume();
+    await once(res, 'end');
     expect(Object.values(agent.freeSockets).flat()).toHaveLength(1);
     expect(await server.stop()).toEqual({ code: 0, signal: null });
     agent.destroy();
@@ -295,7 +296,7 @@ describe('being asked to stop', () => {
     const socket = connect(server.port, '127.0.0.1');
     socket.on('error', () => undefined);
     const request = ['POST /v1/customers HTTP/1.1', 'Host: x', 'Content-Length: 100'];
-    // The health check goes first on the same connection: its answer shows that both were read.
+    // The health check goes first on the same connection: its response shows that both were read.
     socket.write(`GET /health HTTP/1.1\r\nHost: x\r\n\r\n${request.join('\r\n')}\r\n\r\nemail=`);
     await once(socket, 'data');
     const closed = once(socket, 'close');
@@ -358,7 +359,7 @@ describe('a start that cannot succeed is one sentence and exit code 1', () => {
     expect(sentence).not.toContain('not-the-secret');
   });
 
-  it('a database that does not answer within DATABASE_CONNECT_TIMEOUT_MS', async () => {
+  it('a database that does not respond within DATABASE_CONNECT_TIMEOUT_MS', async () => {
     const silent = createServer().listen(0, '127.0.0.1');
     await once(silent, 'listening');
     const { port } = silent.address() as AddressInfo;

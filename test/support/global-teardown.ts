@@ -1,3 +1,4 @@
+/** Ends what global-setup.ts started: the server, its data, the compiled programs. */
 import { rmSync } from 'node:fs';
 import type { TestRun } from './global-setup';
 

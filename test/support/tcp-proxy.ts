@@ -14,7 +14,7 @@ import { setTimeout as pause } from 'node:timers/promises';
  * - `deliver late`: the client's connection breaks, and only later the server gets it and executes it;
  * - `black hole`: it reaches the server, and from then on nothing comes or goes, nor breaks.
  */
-export type CommitFate = 'lose' | 'lose its reply' | 'deliver late' | 'black hole';
+export type CommitOutcome = 'lose' | 'lose its reply' | 'deliver late' | 'black hole';
 
 /** How late is late, ms: more than a client needs to ask what became of its COMMIT. */
 const LATE_MS = 400;
@@ -41,7 +41,7 @@ export class TcpProxy {
   dripMs = 0;
   /** New connections are turned away. */
   refusing = false;
-  #nextCommit?: CommitFate;
+  #nextCommit?: CommitOutcome;
   #blackHole = false;
   readonly #links = new Set<Link>();
   /** Clients that do not know that there is nobody behind them any more. */
@@ -68,8 +68,8 @@ export class TcpProxy {
   }
 
   /** Decides what happens to the next COMMIT that passes; once. */
-  onNextCommit(fate: CommitFate): void {
-    this.#nextCommit = fate;
+  onNextCommit(outcome: CommitOutcome): void {
+    this.#nextCommit = outcome;
   }
 
   /** Whether the COMMIT that was waited for has come. */
@@ -149,11 +149,11 @@ export class TcpProxy {
   private toServer(link: Link, data: Buffer): void {
     if (link.swallowed) return;
     if (this.#nextCommit && data.includes(COMMIT)) {
-      const fate = this.#nextCommit;
+      const outcome = this.#nextCommit;
       this.#nextCommit = undefined;
-      if (fate === 'lose') return this.break(link);
-      if (fate === 'deliver late') return this.deliverLate(link, data);
-      if (fate === 'lose its reply') link.losing = true;
+      if (outcome === 'lose') return this.break(link);
+      if (outcome === 'deliver late') return this.deliverLate(link, data);
+      if (outcome === 'lose its reply') link.losing = true;
       else this.blackHole();
     }
     if (this.delayMs === 0 && !link.toServer) return void link.server.write(data);

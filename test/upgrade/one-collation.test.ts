@@ -106,16 +106,16 @@ it('leaves the planner the statistics of the columns it has changed', async () =
   const database = await madeBy(FIRST);
   const old = await clientOf(database);
   await old.query(ROWS);
-  const known = async () => {
+  const readStatistics = async () => {
     const { rows: found } = await old.query<{ column: string }>(`
       SELECT tablename || '.' || attname AS column FROM pg_stats
       WHERE schemaname IN ('public', 'jobs') ORDER BY 1`);
     return found.map(({ column }) => column);
   };
-  const before = await known();
+  const before = await readStatistics();
   expect(before).toContain('customers.account');
   await (await sourceOf(database)).runMigrations({ transaction: 'each' });
-  expect(await known()).toEqual(before);
+  expect(await readStatistics()).toEqual(before);
 });
 
 it('waits for a transaction that is open, and stands in its way with none of the other tables', async () => {

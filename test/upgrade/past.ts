@@ -4,7 +4,7 @@ import { startEmbeddedPostgres } from '../../src/embedded-postgres';
 import { eventually } from '../support/eventually';
 import type { Program } from '../support/server';
 import type { EarlierServer } from './earlier';
-import { type Answer, objectOf, Shop, type Told } from './shop';
+import { type ReceivedResponse, objectOf, Shop, type KeyedRequest } from './shop';
 
 export interface Past {
   readonly sandbox: Shop;
@@ -15,12 +15,12 @@ export interface Past {
   readonly paymentMethod: string;
   readonly paid: string;
   readonly authorised: string;
-  /** Each request with a key, as it was answered and as it was replayed. */
-  readonly replays: readonly { readonly told: Told; readonly replay: Answer }[];
-  /** What reading a path has answered. */
-  readonly reads: ReadonlyMap<string, Answer>;
-  /** Charged at the acquirer, then cut off before the answer. */
-  readonly unfinished: Told;
+  /** Each request with a key, with its first response and its replay. */
+  readonly replays: readonly { readonly sent: KeyedRequest; readonly replay: ReceivedResponse }[];
+  /** The response to reading a path. */
+  readonly reads: ReadonlyMap<string, ReceivedResponse>;
+  /** Charged at the acquirer, then cut off before the response. */
+  readonly unfinished: KeyedRequest;
   /** An earlier server that still runs, without recovery. */
   readonly left: { readonly program: Program; readonly url: string };
 }
@@ -47,7 +47,7 @@ export async function past(earlier: EarlierServer, dataDir: string): Promise<Pas
   sandbox.url = left.url;
   // Again and again, so that it has prepared what it needs for that.
   for (const turn of [1, 2, 3]) {
-    objectOf((await sandbox.pay(`left-${turn}`, AMOUNTS.left)).answer);
+    objectOf((await sandbox.pay(`left-${turn}`, AMOUNTS.left)).received);
     objectOf(await sandbox.get('/v1/payment_intents?limit=1'));
   }
   return { sandbox, other, ...trade, unfinished, left };
@@ -62,10 +62,10 @@ async function newKey(earlier: EarlierServer, env: Record<string, string>): Prom
 }
 
 async function trades(sandbox: Shop, other: Shop) {
-  const told: Told[] = [];
-  const keep = (one: Told, status = 200) => {
-    told.push(one);
-    return objectOf(one.answer, status).id;
+  const sent: KeyedRequest[] = [];
+  const keep = (one: KeyedRequest, status = 200) => {
+    sent.push(one);
+    return objectOf(one.received, status).id;
   };
   const customer = keep(
     await sandbox.post('customer', '/v1/customers', {
@@ -90,12 +90,12 @@ async function trades(sandbox: Shop, other: Shop) {
   );
   keep(await sandbox.post('refused', '/v1/refunds', { ...refunded, amount: '99999' }), 400);
   const theirs = objectOf(
-    (await other.post('customer', '/v1/customers', { name: 'Bob' })).answer,
+    (await other.post('customer', '/v1/customers', { name: 'Bob' })).received,
   ).id;
 
   const replays: Past['replays'][number][] = [];
-  for (const one of told) replays.push({ told: one, replay: await sandbox.again(one) });
-  const reads = new Map<string, Answer>();
+  for (const one of sent) replays.push({ sent: one, replay: await sandbox.again(one) });
+  const reads = new Map<string, ReceivedResponse>();
   for (const path of await paths(sandbox, customer, paid)) reads.set(path, await sandbox.get(path));
   reads.set(`/v1/customers/${theirs}`, await sandbox.get(`/v1/customers/${theirs}`)); // a 404
   return { customer, paymentMethod, paid, authorised, replays, reads };
@@ -124,38 +124,38 @@ async function paths(shop: Shop, customer: string, paid: string): Promise<string
   return [...new Set([...lists, ...objects, ...keys])];
 }
 
-/** A payment whose process is killed when the acquirer has charged and its answer is on the way. */
+/** A payment whose process is killed when the acquirer has charged and its response is on the way. */
 async function cutOff(
   earlier: EarlierServer,
   env: Record<string, string>,
   dataDir: string,
   shop: Shop,
-): Promise<Told> {
+): Promise<KeyedRequest> {
   const { program, url } = await earlier.start(env);
   shop.url = url;
   const key = 'unfinished';
-  let answer: Answer | undefined;
+  let received: ReceivedResponse | undefined;
   const request = shop.pay(key, AMOUNTS.unfinished).then(
-    (told) => void (answer = told.answer),
+    (sent) => void (received = sent.received),
     () => undefined,
   );
   await withDatabase(dataDir, (database) =>
     eventually(
       'the acquirer charges',
-      async () => answer !== undefined || (await charges(database, AMOUNTS.unfinished)) === 1,
+      async () => received !== undefined || (await charges(database, AMOUNTS.unfinished)) === 1,
       SLOW_DEADLINE_MS,
     ),
   );
   await program.kill9();
   await request;
-  if (answer !== undefined)
-    throw new Error(`It was answered before it was cut off: ${answer.body}`);
+  if (received !== undefined)
+    throw new Error(`It got a response before it was cut off: ${received.body}`);
   const form = { amount: String(AMOUNTS.unfinished), currency: 'usd', confirm: 'true' };
   return {
     key,
     path: '/v1/payment_intents',
     form: { ...form, payment_method: 'pm_card_visa' },
-    answer: { status: 0, headers: new Headers(), body: '' },
+    received: { status: 0, headers: new Headers(), body: '' },
   };
 }
 

@@ -1,21 +1,21 @@
-/** A shop that keeps every byte it was answered, to hold a later server to it. */
+/** A shop that keeps every byte of its responses, to compare those of a later server with them. */
 
-/** A request that has been answered. */
-export interface Told {
+/** A request with a key, and its response. */
+export interface KeyedRequest {
   readonly key: string;
   readonly path: string;
   readonly form: Readonly<Record<string, string>>;
-  readonly answer: Answer;
+  readonly received: ReceivedResponse;
 }
 
-export interface Answer {
+export interface ReceivedResponse {
   readonly status: number;
   readonly headers: Headers;
   /** As it went over the wire. */
   readonly body: string;
 }
 
-/** What an answer says, whatever it is. */
+/** Any JSON object. */
 export type Json = Record<string, unknown> & { readonly id: string };
 
 export class Shop {
@@ -25,23 +25,23 @@ export class Shop {
     readonly apiKey: string,
   ) {}
 
-  get(path: string): Promise<Answer> {
+  get(path: string): Promise<ReceivedResponse> {
     return this.send('GET', path);
   }
 
   /** @param key the idempotency key; the same one asks again */
-  async post(key: string, path: string, form: Record<string, string> = {}): Promise<Told> {
-    const answer = await this.send('POST', path, form, { 'idempotency-key': key });
-    return { key, path, form, answer };
+  async post(key: string, path: string, form: Record<string, string> = {}): Promise<KeyedRequest> {
+    const received = await this.send('POST', path, form, { 'idempotency-key': key });
+    return { key, path, form, received };
   }
 
-  /** What `told` was asked, once more. */
-  async again({ key, path, form }: Told): Promise<Answer> {
-    return (await this.post(key, path, form)).answer;
+  /** Sends a request again. */
+  async again({ key, path, form }: KeyedRequest): Promise<ReceivedResponse> {
+    return (await this.post(key, path, form)).received;
   }
 
   /** A payment of so much, at once. */
-  pay(key: string, amount: number, form: Record<string, string> = {}): Promise<Told> {
+  pay(key: string, amount: number, form: Record<string, string> = {}): Promise<KeyedRequest> {
     const payment = { amount: String(amount), currency: 'usd', confirm: 'true' };
     return this.post(key, '/v1/payment_intents', {
       ...payment,
@@ -55,7 +55,7 @@ export class Shop {
     path: string,
     form?: Record<string, string>,
     headers: Record<string, string> = {},
-  ): Promise<Answer> {
+  ): Promise<ReceivedResponse> {
     const response = await fetch(`${this.url}${path}`, {
       method,
       headers: { authorization: `Bearer ${this.apiKey}`, ...headers },
@@ -67,9 +67,8 @@ export class Shop {
   }
 }
 
-/** The object that an answer of this status shows. */
-export function objectOf(answer: Answer, status = 200): Json {
-  if (answer.status !== status)
-    throw new Error(`${answer.status} in place of ${status}: ${answer.body}`);
-  return JSON.parse(Buffer.from(answer.body, 'latin1').toString('utf8')) as Json;
+/** The object in a response that must have this status. */
+export function objectOf(res: ReceivedResponse, status = 200): Json {
+  if (res.status !== status) throw new Error(`${res.status} in place of ${status}: ${res.body}`);
+  return JSON.parse(Buffer.from(res.body, 'latin1').toString('utf8')) as Json;
 }

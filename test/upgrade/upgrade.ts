@@ -17,7 +17,7 @@ import { schemaOf } from '../support/schema';
 import { killAll, type RunningServer, startServer } from '../support/server';
 import { EarlierServer, FIRST_COMMIT, NoHistoryError } from './earlier';
 import { AMOUNTS, charges, past, type Past, withDatabase } from './past';
-import { type Answer, objectOf, Shop } from './shop';
+import { type ReceivedResponse, objectOf, Shop } from './shop';
 
 /** Longer than the lease of what was cut off, and two runs of recovery. */
 const RECOVERY_MS = 60_000;
@@ -46,7 +46,7 @@ async function check(sentence: string, body: () => Promise<void>): Promise<void>
     say(`passed: ${sentence}`);
   } catch (error) {
     failed += 1;
-    say(`FAILED: ${sentence}\n${inWords(error)}`);
+    say(`FAILED: ${sentence}\n${describeError(error)}`);
   }
 }
 
@@ -84,9 +84,9 @@ async function whileBothRun(before: Past, server: RunningServer): Promise<void> 
   await check('the earlier server that still runs goes on taking payments', async () => {
     // Its connections were ended: what was on one of them is to be sent again, and no more than that.
     for (const turn of [1, 2, 3]) {
-      let last: Answer | undefined;
+      let last: ReceivedResponse | undefined;
       await eventually('a payment is taken', async () => {
-        last = (await sandbox.pay(`beside-${turn}`, AMOUNTS.left)).answer;
+        last = (await sandbox.pay(`beside-${turn}`, AMOUNTS.left)).received;
         assert.ok([200, 503].includes(last.status), last.body);
         return last.status === 200;
       });
@@ -110,52 +110,52 @@ async function sameAsBefore({ sandbox, other, replays, reads }: Past, server: Ru
     },
   );
   await check(`${reads.size} objects, lists and keys read byte for byte as before`, async () => {
-    for (const [path, answer] of reads) {
+    for (const [path, before] of reads) {
       const now = await sandbox.get(path);
-      assert.deepEqual([path, now.status, now.body], [path, answer.status, answer.body]);
+      assert.deepEqual([path, now.status, now.body], [path, before.status, before.body]);
     }
   });
   await check(
     `${replays.length} requests under their old keys are replayed byte for byte`,
     async () => {
-      const headers = (answer: Answer) =>
-        REPLAYED_HEADERS.map((name) => `${name}: ${answer.headers.get(name)}`);
-      for (const { told, replay } of replays) {
-        const now = await sandbox.again(told);
-        assert.equal(now.headers.get('idempotent-replayed'), 'true', told.key);
+      const headers = (res: ReceivedResponse) =>
+        REPLAYED_HEADERS.map((name) => `${name}: ${res.headers.get(name)}`);
+      for (const { sent, replay } of replays) {
+        const now = await sandbox.again(sent);
+        assert.equal(now.headers.get('idempotent-replayed'), 'true', sent.key);
         assert.deepEqual(
-          [told.key, now.status, now.body],
-          [told.key, told.answer.status, told.answer.body],
+          [sent.key, now.status, now.body],
+          [sent.key, sent.received.status, sent.received.body],
         );
         assert.deepEqual(headers(now), headers(replay));
       }
     },
   );
   await check('an old key with another amount is refused by its name', async () => {
-    const { answer } = await sandbox.pay('paid', AMOUNTS.paid + 1);
-    assert.ok(answer.status >= 400 && answer.body.includes('amount'), answer.body);
+    const { received } = await sandbox.pay('paid', AMOUNTS.paid + 1);
+    assert.ok(received.status >= 400 && received.body.includes('amount'), received.body);
   });
 }
 
 async function newOnOld(before: Past, server: RunningServer): Promise<void> {
   const { sandbox, customer, paymentMethod, paid, authorised } = before;
   await check('an old authorisation is captured', async () => {
-    const { answer } = await sandbox.post('capture', `/v1/payment_intents/${authorised}/capture`);
-    assert.equal(objectOf(answer).amount_received, AMOUNTS.authorised);
+    const { received } = await sandbox.post('capture', `/v1/payment_intents/${authorised}/capture`);
+    assert.equal(objectOf(received).amount_received, AMOUNTS.authorised);
   });
   await check('what is left of an old payment is refunded, and no more', async () => {
     const left = await sandbox.post('rest', '/v1/refunds', { payment_intent: paid });
-    assert.equal(objectOf(left.answer).amount, AMOUNTS.paid - AMOUNTS.refunded);
+    assert.equal(objectOf(left.received).amount, AMOUNTS.paid - AMOUNTS.refunded);
     const more = await sandbox.post('more', '/v1/refunds', { payment_intent: paid });
-    assert.equal(more.answer.status, 400, more.answer.body);
+    assert.equal(more.received.status, 400, more.received.body);
   });
   await check('an old customer pays with an old payment method, and is refunded', async () => {
     const fields = { customer, payment_method: paymentMethod };
-    const intent = objectOf((await sandbox.pay('new', 1200, fields)).answer);
-    const { answer } = await sandbox.post('new-refund', '/v1/refunds', {
+    const intent = objectOf((await sandbox.pay('new', 1200, fields)).received);
+    const { received } = await sandbox.post('new-refund', '/v1/refunds', {
       payment_intent: intent.id,
     });
-    assert.equal(objectOf(answer).status, 'succeeded');
+    assert.equal(objectOf(received).status, 'succeeded');
     const path = `/v1/payment_intents?customer=${customer}`;
     const { data } = objectOf(await sandbox.get(path)) as unknown as { data: { id: string }[] };
     const ids = data.map(({ id }) => id);
@@ -252,18 +252,18 @@ async function run(): Promise<void> {
       say(`skipped: ${error.message}`);
     } else {
       failed += 1;
-      say(`FAILED: it could not be carried out.\n${inWords(error)}`);
+      say(`FAILED: it could not be carried out.\n${describeError(error)}`);
     }
   }
   await cleanUp().catch((error: unknown) => {
     failed += 1;
-    say(`FAILED: what was started could not be ended.\n${inWords(error)}`);
+    say(`FAILED: what was started could not be ended.\n${describeError(error)}`);
   });
   process.stdout.write(`${passed} passed, ${failed} failed\n`);
   process.exit(failed === 0 ? 0 : 1);
 }
 
-const inWords = (error: unknown): string =>
+const describeError = (error: unknown): string =>
   error instanceof Error ? error.message : String(error);
 
 void run();
