@@ -2,7 +2,7 @@
 import { BullRegistrar, InjectQueue } from '@nestjs/bullmq';
 import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import type { Queue } from 'bullmq';
-import { Settings } from '../runtime';
+import { resultWithin, Settings } from '../runtime';
 import { JOBS_QUEUE } from './jobs-backend';
 import { JobsProcessor } from './jobs.processor';
 
@@ -75,13 +75,11 @@ export class JobsSchedule implements OnApplicationBootstrap, OnModuleDestroy {
  * parts later, once more, and would wait for ever.
  */
 async function closePart(part: Pick<Queue, 'close' | 'disconnect'>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<'late'>((resolve) => {
-    timer = setTimeout(resolve, CLOSE_TIMEOUT_MS, 'late');
-  });
-  const outcome = await Promise.race([part.close(), late]);
-  clearTimeout(timer);
-  if (outcome !== 'late') return;
+  const isClosed = await resultWithin(
+    CLOSE_TIMEOUT_MS,
+    part.close().then(() => true),
+  );
+  if (isClosed) return;
   void part.disconnect().catch(() => undefined);
   part.close = () => Promise.resolve();
 }

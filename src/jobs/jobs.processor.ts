@@ -3,12 +3,13 @@ import { OnWorkerEvent, Processor, WorkerHost } from '@nestjs/bullmq';
 import { Logger } from '@nestjs/common';
 import type { Job } from 'bullmq';
 import { PurgeJob } from '../idempotency';
+import { WarningInterval } from '../runtime';
 import { JobReports } from './job-reports.store';
 import { JOBS_QUEUE } from './jobs-backend';
 import { ReportJob } from './report.job';
 
 /** A repeated warning is logged again after this long, ms. */
-const REPEATED_WARNING_INTERVAL_MS = 60_000;
+const QUEUE_WARNING_INTERVAL_MS = 60_000;
 
 /**
  * Runs the jobs of this process. Two at once, so that a long purge does not keep the report waiting;
@@ -24,7 +25,7 @@ export class JobsProcessor extends WorkerHost {
   private readonly logger = new Logger('Jobs');
   private readonly stopping = new AbortController();
   private purging = false;
-  private lastWarning = { text: '', at: Number.NEGATIVE_INFINITY };
+  private readonly warnings = new WarningInterval(QUEUE_WARNING_INTERVAL_MS);
 
   constructor(
     private readonly purge: PurgeJob,
@@ -54,11 +55,7 @@ export class JobsProcessor extends WorkerHost {
   warn(error: Error): void {
     // Each failed attempt to connect is an error.
     const text = error.message || (error as NodeJS.ErrnoException).code || error.name;
-    const now = performance.now();
-    if (this.stopping.signal.aborted) return;
-    if (text === this.lastWarning.text && now - this.lastWarning.at < REPEATED_WARNING_INTERVAL_MS)
-      return;
-    this.lastWarning = { text, at: now };
+    if (this.stopping.signal.aborted || !this.warnings.isDue(text)) return;
     this.logger.warn(`The jobs wait: ${text}`);
   }
 

@@ -1,5 +1,6 @@
 import { Controller, Get, Res } from '@nestjs/common';
 import { Public } from '../accounts';
+import { resultWithin } from '../runtime';
 import {
   integer,
   named,
@@ -65,7 +66,7 @@ export class HealthController {
       .look()
       .catch(() => undefined)
       .finally(() => (this.probe = undefined));
-    const found = await within(DEADLINE_MS, this.probe);
+    const found = await resultWithin(DEADLINE_MS, this.probe);
     if (found?.complaints.length === 0) return { status: 'ok', jobs: found.figures };
     reply.status(503);
     return {
@@ -75,17 +76,5 @@ export class HealthController {
         `The database does not answer within ${DEADLINE_MS / 1000} s.`,
       jobs: found?.figures,
     };
-  }
-}
-
-async function within<T>(deadlineMs: number, answer: Promise<T>): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, deadlineMs, undefined);
-  });
-  try {
-    return await Promise.race([answer, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -3,6 +3,7 @@ import http from 'node:http';
 import https from 'node:https';
 import { type OnApplicationShutdown, Logger } from '@nestjs/common';
 import type { Tenant } from '../../database';
+import { WarningInterval } from '../../runtime';
 import { type AcquirerOrder, RemoteKeyConflictError } from '../../sandbox-acquirer';
 import { type GatewayOutcome, type KnownOutcome, OutcomeUnknownError } from '../gateway';
 import { SandboxGateway } from './sandbox.gateway';
@@ -46,7 +47,7 @@ export class HttpGateway extends SandboxGateway implements OnApplicationShutdown
   private readonly client: typeof http | typeof https;
   /** Calls without a clear outcome since the last warning. */
   private unclearCalls = 0;
-  private nextWarningAt = 0;
+  private readonly warnings = new WarningInterval(WARNING_INTERVAL_MS);
 
   /**
    * @param url of the acquirer, http or https
@@ -146,13 +147,12 @@ export class HttpGateway extends SandboxGateway implements OnApplicationShutdown
 
   private warn(reason: string): void {
     this.unclearCalls += 1;
-    if (performance.now() < this.nextWarningAt) return;
+    if (!this.warnings.isDue()) return;
     this.logger.warn(
       `The acquirer at ${new URL(this.url).origin} gave no clear outcome for ${this.unclearCalls} call(s); ` +
         `the last reason: ${reason}. They are sent again under the same remote keys.`,
     );
     this.unclearCalls = 0;
-    this.nextWarningAt = performance.now() + WARNING_INTERVAL_MS;
   }
 }
 
