@@ -50,7 +50,7 @@ async function main(): Promise<void> {
   const command = ['npm run bench --', ...options].join(' ');
   const started = performance.now();
   const all: Row[] = [];
-  // Whoever measures in earnest gives each part a PostgreSQL that has done nothing before.
+  // For figures that count, each part gets a fresh PostgreSQL.
   if (values.quick) await Stage.prepare();
   try {
     for (const name of names) {

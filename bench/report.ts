@@ -97,7 +97,7 @@ const ROW_HEIGHT = 34;
 const LEFT = 330;
 const BEYOND = 70;
 const WIDTH = 860;
-/** Longer bars end here, with their figure: else nobody could read the others. */
+/** Longer bars end here, with their figure: else the others would be unreadable. */
 const MAX_SHOWN = 2;
 
 /** One bar for each ratio, a whisker for its spread, a mark for its goal. */

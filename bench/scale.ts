@@ -29,7 +29,7 @@ const SETTINGS = {
   // As long as real ones.
   ACCOUNT: 'account-500',
   MODE: 'test',
-  // Each lost request would be an error in it. What fails under load, the load tells.
+  // Each lost request would be an error in it. The load reports failures under load.
   LOG: 'off',
 };
 
@@ -158,7 +158,7 @@ function livesOf({ large, expired }: Amounts): (n: number) => Life {
   };
 }
 
-/** Without what makes a long load slow: nobody measures it, and it is vacuumed and on disk after it. */
+/** Without the settings that make a long load slow: it is not measured, and is vacuumed and on disk afterwards. */
 async function loosely(sql: Client, work: () => Promise<void>): Promise<void> {
   await sql.query('ALTER TABLE idempotency_keys SET (autovacuum_enabled = false)');
   await sql.query('ALTER SYSTEM SET full_page_writes = off');
@@ -430,7 +430,7 @@ async function purge({ sql, store, counted }: Side, amounts: Amounts): Promise<R
   };
 }
 
-/** @param work tells how many it did */
+/** @param work returns how many it did */
 async function rateOf(work: () => Promise<number>): Promise<number> {
   const started = performance.now();
   const done = await work();

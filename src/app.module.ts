@@ -34,7 +34,7 @@ export class AppModule {
             inject: [Settings, PublicUrl],
             useFactory: idempotencyOptions,
           }),
-          // For the jobs, and for the route that tells what became of a key.
+          // For the jobs, and for the routes of idempotency keys.
           global: true,
         },
         WireModule,

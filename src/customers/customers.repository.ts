@@ -2,7 +2,7 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { IsNull, Raw, type QueryDeepPartialEntity, type Repository } from 'typeorm';
-import { TenantRepository, type Page, type Tenant } from '../database';
+import { TenantRepository, type RowPage, type Tenant } from '../database';
 import { type ListParams, type Metadata, ResourceMissingError } from '../wire';
 import { CustomerEntity } from './customer.entity';
 
@@ -21,7 +21,7 @@ export class CustomersRepository extends TenantRepository<CustomerEntity> {
     tenant: Tenant,
     params: ListParams,
     email: string | undefined,
-  ): Promise<Page<CustomerEntity>> {
+  ): Promise<RowPage<CustomerEntity>> {
     const where = { deleted: IsNull(), ...(email === undefined ? {} : { email }) };
     return this.page(tenant, params.toPage<CustomerEntity>(where));
   }

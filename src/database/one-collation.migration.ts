@@ -27,7 +27,7 @@ const COLUMNS = {
  */
 const LOCK_WAIT_MS = 100;
 const LOCK_PAUSE_MS = 100;
-/** A transaction that somebody left open is ended by PostgreSQL sooner. */
+/** PostgreSQL ends idle transactions sooner. */
 const LOCK_DEADLINE_MS = 60_000;
 /** https://www.postgresql.org/docs/current/errcodes-appendix.html */
 const LOCK_NOT_AVAILABLE = '55P03';
@@ -84,8 +84,8 @@ async function lock(runner: QueryRunner, tables: readonly string[]): Promise<voi
 
 /**
  * What other processes have prepared returns columns of the old collation, and PostgreSQL would refuse it
- * from now on ("cached plan must not change result type"). Their connections end here, where nobody can
- * prepare anything on these tables before the commit; the processes connect again by themselves.
+ * from now on ("cached plan must not change result type"). Their connections end here, where no process can
+ * prepare a statement on these tables before the commit; the processes connect again by themselves.
  */
 async function endOtherConnections(runner: QueryRunner): Promise<void> {
   await runner.query(`

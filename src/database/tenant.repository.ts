@@ -25,7 +25,7 @@ export interface PageQuery<E extends TenantEntity = TenantEntity> {
 }
 
 /** Rows newest first, and whether more follow in the direction that was asked for. */
-export interface Page<E> {
+export interface RowPage<E> {
   readonly data: E[];
   readonly hasMore: boolean;
 }
@@ -181,7 +181,7 @@ export abstract class TenantRepository<E extends TenantEntity> {
    *
    * @throws UnknownCursorError when the cursor names no row of the tenant's
    */
-  async page(tenant: Tenant, query: PageQuery<E>): Promise<Page<E>> {
+  async page(tenant: Tenant, query: PageQuery<E>): Promise<RowPage<E>> {
     const { limit, startingAfter, endingBefore } = query;
     await this.requireCursor(tenant, 'starting_after', startingAfter);
     await this.requireCursor(tenant, 'ending_before', endingBefore);

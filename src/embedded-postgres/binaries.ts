@@ -1,7 +1,4 @@
-/**
- * Where the PostgreSQL that came with `npm ci` sits, as whom it may run, and what has to be put in
- * place before that user can run it.
- */
+/** Finds PostgreSQL's binaries in the installed package, and the user to run them as. */
 import { spawnSync } from 'node:child_process';
 import {
   accessSync,
@@ -19,10 +16,10 @@ import {
 import { dirname, join, relative, resolve } from 'node:path';
 import { OperatorError } from '../runtime';
 
-/** Thrown with a sentence for people when the embedded PostgreSQL cannot be started. */
+/** Thrown when the embedded PostgreSQL cannot be started, with a sentence for operators. */
 export class EmbeddedPostgresError extends OperatorError {}
 
-/** The operating system's user that PostgreSQL runs as; undefined: as ourselves. */
+/** The operating system's user that PostgreSQL runs as; undefined: the user of this process. */
 export interface RunAs {
   readonly uid: number;
   readonly gid: number;
@@ -32,8 +29,8 @@ export interface RunAs {
 const NOBODY: RunAs = { uid: 65_534, gid: 65_534 };
 
 /**
- * PostgreSQL refuses to run as root. Then it runs as whoever owns the existing cluster, else as the
- * system's `postgres` user, else as nobody.
+ * PostgreSQL refuses to run as root. Then it runs as the owner of an existing cluster, else as the
+ * system's user `postgres`, else as `nobody`.
  */
 export function chooseUser(clusterDir: string): RunAs | undefined {
   if (process.getuid?.() !== 0) return undefined;
@@ -109,7 +106,7 @@ function createLinks(links: Link[]): void {
     try {
       symlinkSync(target, path);
     } catch (error) {
-      // Another process starting at the same moment was quicker.
+      // Another process has made the link meanwhile.
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
   }
@@ -124,7 +121,7 @@ function isWritable(path: string): boolean {
   }
 }
 
-/** Copied beside its place and renamed into it, so that nobody ever sees half a copy. */
+/** Copied beside its place and renamed into it, so that no process uses half a copy. */
 function copyOf(packageDir: string, parent: string): string {
   const manifest = readFileSync(join(packageDir, 'package.json'), 'utf8');
   const { version } = JSON.parse(manifest) as { version: string };
@@ -137,7 +134,7 @@ function copyOf(packageDir: string, parent: string): string {
     }
     cpSync(packageDir, draft, { recursive: true, verbatimSymlinks: true });
     createLinks(missingLinks(draft));
-    // Root's umask may have closed what it installed to everybody else.
+    // Root's umask may have made the files unreadable for other users.
     spawnSync('chmod', ['-R', 'a+rX', draft]);
     try {
       renameSync(draft, place);

@@ -9,7 +9,7 @@ import type { Cluster } from './cluster';
 const STOP_DEADLINE_MS = 10_000;
 export const POLL_MS = 20;
 
-/** A setting of ours on the server's command line: it tells our server from any other process. */
+/** A setting on the server's command line that no other process has: it identifies our server. */
 const MARK = 'paidonce.cluster';
 
 export class Postmaster {

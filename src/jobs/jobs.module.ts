@@ -8,7 +8,7 @@ import { JobsProcessor } from './jobs.processor';
 import { JobsSchedule } from './jobs-schedule';
 import { ReportJob } from './report.job';
 
-/** What runs without anybody asking for it. */
+/** Jobs on a schedule. */
 @Module({})
 export class JobsModule {
   /** The queue, its worker and the schedules: for a process that runs jobs. */

@@ -12,8 +12,8 @@ import { ReportJob } from './report.job';
 const QUEUE_WARNING_INTERVAL_MS = 60_000;
 
 /**
- * Runs the jobs of this process. Two at once, so that a long purge does not keep the report waiting;
- * a killed worker's job comes back after its lock, on another worker.
+ * Runs the jobs of this process. Two run at once, so that a long purge does not delay the report. When a
+ * worker is killed, another one runs its job once the lock has expired.
  */
 @Processor(JOBS_QUEUE, {
   concurrency: 2,

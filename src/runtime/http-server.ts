@@ -51,9 +51,8 @@ export async function listenOn(
 }
 
 /**
- * Node keeps a connection open after its last request, and `server.close()` waits for it: answers
- * that are under way tell their client not to come back on it, and connections without one are
- * closed.
+ * Node keeps a connection open after its last request, and `server.close()` waits for it. So responses
+ * in flight tell their client to close the connection, and idle connections are closed.
  */
 function drainable(server: Server, timeoutMs: number): () => Promise<void> {
   const inFlight = new Set<ServerResponse>();

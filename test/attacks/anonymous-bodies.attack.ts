@@ -1,4 +1,4 @@
-/** Bodies from nobody that anybody knows. */
+/** Large bodies of requests without a valid API key. */
 import { type Arena, MB } from './arena';
 import type { Attack, Check, Finding } from './attack';
 import type { Part, Raid, RaidResult } from './raid';
@@ -17,11 +17,11 @@ const PATIENCE_MS = 30_000;
 const PLANTED_PATIENCE_MS = 5_000;
 /** Bodies that never end are taken for 5 s after the refusal, and this is given to a slow machine. */
 const MAX_DISCARDING_MS = 10_000;
-/** The documentation is for everybody. */
+/** The documentation needs no key. */
 const REFUSALS = ['200', '401', '404'];
 /** What is taken of a refused body: 16 MB, and what the kernels hold. */
 const MAX_DISCARDED_BYTES = 32 * MB;
-/** Keys in the right format that nobody has. */
+/** Keys in the right format that belong to no account. */
 const MADE_UP_KEYS = [1, 2, 3, 4, 5].map((digit) => `sk_test_${'1'.repeat(42)}${digit}`);
 /** How often each of two connections tries each of them. */
 const GUESSES = 400;
@@ -56,7 +56,7 @@ export const anonymousBodies: Attack = {
   },
 };
 
-/** Everybody hears at once what is wrong, and nobody's body is kept. */
+/** Every request is refused at once, and no body is kept. */
 function withheld(arena: Arena, name: string, heads: readonly string[]): Check {
   const { probe } = arena;
   const run = async () => {

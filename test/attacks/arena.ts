@@ -1,6 +1,6 @@
 /**
  * Where an attack takes place: a server and its database, an attacker with an account of its own, and a
- * victim that pays. Everything is measured here; what must hold in every attack is judged here.
+ * victim that pays. Everything is measured here; what must hold in every attack is checked here.
  */
 import { type ChildProcess, fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -38,14 +38,14 @@ const RUSH_TIMEOUT_MS = 60_000;
 /** The goals of a long run. */
 const MAX_WAIT_MS = 500;
 const MAX_GROWTH_BYTES = 30 * 2 ** 20;
-/** Past this much more memory the attack has won and is ended, for the sake of the machine. */
+/** With this much more memory the attack has succeeded, and is stopped to spare the machine. */
 const RUIN_BYTES = 600 * 2 ** 20;
 const LOOK_EVERY_MS = 20;
 /** So many checks of one attack are not shown one by one. */
 const MANY_CHECKS = 20;
 const STOP_MS = 20_000;
 const SETTLE_MS = 10_000;
-/** A key is looked up once in so many ms at the most, whoever sends it. */
+/** An API key is looked up at most once in so many ms. */
 const LOOKED_UP_EVERY_MS = 1_000;
 
 const RUNNER = join(__dirname, '..', 'support', 'run.cjs');
@@ -53,7 +53,7 @@ const preload = (file: string) => `--require=${join(__dirname, file)}`;
 
 export const MB = 2 ** 20;
 
-/** Thrown where the attacker was ended before it was done. */
+/** Thrown when an attack was stopped early. */
 class Ruined extends Error {}
 
 /** What the server runs on, and who uses it. */
@@ -123,12 +123,12 @@ export class Arena {
     return this.run.say;
   }
 
-  /** The header with which the attacker is who it is. */
+  /** The attacker's header `authorization`. */
   get authorization(): string {
     return `authorization: Bearer ${this.place.attackerAccount.apiKey}\r\n`;
   }
 
-  /** @throws Error where the server was about to be ruined, and the attacker was ended */
+  /** @throws Error where the server had too much memory and the attack was stopped */
   async raid(plan: Raid): Promise<RaidResult> {
     const [result] = await this.raids([plan]);
     return result!;
@@ -151,7 +151,7 @@ export class Arena {
     if (ms > this.#costliest.ms) this.#costliest = { ms, what };
   }
 
-  /** From here on so many keys that nobody has were sent again and again, for so many ms. */
+  /** So many unknown keys were sent again and again for so long (ms): allows their look-ups. */
   allowLookups(keys: number, ms: number): void {
     this.#mostLookups += keys * Math.ceil(ms / LOOKED_UP_EVERY_MS + 1);
   }
@@ -200,7 +200,7 @@ export class Arena {
     return this.count(`SELECT ${counts.join(' + ')} AS count`);
   }
 
-  /** Lets the victim pay, first alone, then under attack, and judges what everybody is owed. */
+  /** Lets the victim pay, first alone, then under attack, and checks what must hold in every attack. */
   async fight(attack: Attack): Promise<Report> {
     const { everyMs, calmMs, attackMs } = phasesOf(this.run);
     await this.warmUp();
@@ -270,7 +270,7 @@ export class Arena {
     return findings;
   }
 
-  /** What the server has said so far. */
+  /** The server's output so far. */
   get log(): string {
     return this.server.program.stderr + this.server.program.stdout;
   }
@@ -374,7 +374,7 @@ function phasesOf({ long, seconds, planted }: Run): Phases {
   return planted ? PLANTED : SHORT;
 }
 
-/** Each on a processor of its own, so that what an attacker costs itself costs nobody else. */
+/** Pins a process to a core, so that the attacker takes no time from the server. */
 function pin({ pid }: ChildProcess, core: number): void {
   if (cpus().length < 2) return;
   // Where there is no taskset they share.
@@ -394,7 +394,7 @@ const victimFindings = ({ failures }: Waits): Finding[] =>
     what: `${times} payments of the victim ended with ${what}`,
   }));
 
-/** Nobody's attack is a fault of the server or of its database. */
+/** An attack must not be logged as an error or as a lost database. */
 function logFindings(log: string): Finding[] {
   const lines = log.split('\n').filter((line) => /\bERROR\b|lost the database/.test(line));
   const [first] = lines;

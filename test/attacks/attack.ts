@@ -1,4 +1,4 @@
-/** What an attack is, and what it tells. */
+/** Types of an attack, its checks, its findings and its report. */
 import type { Arena } from './arena';
 import type { Memory } from './probe';
 import type { Waits } from './victim';
@@ -50,7 +50,7 @@ export interface Attack {
   checks(arena: Arena): readonly Check[];
 }
 
-/** One thing that an attack tries, and then says what did not hold. */
+/** One thing that an attack tries. It returns what did not hold. */
 export interface Check {
   readonly name: string;
   readonly run: () => Promise<readonly Finding[]>;

@@ -1,10 +1,10 @@
 /**
- * The attacker: a process of its own that carries out raids on the port that it is told, and reports
- * them. It ends when the harness does, and by itself after its time.
+ * The attacker: a process that carries out the raids that the harness sends it, and reports the results. It
+ * ends with the harness, or after its time.
  */
 import { type Raid, raid, release, type Target } from './raid';
 
-/** The longest that an attacker lives, ms. */
+/** Longest life of an attacker, ms. */
 const LIFE_MS = 15 * 60_000;
 
 setTimeout(() => process.exit(1), LIFE_MS).unref();

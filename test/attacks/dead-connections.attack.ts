@@ -1,4 +1,4 @@
-/** Clients that ask for much at once, read nothing, and stay or are gone. */
+/** Clients that request much at once, read nothing, and stay or disappear. */
 import { eventually } from '../support/eventually';
 import { type Arena, MB } from './arena';
 import type { Attack, Check, Finding } from './attack';

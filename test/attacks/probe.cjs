@@ -1,7 +1,7 @@
 /**
  * Looks into a server under attack, from inside: preloaded with `NODE_OPTIONS=--require=<this file>` it
- * counts what is parsed and what is worked on, for each connection, by way of the channels on which Node
- * and Fastify tell such things. It answers on the socket PROBE_SOCKET, a line of JSON for each line:
+ * counts what is parsed and what is worked on, for each connection, through the diagnostics channels of Node
+ * and Fastify. On the socket PROBE_SOCKET it replies to each line with a line of JSON:
  * `counts`, `memory` (after a collection of garbage) and `reset`. What comes with the
  * API key PROBE_IGNORES, the victim's, is not counted.
  */
@@ -63,7 +63,7 @@ function watch(path) {
 
 /**
  * A head is waiting from when it was parsed until Fastify gets it, and is then worked on until its
- * response has left or has been closed. What is answered below Fastify is never worked on.
+ * response has left or has been closed. A request with a response from below Fastify is never worked on.
  */
 function countRequests() {
   const ignored = `Bearer ${process.env.PROBE_IGNORES}`;

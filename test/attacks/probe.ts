@@ -1,4 +1,4 @@
-/** The harness's side of probe.cjs, and what Linux tells of the server's process. */
+/** The harness's side of probe.cjs, and Linux's figures about the server's process. */
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';

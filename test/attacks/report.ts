@@ -1,4 +1,4 @@
-/** What a run of the attacks tells: a table for the terminal, and rows for docs/RELIABILITY.md. */
+/** The results of a run of the attacks: a table for the terminal, and rows for docs/RELIABILITY.md. */
 import { alignedTable, machine, markdownTable, rowsIn } from '../support/tables';
 import { MB } from './arena';
 import type { Report } from './attack';

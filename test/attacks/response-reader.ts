@@ -25,7 +25,7 @@ export class ResponseReader {
   #current = { status: 0, head: '' };
   #body: Buffer = Buffer.alloc(0);
 
-  /** @param onResponse hears of each response when it is complete, and of interim ones (1xx) */
+  /** @param onResponse gets each response when it is complete, interim ones (1xx) too */
   constructor(private readonly onResponse: (response: RawResponse) => void) {}
 
   /** Whether a response has begun and is not complete. */

@@ -1,4 +1,4 @@
-/** A client that means no harm: it pays at a steady rate, whatever becomes of its last payments. */
+/** An honest client that pays at a steady rate, whether or not its last payments succeeded. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { Clients, type Sent } from '../reliability/clients';
 import { Chance } from '../reliability/random';
@@ -16,7 +16,7 @@ export interface Waits {
 
 /** For one payment, ms: longer than any attack holds the server. */
 const PATIENCE_MS = 180_000;
-/** How long a rest waits for payments that are under way, ms. */
+/** How long a rest waits for payments in flight, ms. */
 const REST_MS = 2_000;
 
 export class Victim {
@@ -31,7 +31,7 @@ export class Victim {
     this.#clients = new Clients([account], () => [url], new Chance(1));
   }
 
-  /** Pays every so many ms, from now until `stop`, which waits for what is under way. */
+  /** Pays every so many ms, from now until `stop`, which waits for payments in flight. */
   pay(everyMs: number): { stop: () => Promise<Waits> } {
     const over = new AbortController();
     const payments: Promise<Sent>[] = [];
@@ -54,8 +54,8 @@ export class Victim {
   }
 
   /**
-   * Waits for what is under way, for a while, and pays nothing until `work` is done: what holds the server
-   * by order of the harness is not the attack's.
+   * Waits a while for payments in flight, and pays nothing until `work` is done: the harness blocks the server
+   * meanwhile, and not the attack.
    */
   async restWhile<T>(work: () => Promise<T>): Promise<T> {
     await this.#rest;

@@ -1,6 +1,6 @@
 /**
  * Takes one defence away, from outside: preloaded into a server under attack with
- * `NODE_OPTIONS=--require=<this file>` it changes the compiled code before anybody has loaded it. The
+ * `NODE_OPTIONS=--require=<this file>` it changes the compiled code before it is loaded. The
  * product itself has no switch for any of this, so no build of it can reach one.
  *
  * WEAKNESS=NAME of test/attacks/planted-weaknesses.ts
@@ -10,7 +10,7 @@ const { subscribe } = require('node:diagnostics_channel');
 const { EventEmitter } = require('node:events');
 const { load, program, replace, wrap } = require('../support/planting.cjs');
 
-/** The class of the queues, which is nobody's to see: of one that was made for that. */
+/** The class of the queues, which is not exported: taken from an instance. */
 function connectionQueue() {
   const { queueByConnection } = load('runtime', 'connection-queue.js');
   const socket = new EventEmitter();
@@ -36,7 +36,7 @@ function limitWaiting(limits, change = () => undefined) {
   );
 }
 
-/** The rest of a body that nobody wants, once it is there. */
+/** The rest of an unwanted body, once it has arrived. */
 const arrived = (request) =>
   new Promise((resolve) => {
     const chunks = [];
@@ -67,7 +67,7 @@ const weaknesses = {
     replace(['wire', 'request', 'body-arrival.js'], { ...arrival, limitChunks: () => undefined });
   },
 
-  /** Nobody tells the responses that their connection is closed. */
+  /** Responses are not closed with their connection. */
   responses_kept() {
     wrap(connectionQueue(), 'end', () => () => undefined);
   },
@@ -84,7 +84,7 @@ const weaknesses = {
     );
   },
 
-  /** What waits is read on, and nobody counts it. */
+  /** Connections with waiting requests are read on, without a limit. */
   queue_without_limit() {
     limitWaiting({ maxWaiting: Infinity, maxWaitingInAll: Infinity }, (socket) => {
       socket.pause = () => socket;
@@ -110,7 +110,7 @@ const weaknesses = {
     });
   },
 
-  /** Who has no valid key hears it when the body is there, and it is kept until then. */
+  /** A request without a valid key is refused only when its body has arrived, which is kept until then. */
   body_before_key() {
     wrap(
       load('accounts', 'authentication.js').Authentication.prototype,
@@ -159,7 +159,7 @@ const weaknesses = {
     replace(['wire', 'request', 'body-arrival.js'], { ...arrival, discardUnreadBody });
   },
 
-  /** Node keeps 1,000 headers, and nobody counts them. */
+  /** Node keeps 1,000 headers and drops the others, without a limit. */
   headers_dropped() {
     subscribe('fastify.initialization', ({ fastify }) => {
       fastify.server.maxHeadersCount = null;

@@ -129,7 +129,7 @@ describe.each(['PostgreSQL', 'Redis'])('R19 the jobs on %s', (backend) => {
     await batch.release();
     expect(await stopped).toEqual({ code: 0, signal: null });
     expect(worker.stderr).toBe('');
-    // That batch, and at most another that had begun when the process heard.
+    // That batch, and at most another that had begun when the process got the signal.
     const left = await countKeys(sql, 'expired');
     expect(left).toBeLessThan(60_000);
     expect(left).toBeGreaterThan(40_000);

@@ -38,7 +38,7 @@ interface Load {
   readonly statuses: Set<number>;
 }
 
-/** Clients that create customers, each with a key of its own, until told to stop. */
+/** Clients that create customers, each with a key of its own, until they are stopped. */
 async function load(signal: AbortSignal): Promise<Load> {
   const took: number[] = [];
   const statuses = new Set<number>();
@@ -111,7 +111,7 @@ describe('R19 the purge under load', () => {
     expect(removed).toBe(EXPIRED);
     expect(await countKeys(sql, 'alive')).toBe(1_000);
     expect([...without.statuses, ...withPurge.statuses]).toEqual([200, 200]);
-    // What it costs is above; that nobody ever waits for a lock of the purge is what keeps it small.
+    // The line above shows the cost. It is small because no request waits for a lock of the purge.
     expect(blocked).toEqual([]);
     expect(withPurge.took.length).toBeGreaterThan(batches);
     expect(await worker.stop()).toEqual({ code: 0, signal: null });

@@ -1,4 +1,4 @@
-/** V8 does as heap.ts says, by V8's own account of it. */
+/** V8's own trace shows that pretenuring is off, unless an operator turns it on. */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 

@@ -215,7 +215,7 @@ describe('being asked to stop', () => {
     return { sent, charges };
   }
 
-  /** Once the server has heard that it is to stop. */
+  /** Once the server has received the signal to stop. */
   async function expectFinished(
     { port }: RunningServer,
     payment: Awaited<ReturnType<typeof paymentInFlight>>,

@@ -1,4 +1,4 @@
-/** What one connection may have at once, on Node's own server and real sockets. */
+/** Limits on the requests of one connection, on Node's server and real sockets. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -275,7 +275,7 @@ describe('when a connection closes', () => {
     expect(closed.toSorted()).toEqual(paths(40).toSorted());
     expect(before).toBeLessThan(10);
     expect(started.slice(before).map(({ path }) => path)).toEqual(['/other']);
-    // Handlers that go on may still answer.
+    // Handlers that go on may still respond.
     for (const { response } of started) response.end('late');
   });
 });

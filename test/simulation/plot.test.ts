@@ -1,4 +1,4 @@
-/** The picture of the guide says what the simulation counted. */
+/** The guide's plot shows the figures of the simulation. */
 import { draw } from '../../bench/retries/plot';
 
 const outage = { freezesAt: 100, diesAt: 300, endsAt: 500, untilMs: 800 };

@@ -10,7 +10,7 @@ export interface TestAccount {
 /** An account with a new sandbox key, not yet in any database. */
 export const newAccount = (name: string): TestAccount => ({ name, apiKey: newApiKey() });
 
-/** A key in the right format that nobody was given. */
+/** A key in the right format that belongs to no account yet. */
 export const newApiKey = (): string =>
   `sk_test_${BigInt(`0x${randomBytes(32).toString('hex')}`)
     .toString(36)

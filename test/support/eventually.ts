@@ -1,9 +1,9 @@
-/** Waiting: for what only asking can tell, such as the state of a connection, and for events. */
+/** Waits for a condition that has to be polled, such as the state of a connection, and for events. */
 import { type EventEmitter, once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 
 /**
- * Asks until `check` is true.
+ * Calls `check` until it is true.
  *
  * @param patienceMs after which it is an error that names what was waited for. It bounds a wait that would
  * never end, and says nothing about how fast anything is: shorter than the time-out of a test, and far
@@ -24,7 +24,7 @@ export async function eventually(
 /**
  * The arguments of an event, if it comes before another one.
  *
- * @param ended what it is an error of if the other one comes first
+ * @param ended makes the error for the case that the other event comes first
  */
 export async function onceBefore(
   emitter: EventEmitter,

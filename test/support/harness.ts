@@ -1,4 +1,4 @@
-/** What every harness is around its scenarios: PostgreSQL, an end of everything, exit codes. */
+/** Runs a harness as a program: PostgreSQL, clean-up, exit codes. */
 import globalSetup from './global-setup';
 import globalTeardown from './global-teardown';
 import { killAll } from './server';
@@ -9,7 +9,7 @@ import { killAll } from './server';
  * @param main its exit code; what it throws is shown, and the code is 2
  */
 export function runHarness(main: () => Promise<number>): void {
-  // Ends what was started, and nothing else, when it is told to stop in the middle.
+  // A signal ends the programs that the harness has started.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {
       void killAll()

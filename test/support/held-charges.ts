@@ -1,17 +1,17 @@
-/** Charges that stay with the sandbox acquirer for as long as a test needs them there. */
+/** Charges that wait in the sandbox acquirer until a test releases them. */
 import { Client } from 'pg';
 import { eventually } from './eventually';
 
 export interface HeldCharges {
-  /** Resolves once so many charges wait: claimed, with the acquirer, and not in its books yet. */
+  /** Resolves once so many charges wait: claimed, with the acquirer, and not in its ledger yet. */
   arrived(count?: number): Promise<void>;
   /** Lets those that wait, and all that come later, go on. */
   release(): Promise<void>;
 }
 
 /**
- * Holds every charge of the acquirer whose books are in this database, whichever process sends it. It
- * holds no more than that: the books can be read, and a payment's own rows are elsewhere. No server can start on
+ * Holds every charge of the acquirer whose ledger is in this database, from any process. The acquirer ledger
+ * can be read meanwhile, and the payment's own rows are not locked. No server can start on
  * the database meanwhile.
  */
 export async function holdCharges(databaseUrl: string): Promise<HeldCharges> {

@@ -1,4 +1,4 @@
-/** Settings whose bounds no slow machine reaches: for servers of tests that are not about these bounds. */
+/** Settings with time-outs so long that a slow machine does not reach them. */
 
 /** The longest that each setting takes, but for those that a test waits for when it ends. */
 export const PATIENT = {

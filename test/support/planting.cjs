@@ -18,7 +18,7 @@ function wrap(prototype, name, around) {
   prototype[name] = around(original);
 }
 
-/** Gives everybody who loads a module of the program from now on these exports in place of its own. */
+/** Replaces exports of a module of the program, for every load from now on. */
 function replace(file, exports) {
   const own = load(...file);
   for (const name of Object.keys(exports)) {

@@ -36,7 +36,7 @@ export class Redis {
     await eventually('Redis has its port again', () => this.listens());
   }
 
-  /** The reply to an inline command; empty where nobody answers. */
+  /** The reply to an inline command; empty without a connection. */
   async command(command: string): Promise<string> {
     const socket = connect(this.port, '127.0.0.1');
     try {
@@ -72,14 +72,14 @@ export class Redis {
     rmSync(this.directory, { recursive: true, force: true });
   }
 
-  /** Starts the process. True once it is the one that answers on the port, false where it ends instead. */
+  /** Starts the process. True once it replies on the port, false where it ends instead. */
   private async listens(): Promise<boolean> {
     const settings = { port: this.port, bind: '127.0.0.1', dir: this.directory, save: '' };
     const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
     const child = spawn('redis-server', args, { stdio: 'ignore' });
     this.#process = child;
     const own = `process_id:${child.pid}\r`;
-    await eventually('Redis answers or ends', async () => {
+    await eventually('Redis replies or ends', async () => {
       return child.exitCode !== null || (await this.command('INFO server')).includes(own);
     });
     return child.exitCode === null;

@@ -1,4 +1,4 @@
-/** What migrations have made, in words that can be compared. */
+/** Describes the schema that migrations have made, as lines that can be compared. */
 
 /**
  * Every column with its type, collation and default, every constraint, index, table option, trigger and

@@ -46,7 +46,7 @@ export async function killAll(): Promise<void> {
   await Promise.all([...running].map((program) => program.kill9()));
 }
 
-/** A program of ours, running. */
+/** A running program of this project. */
 export class Program {
   readonly ended: Promise<Ended>;
   stdout = '';
@@ -78,7 +78,7 @@ export class Program {
     );
   }
 
-  /** The first match in what the program says on standard output; fails if it ends before. */
+  /** The first match in the program's standard output; fails if the program ends before. */
   async says(pattern: RegExp): Promise<RegExpExecArray> {
     for (;;) {
       const match = pattern.exec(this.stdout);
@@ -172,7 +172,7 @@ export async function startAcquirer(
       const [, url = ''] = await program.says(/acquirer listens on (\S+), ledger .*\n/);
       return { url, program };
     } catch (error) {
-      // A connection of somebody else's may have had its port for a moment.
+      // Another connection may have had its port for a moment.
       if (!program.stderr.includes('is taken by another program')) throw error;
     }
   }

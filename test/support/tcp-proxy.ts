@@ -10,7 +10,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 /**
  * What happens to the next COMMIT:
  * - `lose`: it never reaches the server, and the connection breaks;
- * - `lose its reply`: the server executes it, and the connection breaks before the client hears;
+ * - `lose its reply`: the server executes it, and the connection breaks before the client gets the reply;
  * - `deliver late`: the client's connection breaks, and only later the server gets it and executes it;
  * - `black hole`: it reaches the server, and from then on nothing comes or goes, nor breaks.
  */
@@ -19,7 +19,7 @@ export type CommitOutcome = 'lose' | 'lose its reply' | 'deliver late' | 'black 
 /** How late is late, ms: more than a client needs to ask what became of its COMMIT. */
 const LATE_MS = 400;
 
-/** The text of a COMMIT, and the tag with which the server answers one, end alike. */
+/** The text of a COMMIT, and the tag in the server's reply end alike. */
 const COMMIT = Buffer.from('COMMIT\0');
 
 interface Link {
@@ -44,7 +44,7 @@ export class TcpProxy {
   #nextCommit?: CommitOutcome;
   #blackHole = false;
   readonly #links = new Set<Link>();
-  /** Clients that do not know that there is nobody behind them any more. */
+  /** Clients that have no server any more and have not noticed. */
   readonly #orphans = new Set<Socket>();
 
   private constructor(
@@ -98,8 +98,8 @@ export class TcpProxy {
   }
 
   /**
-   * The server's end of every connection is gone, and its client never hears of it: whatever it sends is
-   * lost, nothing comes, nothing breaks, not even when all is healed. New connections work at once.
+   * The server's end of every connection is gone, and its client gets no sign of it: what it sends is
+   * lost, nothing arrives, and the connection stays open, also after `heal`. New connections work at once.
    */
   halfOpen(): void {
     for (const link of this.#links) {

@@ -40,7 +40,7 @@ export class Shop {
     return (await this.post(key, path, form)).received;
   }
 
-  /** A payment of so much, at once. */
+  /** A payment that is confirmed at once. */
   pay(key: string, amount: number, form: Record<string, string> = {}): Promise<KeyedRequest> {
     const payment = { amount: String(amount), currency: 'usd', confirm: 'true' };
     return this.post(key, '/v1/payment_intents', {

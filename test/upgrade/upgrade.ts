@@ -38,7 +38,7 @@ function say(text: string): void {
   process.stdout.write(`${seconds} s  ${text}\n`);
 }
 
-/** Goes on where it fails: what comes after it says more about why. */
+/** Goes on after a failure: later checks help to explain it. */
 async function check(sentence: string, body: () => Promise<void>): Promise<void> {
   try {
     await body();

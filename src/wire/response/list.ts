@@ -1,5 +1,5 @@
 /** Lists in responses (https://docs.stripe.com/api/pagination). */
-import type { Page } from '../../database';
+import type { RowPage } from '../../database';
 import {
   arrayOf,
   flag,
@@ -30,6 +30,6 @@ export function listSchema<T>(name: string, entry: Schema<T>) {
 export type WireList<T> = TypeOf<ReturnType<typeof listSchema<T>>>;
 
 /** @param url the path of the list, e.g. `/v1/customers` */
-export function listOf<E, T>(url: string, page: Page<E>, toWire: (row: E) => T): WireList<T> {
+export function listOf<E, T>(url: string, page: RowPage<E>, toWire: (row: E) => T): WireList<T> {
   return { object: 'list', data: page.data.map(toWire), has_more: page.hasMore, url };
 }
