@@ -1,5 +1,6 @@
 /** The HTTP process: settings → application → listen → drain. */
 import 'reflect-metadata';
+import { Logger } from '@nestjs/common';
 import { AccountsService } from './accounts';
 import { createApplication, type SandboxKey, sandboxKey } from './application';
 import { openDatabase } from './database';
@@ -13,7 +14,14 @@ runService(async (given, undo) => {
   await app.init();
   const { url, drain } = await listen(app, settings);
   undo(drain);
-  const key = await sandboxKey(app.get(AccountsService), settings, embedded);
+  const accounts = app.get(AccountsService);
+  const key = await sandboxKey(accounts, settings, embedded);
+  if (settings.PUBLIC_URL === '' && (await accounts.hasLiveKeys())) {
+    new Logger('PublicUrl').warn(
+      `There are live API keys and PUBLIC_URL is not set: links in responses begin with ${url}. Set it ` +
+        'to the URL under which clients reach this server.',
+    );
+  }
   process.stdout.write(welcome(url, key));
 });
 

@@ -70,6 +70,11 @@ export class AccountsService {
     return this.store.keysOf(account);
   }
 
+  /** Whether any account has a live key that is not revoked. */
+  hasLiveKeys(): Promise<boolean> {
+    return this.store.hasLiveKeys();
+  }
+
   /**
    * Revokes a key. After at most one second no process accepts it.
    *

@@ -34,6 +34,11 @@ export class AccountsStore {
     return this.keys.find({ where: { account }, order: { created: 'ASC', id: 'ASC' } });
   }
 
+  /** Whether any account has a live key that is not revoked. */
+  hasLiveKeys(): Promise<boolean> {
+    return this.keys.existsBy({ livemode: true, revoked: IsNull() });
+  }
+
   keyExists(account: string, id: string): Promise<boolean> {
     return this.keys.existsBy({ account, id });
   }

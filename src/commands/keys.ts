@@ -13,6 +13,10 @@ const USAGE = `Usage:
   npm run keys -- list   --account NAME            shows the account's keys
   npm run keys -- revoke --account NAME --key ID   refuses a key from now on`;
 
+const PUBLIC_URL_ADVICE =
+  'PUBLIC_URL is not set. Before clients use this key, set it for the server to the URL under which ' +
+  'they reach it, e.g. https://pay.example.com: links in its responses begin with it.';
+
 type Command =
   | { readonly verb: 'create'; readonly account: string; readonly live: boolean }
   | { readonly verb: 'list'; readonly account: string }
@@ -27,7 +31,7 @@ runTask(async (given, undo) => {
     abortOnError: false,
   });
   undo(() => app.close());
-  process.stdout.write(`${await carryOut(command, app.get(AccountsService))}\n`);
+  process.stdout.write(`${await carryOut(command, app.get(AccountsService), settings)}\n`);
 });
 
 /** Accounts and their database, nothing else. */
@@ -45,12 +49,17 @@ class KeysModule {
   }
 }
 
-async function carryOut(command: Command, accounts: AccountsService): Promise<string> {
+async function carryOut(
+  command: Command,
+  accounts: AccountsService,
+  { PUBLIC_URL }: Settings,
+): Promise<string> {
   switch (command.verb) {
     case 'create': {
       await accounts.createAccount(command.account);
       const { id, key } = await accounts.createKey(command.account, command.live);
-      return `${key}\n\nThis is ${id} of account ${command.account}. It is not shown again: keep it now.`;
+      const advice = command.live && PUBLIC_URL === '' ? `\n\n${PUBLIC_URL_ADVICE}` : '';
+      return `${key}\n\nThis is ${id} of account ${command.account}. It is not shown again: keep it now.${advice}`;
     }
     case 'list': {
       const keys = await accounts.listKeys(command.account);

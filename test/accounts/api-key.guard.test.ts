@@ -42,6 +42,7 @@ describe('the API key', () => {
     expect(await res.json()).toEqual({
       error: {
         type: 'invalid_request_error',
+        doc_url: `${app.url}/docs/errors#invalid_request_error`,
         message: expect.stringContaining('Authorization: Bearer sk_test_'),
       },
     });

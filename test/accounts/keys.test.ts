@@ -54,6 +54,29 @@ describe('npm run keys', () => {
     }
   });
 
+  it('create --live asks for PUBLIC_URL where it is not set, and so does the next start', async () => {
+    const PUBLIC_URL = 'https://pay.example.com';
+    const live = ['create', '--account', 'public', '--live'];
+    const advice = 'PUBLIC_URL is not set';
+    expect((await keys('create', '--account', 'public')).stdout).not.toContain(advice);
+    expect((await keys(...live)).stdout).toContain(advice);
+    const options = { args: live, env: { DATABASE_URL: database.url, PUBLIC_URL } };
+    const withUrl = Program.start('commands/keys', options);
+    await withUrl.ended;
+    expect(withUrl.stdout).toMatch(/^sk_live_/);
+    expect(withUrl.stdout).not.toContain(advice);
+
+    for (const [url, sentences] of [
+      ['', 1],
+      [PUBLIC_URL, 0],
+    ] as const) {
+      const env = { LOG_LEVEL: 'warn', PUBLIC_URL: url };
+      const next = await startServer({ databaseUrl: database.url, env });
+      await next.stop();
+      expect(next.program.stderr.split(advice)).toHaveLength(1 + sentences);
+    }
+  });
+
   it('create --live makes a live key', async () => {
     expect((await keys('create', '--account', 'shop', '--live')).stdout).toMatch(
       /^sk_live_[0-9A-Za-z]{43}\n/,
