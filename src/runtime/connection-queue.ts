@@ -31,8 +31,8 @@ export function queueByConnection(handler: RequestListener, limits: QueueLimits)
 }
 
 /** Whether a request of this connection has arrived in full and has no response yet. */
-export function hasUnanswered(socket: Duplex): boolean {
-  return queueOf(socket)?.hasUnanswered ?? false;
+export function awaitsResponse(socket: Duplex): boolean {
+  return queueOf(socket)?.awaitsResponse ?? false;
 }
 
 /** Whether this connection's next bytes are not read because requests of it wait for their turn. */
@@ -110,7 +110,7 @@ class ConnectionQueue {
     return this.#running.size > 0;
   }
 
-  get hasUnanswered(): boolean {
+  get awaitsResponse(): boolean {
     const requests = [...this.#running.values(), ...this.#waiting.map(({ request }) => request)];
     return requests.some(({ complete }) => complete);
   }

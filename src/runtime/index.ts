@@ -1,5 +1,5 @@
 /** What a process is made of: settings, its life, the HTTP server, logs, errors for operators. */
-export { hasUnanswered, isHeldBack } from './connection-queue';
+export { awaitsResponse, isHeldBack } from './connection-queue';
 export { resultWithin } from './deadline';
 export { listen, listenOn } from './http-server';
 export { Log } from './log';

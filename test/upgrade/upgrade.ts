@@ -112,7 +112,7 @@ async function sameAsBefore({ sandbox, other, replays, reads }: Past, server: Ru
   await check(`${reads.size} objects, lists and keys read byte for byte as before`, async () => {
     for (const [path, before] of reads) {
       const now = await sandbox.get(path);
-      assert.deepEqual([path, now.status, now.body], [path, before.status, before.body]);
+      assert.deepEqual([path, now.status, withoutLink(now.body)], [path, before.status, before.body]);
     }
   });
   await check(
@@ -262,6 +262,9 @@ async function run(): Promise<void> {
   process.stdout.write(`${passed} passed, ${failed} failed\n`);
   process.exit(failed === 0 ? 0 : 1);
 }
+
+/** Errors of 0.1.0 have no link to the page that explains them. */
+const withoutLink = (body: string): string => body.replace(/"doc_url":"[^"]*",/, '');
 
 const describeError = (error: unknown): string =>
   error instanceof Error ? error.message : String(error);

@@ -4,7 +4,7 @@
  */
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { hasUnanswered, isHeldBack } from '../../runtime';
+import { awaitsResponse, isHeldBack } from '../../runtime';
 import { InvalidRequestError } from './api.errors';
 import { type ErrorLink, noErrorLink } from './error-table';
 import { API_VERSION } from '../schema/api-version';
@@ -22,7 +22,7 @@ export function refuseOnSocket(
 ): void {
   // What is not read cannot arrive in time: it is this server that keeps it waiting.
   if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && isHeldBack(socket)) return;
-  if (socket.writable && !hasUnanswered(socket) && error.code !== 'ECONNRESET') {
+  if (socket.writable && !awaitsResponse(socket) && error.code !== 'ECONNRESET') {
     const [status, message] = REFUSALS[error.code ?? ''] ?? NOT_HTTP;
     const { head, body } = answerOf(status, message, errorLink);
     const lines = Object.entries(head).map(([name, value]) => `${name}: ${value}\r\n`);
