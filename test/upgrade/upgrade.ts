@@ -112,7 +112,10 @@ async function sameAsBefore({ sandbox, other, replays, reads }: Past, server: Ru
   await check(`${reads.size} objects, lists and keys read byte for byte as before`, async () => {
     for (const [path, before] of reads) {
       const now = await sandbox.get(path);
-      assert.deepEqual([path, now.status, withoutLink(now.body)], [path, before.status, before.body]);
+      assert.deepEqual(
+        [path, now.status, withoutLink(now.body)],
+        [path, before.status, before.body],
+      );
     }
   });
   await check(
