@@ -7,5 +7,5 @@ export { OperatorError } from './operator-error';
 export { PublicUrl } from './public-url';
 export { runService, runTask } from './process';
 export { createHttpServer } from './server-factory';
-export { Settings, SettingsModule } from './settings';
+export { loadSettings, Settings, SettingsModule } from './settings';
 export { WarningInterval } from './warning-interval';
