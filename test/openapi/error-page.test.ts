@@ -138,7 +138,7 @@ describe('the table of errors', () => {
     const codes = sandboxCardNames.map((name) => sandboxCard(name)?.decline?.code);
     expect(CODES).toEqual(expect.arrayContaining(codes.filter((code) => code !== undefined)));
     const rules = readFileSync(join(ROOT, 'src/sandbox-acquirer/rules.ts'), 'utf8');
-    const refused = [...rules.matchAll(/declined\(\s*'(\w+)'/g)].map(([, code]) => code);
+    const refused = [...rules.matchAll(/\(\s*'([a-z_]+)',\s*'[A-Z]/g)].map(([, code]) => code);
     // A refund that is refused is a refund with the status `failed`, and no error.
     expect(new Set(refused)).toEqual(
       new Set(['cancel_refused', 'capture_refused', 'invalid_card', 'refund_refused']),
