@@ -782,7 +782,7 @@ export interface components {
             operation: string | null;
             /** @description The Request-Id of that request. */
             original_request: string | null;
-            /** @description HTTP status of the stored answer. */
+            /** @description HTTP status of the stored response. */
             status: number | null;
             /** @description Unix seconds. */
             created: number | null;
@@ -1304,13 +1304,13 @@ export interface components {
         "WWW-Authenticate": string;
         /** @description Seconds until the same request is worth sending again. */
         "Retry-After": string;
-        /** @description Whether the same request may be answered differently later. */
+        /** @description Whether the same request may have another response later. */
         "Stripe-Should-Retry": "true" | "false";
         /** @description The key of the request; one of its own where none was sent. */
         "Idempotency-Key": string;
         /** @description The Request-Id of the request that first used the key. */
         "Original-Request": string;
-        /** @description On an answer that was stored by an earlier request. */
+        /** @description On a replay: the response was stored by an earlier request. */
         "Idempotent-Replayed": "true";
     };
     pathItems: never;
@@ -1464,7 +1464,7 @@ export interface operations {
             header: {
                 /** @description Names this operation. Send the same key with every retry, and a new one (a UUID, say) for each new operation. */
                 "Idempotency-Key": string;
-                /** @description wait=N: where another request with this key is running, its answer is waited for up to N seconds. */
+                /** @description wait=N: while another request with this key is running, the server waits up to N seconds for its response. */
                 Prefer?: string;
             };
             path?: never;
@@ -1557,7 +1557,7 @@ export interface operations {
             header?: {
                 /** @description Names this operation. Send the same key with every retry, and a new one (a UUID, say) for each new operation. */
                 "Idempotency-Key"?: string;
-                /** @description wait=N: where another request with this key is running, its answer is waited for up to N seconds. */
+                /** @description wait=N: while another request with this key is running, the server waits up to N seconds for its response. */
                 Prefer?: string;
             };
             path: {
@@ -1605,7 +1605,7 @@ export interface operations {
             header: {
                 /** @description Names this operation. Send the same key with every retry, and a new one (a UUID, say) for each new operation. */
                 "Idempotency-Key": string;
-                /** @description wait=N: where another request with this key is running, its answer is waited for up to N seconds. */
+                /** @description wait=N: while another request with this key is running, the server waits up to N seconds for its response. */
                 Prefer?: string;
             };
             path: {
@@ -1699,7 +1699,7 @@ export interface operations {
             header?: {
                 /** @description Names this operation. Send the same key with every retry, and a new one (a UUID, say) for each new operation. */
                 "Idempotency-Key"?: string;
-                /** @description wait=N: where another request with this key is running, its answer is waited for up to N seconds. */
+                /** @description wait=N: while another request with this key is running, the server waits up to N seconds for its response. */
                 Prefer?: string;
             };
             path?: never;
@@ -1838,7 +1838,7 @@ export interface operations {
             header?: {
                 /** @description Names this operation. Send the same key with every retry, and a new one (a UUID, say) for each new operation. */
                 "Idempotency-Key"?: string;
-                /** @description wait=N: where another request with this key is running, its answer is waited for up to N seconds. */
+                /** @description wait=N: while another request with this key is running, the server waits up to N seconds for its response. */
                 Prefer?: string;
             };
             path: {
@@ -1886,7 +1886,7 @@ export interface operations {
             header?: {
                 /** @description Names this operation. Send the same key with every retry, and a new one (a UUID, say) for each new operation. */
                 "Idempotency-Key"?: string;
-                /** @description wait=N: where another request with this key is running, its answer is waited for up to N seconds. */
+                /** @description wait=N: while another request with this key is running, the server waits up to N seconds for its response. */
                 Prefer?: string;
             };
             path: {
@@ -2003,7 +2003,7 @@ export interface operations {
             header: {
                 /** @description Names this operation. Send the same key with every retry, and a new one (a UUID, say) for each new operation. */
                 "Idempotency-Key": string;
-                /** @description wait=N: where another request with this key is running, its answer is waited for up to N seconds. */
+                /** @description wait=N: while another request with this key is running, the server waits up to N seconds for its response. */
                 Prefer?: string;
             };
             path?: never;
@@ -2100,7 +2100,7 @@ export interface operations {
             header?: {
                 /** @description Names this operation. Send the same key with every retry, and a new one (a UUID, say) for each new operation. */
                 "Idempotency-Key"?: string;
-                /** @description wait=N: where another request with this key is running, its answer is waited for up to N seconds. */
+                /** @description wait=N: while another request with this key is running, the server waits up to N seconds for its response. */
                 Prefer?: string;
             };
             path: {
@@ -2148,7 +2148,7 @@ export interface operations {
             header: {
                 /** @description Names this operation. Send the same key with every retry, and a new one (a UUID, say) for each new operation. */
                 "Idempotency-Key": string;
-                /** @description wait=N: where another request with this key is running, its answer is waited for up to N seconds. */
+                /** @description wait=N: while another request with this key is running, the server waits up to N seconds for its response. */
                 Prefer?: string;
             };
             path: {
@@ -2196,7 +2196,7 @@ export interface operations {
             header: {
                 /** @description Names this operation. Send the same key with every retry, and a new one (a UUID, say) for each new operation. */
                 "Idempotency-Key": string;
-                /** @description wait=N: where another request with this key is running, its answer is waited for up to N seconds. */
+                /** @description wait=N: while another request with this key is running, the server waits up to N seconds for its response. */
                 Prefer?: string;
             };
             path: {
@@ -2245,7 +2245,7 @@ export interface operations {
             header: {
                 /** @description Names this operation. Send the same key with every retry, and a new one (a UUID, say) for each new operation. */
                 "Idempotency-Key": string;
-                /** @description wait=N: where another request with this key is running, its answer is waited for up to N seconds. */
+                /** @description wait=N: while another request with this key is running, the server waits up to N seconds for its response. */
                 Prefer?: string;
             };
             path: {
@@ -2372,7 +2372,7 @@ export interface operations {
             header?: {
                 /** @description Names this operation. Send the same key with every retry, and a new one (a UUID, say) for each new operation. */
                 "Idempotency-Key"?: string;
-                /** @description wait=N: where another request with this key is running, its answer is waited for up to N seconds. */
+                /** @description wait=N: while another request with this key is running, the server waits up to N seconds for its response. */
                 Prefer?: string;
             };
             path: {
@@ -2420,7 +2420,7 @@ export interface operations {
             header?: {
                 /** @description Names this operation. Send the same key with every retry, and a new one (a UUID, say) for each new operation. */
                 "Idempotency-Key"?: string;
-                /** @description wait=N: where another request with this key is running, its answer is waited for up to N seconds. */
+                /** @description wait=N: while another request with this key is running, the server waits up to N seconds for its response. */
                 Prefer?: string;
             };
             path: {
@@ -2513,7 +2513,7 @@ export interface operations {
             header: {
                 /** @description Names this operation. Send the same key with every retry, and a new one (a UUID, say) for each new operation. */
                 "Idempotency-Key": string;
-                /** @description wait=N: where another request with this key is running, its answer is waited for up to N seconds. */
+                /** @description wait=N: while another request with this key is running, the server waits up to N seconds for its response. */
                 Prefer?: string;
             };
             path?: never;
@@ -2591,7 +2591,7 @@ export interface operations {
             header?: {
                 /** @description Names this operation. Send the same key with every retry, and a new one (a UUID, say) for each new operation. */
                 "Idempotency-Key"?: string;
-                /** @description wait=N: where another request with this key is running, its answer is waited for up to N seconds. */
+                /** @description wait=N: while another request with this key is running, the server waits up to N seconds for its response. */
                 Prefer?: string;
             };
             path: {
@@ -2639,7 +2639,7 @@ export interface operations {
             header: {
                 /** @description Names this operation. Send the same key with every retry, and a new one (a UUID, say) for each new operation. */
                 "Idempotency-Key": string;
-                /** @description wait=N: where another request with this key is running, its answer is waited for up to N seconds. */
+                /** @description wait=N: while another request with this key is running, the server waits up to N seconds for its response. */
                 Prefer?: string;
             };
             path: {

@@ -1,6 +1,2 @@
-/** The resource that tells what became of an idempotency key. */
-import { Module } from '@nestjs/common';
-import { IdempotencyKeysController } from './idempotency-keys.controller';
-
-@Module({ controllers: [IdempotencyKeysController] })
-export class IdempotencyKeysModule {}
+/** The resource that tells what became of the request with an idempotency key. */
+export { IdempotencyKeysModule } from './idempotency-keys.module';

@@ -1,9 +1,10 @@
+/** The routes of the OpenAPI document and of the page that shows it. */
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { SharedFile } from './shared-file';
 
-/** The files of swagger-ui that the page loads, and their types. */
+/** The files of swagger-ui that the page loads: name → `Content-Type`. */
 const ASSETS: Readonly<Record<string, string>> = {
   'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
   'swagger-ui.css': 'text/css; charset=utf-8',
@@ -23,7 +24,7 @@ const PAGE = `<!doctype html>
     <div id="page"></div>
     <script src="/docs/swagger-ui-bundle.js"></script>
     <script>
-      // Without a validator the page asks nobody but this server.
+      // Without a validator the page loads nothing from other servers.
       SwaggerUIBundle({
         url: '/openapi.json',
         dom_id: '#page',
@@ -38,9 +39,9 @@ const PAGE = `<!doctype html>
 `;
 
 /**
- * `GET /openapi.json` and, for people, `GET /docs`; neither needs an API key. The document is built
- * when it is first asked for, and what builds it is loaded only then: a quarter of a second of work,
- * once, which no start pays for. Call it before `app.init()`.
+ * Serves `GET /openapi.json` and the page `GET /docs`, without an API key. The document is built, and the
+ * code that builds it is loaded, at the first request: this takes a quarter of a second, which the start
+ * saves. Call it before `app.init()`.
  */
 export function serveDocs(app: NestFastifyApplication): void {
   const fastify = app.getHttpAdapter().getInstance();
@@ -53,20 +54,20 @@ export function serveDocs(app: NestFastifyApplication): void {
     });
   };
   serve('/openapi.json', () => {
-    const document = JSON.stringify(builder().documentOf(app));
-    return SharedFile.of('application/json; charset=utf-8', Buffer.from(document));
+    const document = JSON.stringify(loadBuilder().buildDocument(app));
+    return SharedFile.create('application/json; charset=utf-8', Buffer.from(document));
   });
   for (const path of ['/docs', '/docs/']) {
-    serve(path, () => SharedFile.of('text/html; charset=utf-8', Buffer.from(PAGE)));
+    serve(path, () => SharedFile.create('text/html; charset=utf-8', Buffer.from(PAGE)));
   }
   for (const [name, type] of Object.entries(ASSETS)) {
     serve(`/docs/${name}`, async () => {
       const directory = dirname(require.resolve('swagger-ui-dist/package.json'));
-      return SharedFile.of(type, await readFile(join(directory, name)));
+      return SharedFile.create(type, await readFile(join(directory, name)));
     });
   }
 }
 
-function builder(): typeof import('./document') {
+function loadBuilder(): typeof import('./document') {
   return require('./document') as typeof import('./document');
 }

@@ -1,7 +1,7 @@
 /**
- * The OpenAPI document. Nothing is written down for it twice: paths and parameters come from the
- * controllers and from the decorators that check the parameters, answers from the schemas their types
- * are derived from, keys from `@Idempotent()`, and what can be expanded from `declareReferences`.
+ * The OpenAPI document. Every part of it has one source: paths come from the controllers, parameters from
+ * the decorators that check them, responses from the schemas of `*.wire.ts`, idempotency keys from
+ * `@Idempotent()`, expandable fields from `declareReferences`.
  */
 import type { INestApplication } from '@nestjs/common';
 import {
@@ -13,6 +13,7 @@ import {
 } from '@nestjs/swagger';
 import { idempotentOptionsOf } from '../idempotency';
 import {
+  API_PATH,
   API_VERSION,
   type DeclaredOperation,
   declaredOperations,
@@ -21,10 +22,10 @@ import {
   declaredReferences,
   namedSchemas,
 } from '../wire';
-import { type Answered, HEADERS, responsesOf, type SharedResponses } from './responses';
+import { type DescribedOperation, HEADERS, responsesOf, type SharedResponses } from './responses';
 
-type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
-type Parameter = Exclude<NonNullable<Operation['parameters']>[number], { $ref: string }>;
+type OpenApiOperation = NonNullable<OpenAPIObject['paths'][string]['get']>;
+type Parameter = Exclude<NonNullable<OpenApiOperation['parameters']>[number], { $ref: string }>;
 type SchemaObject = Record<string, unknown> & { properties?: Record<string, SchemaObject> };
 type Schemas = Record<string, SchemaObject>;
 
@@ -33,32 +34,36 @@ const DESCRIPTION = `Payments that are never charged twice, in the wire format o
 Parameters stand in the query of a GET and in the body of a POST, as a form or as JSON. One that is not
 known is refused. Null in JSON, or an empty value in a form, unsets a parameter that can be unset.
 
-A POST or DELETE with an \`Idempotency-Key\` is carried out once however often it is sent, and answered
-every time with the same bytes. Where money moves a key is required.`;
+A POST or DELETE with an \`Idempotency-Key\` is carried out once however often it is sent, and every copy
+gets the same bytes as its response. Where money moves a key is required.`;
 
-/** @throws Error where a route is not described, or a description is at odds with another */
-export function documentOf(app: INestApplication): OpenAPIObject {
-  for (const param of declaredParams) show(param);
-  const document = SwaggerModule.createDocument(app, frame(), {
+/**
+ * Builds the document of an application.
+ *
+ * @throws Error if a route has no `@Operation()`, or a reference is in no schema
+ */
+export function buildDocument(app: INestApplication): OpenAPIObject {
+  for (const param of declaredParams) describeParam(param);
+  const document = SwaggerModule.createDocument(app, emptyDocument(), {
     operationIdFactory: (controller, handler) => `${controller}.${handler}`,
     autoTagControllers: false,
   });
-  const answers: Schemas = structuredClone(Object.fromEntries(namedSchemas));
+  const objects: Schemas = structuredClone(Object.fromEntries(namedSchemas));
   for (const [object, fields] of declaredReferences()) {
-    for (const [field, target] of fields) makeExpandable(answers, object, field, target);
+    for (const [field, target] of fields) makeExpandable(objects, object, field, target);
   }
   const requests = document.components?.schemas as Schemas;
-  // What is not known is refused. Answers may gain fields.
+  // Requests refuse unknown parameters. Objects of responses may gain fields later.
   for (const schema of Object.values(requests)) schema.additionalProperties = false;
   const responses: SharedResponses = {};
   const operations = new Map(declaredOperations.map((operation) => [idOf(operation), operation]));
   for (const [path, methods] of Object.entries(document.paths)) {
-    for (const [method, scanned] of Object.entries(methods as Record<string, Operation>)) {
+    for (const [method, scanned] of Object.entries(methods as Record<string, OpenApiOperation>)) {
       const declared = operations.get(scanned.operationId ?? '');
       if (!declared) throw new Error(`${method} ${path} has no @Operation().`);
       Object.assign(
         scanned,
-        completed(scanned, { method, path, declared }, { requests, responses }),
+        completeOperation(scanned, { method, path, declared }, { requests, responses }),
       );
     }
   }
@@ -66,22 +71,22 @@ export function documentOf(app: INestApplication): OpenAPIObject {
   const components = {
     ...document.components,
     headers: HEADERS,
-    responses: sorted(responses),
-    schemas: sorted({ ...answers, ...Object.fromEntries(used) }),
+    responses: sortByName(responses),
+    schemas: sortByName({ ...objects, ...Object.fromEntries(used) }),
   };
   const { tags: _, info, ...rest } = document;
   return {
     ...rest,
     info: { ...info, contact: undefined },
-    paths: sorted(document.paths),
+    paths: sortByName(document.paths),
     components,
   };
 }
 
-/** Hands a parameter's schema to @nestjs/swagger. */
-function show(param: DeclaredParam): void {
+/** Gives a parameter's schema to @nestjs/swagger. */
+function describeParam(param: DeclaredParam): void {
   const { target, property, schema, nested, required = false, unsettable, description } = param;
-  // Without a type of ours, that of TypeScript would be shown beside the schema.
+  // Without `type`, @nestjs/swagger would add the TypeScript type to the schema.
   const type = 'anyOf' in schema ? { type: 'string' } : nested && { type: () => nested() };
   const options = {
     ...type,
@@ -93,7 +98,7 @@ function show(param: DeclaredParam): void {
   ApiProperty(options as ApiPropertyOptions)(target, property);
 }
 
-function frame() {
+function emptyDocument() {
   return new DocumentBuilder()
     .setOpenAPIVersion('3.1.0')
     .setTitle('paidonce')
@@ -112,17 +117,23 @@ function idOf({ target, handler }: DeclaredOperation): string {
   return `${target.constructor.name}.${handler}`;
 }
 
-/** What the scan of the controllers leaves open. */
-function completed(
-  scanned: Operation,
+/** Adds everything that the scan of the controllers does not find. */
+function completeOperation(
+  scanned: OpenApiOperation,
   at: { method: string; path: string; declared: DeclaredOperation },
   { requests, responses }: { requests: Schemas; responses: SharedResponses },
-): Operation {
+): OpenApiOperation {
   const { method, path, declared } = at;
   const resource = declared.target.constructor.name.replace(/Controller$/, '');
   const key = idempotentOptionsOf((declared.target as Record<string, object>)[declared.handler]!);
-  const authenticated = path.startsWith('/v1/');
-  const answered: Answered = { ...declared, authenticated, keyed: key !== undefined, method, path };
+  const authenticated = path.startsWith(`${API_PATH}/`);
+  const operation: DescribedOperation = {
+    ...declared,
+    authenticated,
+    keyed: key !== undefined,
+    method,
+    path,
+  };
   return {
     operationId: `${resource.charAt(0).toLowerCase()}${resource.slice(1)}.${declared.handler}`,
     summary: declared.summary,
@@ -130,16 +141,16 @@ function completed(
     tags: [resource.replaceAll(/(?!^)[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)],
     ...(authenticated ? {} : { security: [] }),
     parameters: [
-      ...(scanned.parameters as Parameter[]).map(styled),
+      ...(scanned.parameters as Parameter[]).map(withQueryStyle),
       ...(key ? keyParameters(key.required === true) : []),
     ],
     requestBody: bodyOf(scanned, requests, declared.example),
-    responses: responsesOf(answered, responses),
+    responses: responsesOf(operation, responses),
   };
 }
 
-/** Lists and hashes stand in a query as `expand[]=…` and `created[gt]=…`. */
-function styled(parameter: Parameter): Parameter {
+/** In a query, lists and hashes have the form `expand[]=…` and `created[gt]=…`. */
+function withQueryStyle(parameter: Parameter): Parameter {
   const { type, anyOf } = parameter.schema as SchemaObject;
   return type === 'array' || anyOf
     ? { ...parameter, style: 'deepObject', explode: true }
@@ -162,19 +173,19 @@ function keyParameters(required: boolean): Parameter[] {
       in: 'header',
       required: false,
       description:
-        'wait=N: where another request with this key is running, its answer is waited for up to N ' +
-        'seconds.',
+        'wait=N: while another request with this key is running, the server waits up to N seconds for ' +
+        'its response.',
       schema: { type: 'string' },
     },
   ];
 }
 
-/** The same parameters as JSON and as a form; nothing where there are none. */
+/** The body, as JSON and as a form; undefined if there are no parameters. */
 function bodyOf(
-  { requestBody }: Operation,
+  { requestBody }: OpenApiOperation,
   requests: Schemas,
   example: DeclaredOperation['example'],
-): Operation['requestBody'] {
+): OpenApiOperation['requestBody'] {
   if (!requestBody || '$ref' in requestBody) return undefined;
   const schema = requestBody.content['application/json']?.schema;
   if (!schema || !('$ref' in schema)) return undefined;
@@ -204,18 +215,18 @@ function hasEntries(hash: object): boolean {
   return Object.keys(hash).length > 0;
 }
 
-/** A reference is an id, or with `expand` the object of that id. */
+/** Makes a reference an id or, with `expand`, the object of that id. */
 function makeExpandable(schemas: Schemas, object: string, field: string, target: string): void {
-  const targets = namesOf(schemas, target).map((name) => ({
+  const targets = schemaNamesOf(schemas, target).map((name) => ({
     $ref: `#/components/schemas/${name}`,
   }));
-  const holders = namesOf(schemas, object);
-  // Of the objects that clients ask for, some do not exist here: the reference to one is always null.
+  const holders = schemaNamesOf(schemas, object);
+  // Stripe has objects that this server does not. References to them are always null.
   if (targets.length === 0 || holders.length === 0) return;
-  const path = field.split('.');
-  const last = path.pop() ?? '';
+  const hashes = field.split('.');
+  const last = hashes.pop() ?? '';
   const places = holders
-    .map((name) => path.reduce((at, step) => at?.properties?.[step], schemas[name]))
+    .map((name) => hashes.reduce((at, step) => at?.properties?.[step], schemas[name]))
     .flatMap((holder) => (holder?.properties?.[last] ? [holder.properties] : []));
   if (places.length === 0) throw new Error(`${object}.${field} is a reference in no schema.`);
   for (const properties of places) {
@@ -224,13 +235,13 @@ function makeExpandable(schemas: Schemas, object: string, field: string, target:
   }
 }
 
-/** The schemas of one kind of object: of a customer there are two, one for what a deletion leaves. */
-function namesOf(schemas: Schemas, object: string): string[] {
+/** The names of the schemas of one kind of object. A customer has two: one is of a deleted customer. */
+function schemaNamesOf(schemas: Schemas, object: string): string[] {
   return Object.entries(schemas)
     .filter(([, { properties }]) => properties?.object?.const === object)
     .map(([name]) => name);
 }
 
-function sorted<T>(hash: Readonly<Record<string, T>>): Record<string, T> {
+function sortByName<T>(hash: Readonly<Record<string, T>>): Record<string, T> {
   return Object.fromEntries(Object.entries(hash).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }

@@ -25,7 +25,7 @@ export function serveErrorPage(app: NestFastifyApplication): void {
     .getHttpAdapter()
     .getInstance()
     .get(PATH, async (request, reply) => {
-      file ??= SharedFile.of('text/html; charset=utf-8', Buffer.from(errorPage()));
+      file ??= SharedFile.create('text/html; charset=utf-8', Buffer.from(errorPage()));
       return (await file).send(request, reply.headers(HEADERS));
     });
 }

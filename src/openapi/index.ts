@@ -1,3 +1,3 @@
-/** The API described: the OpenAPI document and a page to read it on. */
+/** The OpenAPI document of the API, and a page that shows it. */
 export { serveDocs } from './docs.routes';
 export { errorLinks, serveErrorPage } from './error-page.routes';

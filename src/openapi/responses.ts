@@ -1,15 +1,15 @@
-/** The answers of an operation: which there are, and which headers they have (R17). */
+/** The responses of an operation in the document: their statuses, schemas and headers (R17). */
 import type { OpenAPIObject } from '@nestjs/swagger';
 import { type DeclaredOperation, errorSchema, type JsonSchema } from '../wire';
 
 type Headers = NonNullable<NonNullable<OpenAPIObject['components']>['headers']>;
 type Responses = NonNullable<OpenAPIObject['paths'][string]['get']>['responses'];
 
-/** Answers that operations have in common, by their name in the document. */
-export type SharedResponses = Record<string, ReturnType<typeof response>>;
+/** Responses that operations share, by their name in the document. */
+export type SharedResponses = Record<string, ReturnType<typeof describeResponse>>;
 
-/** What decides which answers an operation has. */
-export interface Answered extends DeclaredOperation {
+/** An operation with the facts that decide its responses. */
+export interface DescribedOperation extends DeclaredOperation {
   readonly method: string;
   readonly path: string;
   /** Whether it needs an API key. */
@@ -32,17 +32,20 @@ export const HEADERS = {
     type: 'string',
     pattern: '^\\d+$',
   }),
-  'Stripe-Should-Retry': header('Whether the same request may be answered differently later.', {
+  'Stripe-Should-Retry': header('Whether the same request may have another response later.', {
     type: 'string',
     enum: ['true', 'false'],
   }),
   'Idempotency-Key': header('The key of the request; one of its own where none was sent.'),
   'Original-Request': header('The Request-Id of the request that first used the key.'),
-  'Idempotent-Replayed': header('On an answer that was stored by an earlier request.', TRUE),
+  'Idempotent-Replayed': header(
+    'On a replay: the response was stored by an earlier request.',
+    TRUE,
+  ),
 } satisfies Headers;
 type HeaderName = keyof typeof HEADERS;
 
-/** Status → its name in the document, and what it means. */
+/** Status → its name in the document and its meaning. */
 const ERRORS = {
   400: ['InvalidRequest', 'The request is wrong, and stays wrong however often it is sent.'],
   401: ['Unauthenticated', 'There is no API key, or none that is valid.'],
@@ -69,32 +72,32 @@ const ERRORS = {
 } as const;
 type ErrorStatus = keyof typeof ERRORS;
 
-/** Answers that have more headers where a key was sent. */
-const WITHOUT_KEY_TOO: ReadonlySet<number> = new Set([400, 404, 500, 503]);
+/** Statuses whose responses have more headers in an operation that takes a key. */
+const STATUSES_WITH_KEYED_VARIANT: ReadonlySet<number> = new Set([400, 404, 500, 503]);
 
 /**
- * The answers of one operation.
+ * The responses of one operation.
  *
- * @param shared the answers that operations have in common, by name: what is missing is added
+ * @param shared the responses that operations share; missing ones are added
  */
-export function responsesOf(operation: Answered, shared: SharedResponses): Responses {
-  const { responseSchema: answer, otherResponses: answers = {}, keyed } = operation;
+export function responsesOf(operation: DescribedOperation, shared: SharedResponses): Responses {
+  const { responseSchema, otherResponses = {}, keyed } = operation;
   const errors = errorsOf(operation).map((status) => {
     const [name, meaning] = ERRORS[status];
     const headers = headersOf(status, keyed);
-    const own = answers[status];
-    if (own) return [status, response(meaning, own.json, headers)];
-    const shownAs = keyed && WITHOUT_KEY_TOO.has(status) ? `Keyed${name}` : name;
-    shared[shownAs] = response(meaning, errorSchema.json, headers);
-    return [status, { $ref: `#/components/responses/${shownAs}` }];
+    const own = otherResponses[status];
+    if (own) return [status, describeResponse(meaning, own.json, headers)];
+    const sharedName = keyed && STATUSES_WITH_KEYED_VARIANT.has(status) ? `Keyed${name}` : name;
+    shared[sharedName] = describeResponse(meaning, errorSchema.json, headers);
+    return [status, { $ref: `#/components/responses/${sharedName}` }];
   });
   return {
-    200: response('Done.', answer.json, headersOf(200, keyed)),
+    200: describeResponse('Done.', responseSchema.json, headersOf(200, keyed)),
     ...(Object.fromEntries(errors) as Responses),
   };
 }
 
-function errorsOf(operation: Answered): ErrorStatus[] {
+function errorsOf(operation: DescribedOperation): ErrorStatus[] {
   const { authenticated, declines = false, keyed, method, path } = operation;
   const has: Readonly<Record<ErrorStatus, boolean>> = {
     400: true,
@@ -116,7 +119,7 @@ function headersOf(status: number, keyed: boolean): HeaderName[] {
   const headers: HeaderName[] = ['Request-Id', 'Stripe-Version'];
   if (status === 401) headers.push('WWW-Authenticate');
   if (status === 409 || status === 503) headers.push('Retry-After');
-  // The others are given before anybody looks at the key.
+  // These errors come before the key is read.
   const toKey = keyed && ![401, 403, 413, 415].includes(status);
   if (status === 503 || toKey) headers.push('Stripe-Should-Retry');
   if (toKey) headers.push('Idempotency-Key', 'Original-Request');
@@ -124,7 +127,7 @@ function headersOf(status: number, keyed: boolean): HeaderName[] {
   return headers;
 }
 
-function response(description: string, schema: JsonSchema, headers: readonly HeaderName[]) {
+function describeResponse(description: string, schema: JsonSchema, headers: readonly HeaderName[]) {
   const refs = headers.map((name) => [name, { $ref: `#/components/headers/${name}` }]);
   return {
     description,

@@ -10,7 +10,7 @@ import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { AppModule } from '../../src/app.module';
 import { migrations } from '../../src/application';
-import { documentOf } from '../../src/openapi/document';
+import { buildDocument } from '../../src/openapi/document';
 import { loadSettings } from '../../src/runtime/settings';
 import { errorReference } from './error-reference';
 
@@ -30,7 +30,7 @@ async function generate(directory: string): Promise<void> {
   const document = join(directory, 'docs', 'openapi.json');
   const types = join(directory, 'src', 'client', 'openapi.types.ts');
   for (const file of [document, types]) mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(document, `${JSON.stringify(documentOf(app), null, 2)}\n`);
+  writeFileSync(document, `${JSON.stringify(buildDocument(app), null, 2)}\n`);
   writeFileSync(join(directory, 'docs', 'ERRORS.md'), await errorReference());
   // It also refuses a document that is not OpenAPI.
   const cli = join(ROOT, 'node_modules', 'openapi-typescript', 'bin', 'cli.js');
