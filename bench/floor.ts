@@ -7,8 +7,10 @@
 import { randomUUID } from 'node:crypto';
 import { DataSource } from 'typeorm';
 import { DatabaseClock } from '../src/idempotency/store/database-clock';
-import { newFence, PostgresKeyStore } from '../src/idempotency/store/postgres/postgres-key.store';
-import { joinAmbientTransaction } from '../src/idempotency/store/postgres/transaction';
+import { newFence } from '../src/idempotency/store/fence';
+import type { KeyStore } from '../src/idempotency/store/key.store';
+import { joinAmbientTransaction } from '../src/idempotency/store/postgres/ambient-transaction';
+import { PostgresKeyStore } from '../src/idempotency/store/postgres/postgres-key.store';
 import { type Extent, median, perSecond, ratioOf, type Row } from './figures';
 import { paymentBody } from './keys';
 import { findPgbench, pgbench, statementsOf } from './pgbench';
@@ -60,7 +62,7 @@ async function oneOperation(url: string): Promise<void> {
   const extra = { max: 1, pipeline: true };
   const dataSource = await new DataSource({ type: 'postgres', url, extra }).initialize();
   joinAmbientTransaction(dataSource);
-  const store = new PostgresKeyStore(dataSource, 10_000, new DatabaseClock());
+  const store: KeyStore = new PostgresKeyStore(dataSource, 10_000, new DatabaseClock());
   const id = { account: 'bench', mode: '', key: 'pgbench-captured' };
   const request = {
     operation: 'POST /ours/named',
@@ -70,9 +72,9 @@ async function oneOperation(url: string): Promise<void> {
     ttlSeconds: 86_400,
   };
   const headers = { 'content-type': 'application/json; charset=utf-8' };
-  const outgoing = { status: 201, headers, body: JSON.stringify(paymentBody()) };
+  const storedResponse = { status: 201, headers, body: JSON.stringify(paymentBody()) };
   const { transaction } = await store.open(id);
   await transaction.run(() => dataSource.query(INSERT, [randomUUID(), 2000, 'x'.repeat(500)]));
-  await store.complete(transaction, id, newFence(), request, outgoing);
+  await store.finishNew(transaction, { id, fence: newFence(), request, storedResponse });
   await dataSource.destroy();
 }

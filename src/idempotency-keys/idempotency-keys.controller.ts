@@ -1,6 +1,6 @@
 /** `GET /v1/idempotency_keys/:key`. It tells what became of the request with a key. */
 import { Controller, Get, Param, Req } from '@nestjs/common';
-import { type HttpRequest, IdempotencyKeys } from '../idempotency';
+import { type HttpRequest, KeyStatusService } from '../idempotency';
 import { API_PATH, Operation, ResourceMissingError } from '../wire';
 import {
   idempotencyKeySchema,
@@ -11,7 +11,7 @@ import {
 /** Tells whether the request with a key was executed (R20). Stripe has no such resource. */
 @Controller(`${API_PATH}/idempotency_keys`)
 export class IdempotencyKeysController {
-  constructor(private readonly keys: IdempotencyKeys) {}
+  constructor(private readonly keys: KeyStatusService) {}
 
   @Get(':key')
   @Operation('Ask what became of an idempotency key', idempotencyKeySchema, {

@@ -1,4 +1,8 @@
-/** `IdempotencyModule.forRoot({ scope })`: everything `@Idempotent()` needs, on the application's DataSource. */
+/**
+ * `IdempotencyModule.forRoot({ scope })`: everything that `@Idempotent()` needs, on the application's
+ * DataSource. The rooms, in the order of their imports: contract (what a developer touches), request,
+ * store, attempts and replays, pipeline, recovery.
+ */
 import { ConfigurableModuleBuilder, Module, type OnModuleInit } from '@nestjs/common';
 import {
   METHOD_METADATA,
@@ -8,11 +12,6 @@ import {
   SSE_METADATA,
 } from '@nestjs/common/internal';
 import { APP_INTERCEPTOR, DiscoveryModule, DiscoveryService, MetadataScanner } from '@nestjs/core';
-import { DataSource } from 'typeorm';
-import { DatabaseClock } from './store/database-clock';
-import { AnswerGate } from './pipeline/pending-response';
-import { IdempotencyInterceptor } from './pipeline/idempotency.interceptor';
-import { IdempotencyKeys } from './key-status.service';
 import {
   type IdempotencyOptions,
   RESOLVED_OPTIONS,
@@ -20,15 +19,17 @@ import {
   resolveOptions,
 } from './contract/idempotency.options';
 import { idempotentOptionsOf } from './contract/idempotent.decorator';
-import { KeyStore } from './store/key.store';
-import { PostgresKeyStore } from './store/postgres/postgres-key.store';
+import { KeyStatusService } from './key-status.service';
+import { IdempotencyInterceptor } from './pipeline/idempotency.interceptor';
+import { ResponseGate } from './pipeline/response-gate';
+import { WaitingRoom } from './pipeline/waiting-room';
 import { PurgeJob } from './recovery/purge.job';
 import { RecoveryJob } from './recovery/recovery.job';
 import { RecoveryTimer } from './recovery/recovery.timer';
 import { RedisReplays } from './replays/redis-replays';
 import { ReplayCache } from './replays/replay-cache';
-import { joinAmbientTransaction, surviveLostConnections } from './store/postgres/transaction';
-import { WaitingRoom } from './pipeline/waiting-room';
+import { DatabaseClock } from './store/database-clock';
+import { postgresKeyStore } from './store/postgres/key-store.provider';
 
 const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } =
   new ConfigurableModuleBuilder<IdempotencyOptions>().setClassMethodName('forRoot').build();
@@ -37,15 +38,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } =
   imports: [DiscoveryModule],
   providers: [
     { provide: RESOLVED_OPTIONS, inject: [MODULE_OPTIONS_TOKEN], useFactory: resolveOptions },
-    {
-      provide: KeyStore,
-      inject: [DataSource, RESOLVED_OPTIONS, DatabaseClock],
-      useFactory: (dataSource: DataSource, options: ResolvedOptions, clock: DatabaseClock) => {
-        joinAmbientTransaction(dataSource);
-        surviveLostConnections(dataSource);
-        return new PostgresKeyStore(dataSource, options.idleTransactionTimeoutMs, clock);
-      },
-    },
+    postgresKeyStore,
     DatabaseClock,
     RedisReplays,
     {
@@ -63,14 +56,14 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } =
       inject: [RESOLVED_OPTIONS],
       useFactory: ({ maxWaiters }: ResolvedOptions) => new WaitingRoom(maxWaiters),
     },
-    AnswerGate,
-    IdempotencyKeys,
+    ResponseGate,
+    KeyStatusService,
     PurgeJob,
     RecoveryJob,
     RecoveryTimer,
     { provide: APP_INTERCEPTOR, useClass: IdempotencyInterceptor },
   ],
-  exports: [IdempotencyKeys, PurgeJob, RecoveryJob],
+  exports: [KeyStatusService, PurgeJob, RecoveryJob],
 })
 export class IdempotencyModule extends ConfigurableModuleClass implements OnModuleInit {
   constructor(
@@ -80,7 +73,7 @@ export class IdempotencyModule extends ConfigurableModuleClass implements OnModu
     super();
   }
 
-  /** @throws Error naming each idempotent handler whose answer could not be stored (R16) */
+  /** @throws Error that names each idempotent handler whose response could not be stored (R16) */
   onModuleInit(): void {
     const wrong = this.discovery.getControllers().flatMap(({ instance }) => {
       if (!instance) return [];
@@ -94,14 +87,14 @@ export class IdempotencyModule extends ConfigurableModuleClass implements OnModu
   }
 }
 
-/** Parameters with which a handler answers by itself: `@Res()` and `@Next()`. */
-const TAKES_RESPONSE = new Set<number>([RouteParamtypes.RESPONSE, RouteParamtypes.NEXT]);
+/** Parameters with which a handler responds by itself: `@Res()` and `@Next()`. */
+const RESPONDS_ITSELF = new Set<number>([RouteParamtypes.RESPONSE, RouteParamtypes.NEXT]);
 
-/** What can be seen of a handler before it runs. */
+/** Why a handler's response could not be stored, as far as its decorators show; empty where it can. */
 function unstorable(instance: object, handler: object, name: string): string[] {
   const where = `${instance.constructor.name}.${name}`;
   if (!Reflect.hasMetadata(METHOD_METADATA, handler)) {
-    return [`@Idempotent() on ${where} has no effect: it is not a route .`];
+    return [`@Idempotent() on ${where} has no effect: the method is not a route handler.`];
   }
   if (Reflect.getMetadata(SSE_METADATA, handler)) {
     return [`@Idempotent() on ${where}: an event stream cannot be stored and replayed.`];
@@ -109,13 +102,15 @@ function unstorable(instance: object, handler: object, name: string): string[] {
   const parameters = Object.keys(
     (Reflect.getMetadata(ROUTE_ARGS_METADATA, instance.constructor, name) ?? {}) as object,
   );
-  const takesResponse = parameters.some((key) => TAKES_RESPONSE.has(Number(key.split(':', 1)[0])));
+  const respondsItself = parameters.some((key) =>
+    RESPONDS_ITSELF.has(Number(key.split(':', 1)[0])),
+  );
   const passthrough = Boolean(
     Reflect.getMetadata(RESPONSE_PASSTHROUGH_METADATA, instance.constructor, name),
   );
-  return takesResponse && !passthrough
+  return respondsItself && !passthrough
     ? [
-        `@Idempotent() on ${where}: @Res() needs { passthrough: true }, or its answer is not stored.`,
+        `@Idempotent() on ${where}: @Res() needs { passthrough: true }, or its response is not stored.`,
       ]
     : [];
 }

@@ -1,20 +1,21 @@
-/** Everything other folders may import of the idempotency module. */
-export { Idempotent, idempotentOptionsOf, Phases } from './contract/idempotent.decorator';
-export { hasCardNumber } from './request/card-number';
-export { IdempotencyModule } from './idempotency.module';
-export { IdempotencyKeys, type KeyStatus } from './key-status.service';
+/** Everything that an application may import of the idempotency package. */
+export { Idempotent, idempotentOptionsOf } from './contract/idempotent.decorator';
 export * from './contract/idempotency.errors';
 export type {
-  Answer,
+  ErrorResponse,
   HttpRequest,
   IdempotencyOptions,
+  IdempotencyScope,
   IdempotentOptions,
-  Scope,
 } from './contract/idempotency.options';
-export type { RemoteOptions } from './attempts/phased-attempt';
+export { Phases, type RemoteOptions } from './contract/phases';
+export { IdempotencyModule } from './idempotency.module';
+export { KeyStatusService, type KeyStatus } from './key-status.service';
+export { PurgeJob, type PurgeReport } from './recovery/purge.job';
+export { RecoveryJob, type RecoveryReport } from './recovery/recovery.job';
+export { hasCardNumber } from './request/card-number';
+export type { Backlog } from './store/key.store';
+export { outsideTransaction } from './store/postgres/ambient-transaction';
+export { isConnectionLost } from './store/postgres/database-errors';
 export { IdempotencyKeyEntity } from './store/postgres/key.entity';
 export { CreateIdempotencyKeys1764000000000 } from './store/postgres/key.migration';
-export { PurgeJob, type PurgeReport } from './recovery/purge.job';
-export type { Backlog } from './store/key.store';
-export { RecoveryJob, type RecoveryReport } from './recovery/recovery.job';
-export { isConnectionLost, outsideTransaction } from './store/postgres/transaction';

@@ -1,4 +1,4 @@
-/** "Was my request executed?" (R20), for an endpoint of the application to answer. */
+/** Key status: whether a request was executed (R20), for an endpoint of the application. */
 import { Inject, Injectable } from '@nestjs/common';
 import { refuseCardNumber } from './request/key-header';
 import {
@@ -6,36 +6,39 @@ import {
   RESOLVED_OPTIONS,
   type ResolvedOptions,
 } from './contract/idempotency.options';
-import { type Backlog, KeyStore, scopeOf } from './store/key.store';
+import { scopeOf } from './request/scope';
+import { type Backlog, KeyStore } from './store/key.store';
 
-/** What is known of a key. */
+/** The state of a key at one moment. */
 export interface KeyStatus {
-  /** `running` also while an owner that crashed has not been taken over yet. */
+  /** `running` also after its owner crashed, until the key is taken over. */
   readonly state: 'running' | 'finished';
-  /** Nothing while an atomic operation runs: its row is not there before its commit. */
+  /** HTTP method and route. This and all below are missing while an atomic operation runs: it has no row yet. */
   readonly operation?: string;
+  /** Id of the request that first used the key. */
   readonly originalRequest?: string;
-  /** HTTP status of the stored answer. */
+  /** HTTP status of the stored response. */
   readonly status?: number;
   readonly createdAt?: Date;
   readonly expiresAt?: Date;
 }
 
 @Injectable()
-export class IdempotencyKeys {
+export class KeyStatusService {
   constructor(
     @Inject(KeyStore) private readonly store: KeyStore,
     @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
   ) {}
 
-  /** How far behind recovery and purge are, over all scopes: for whoever watches over them (R19). */
+  /** How far behind recovery and purge are, over all scopes, for monitoring (R19). */
   backlog(): Promise<Backlog> {
     return this.store.backlog();
   }
 
   /**
-   * What became of a key in the scope of the one who asks; another's keys are out of reach.
+   * The state of a key in the scope of this request; keys of other scopes are out of reach.
    *
+   * @param asker the request that asks, after authentication
    * @returns nothing when the key was never used in this scope, or is past its life
    * @throws IdempotencyKeyInvalidError for a key that looks like a card number (R23)
    */
@@ -43,8 +46,15 @@ export class IdempotencyKeys {
     refuseCardNumber(key);
     const { row, running } = await this.store.read({ ...scopeOf(asker, this.options), key });
     if (!row) return running ? { state: 'running' } : undefined;
-    const { operation, originalRequest, createdAt, expiresAt, answer } = row;
-    const state = answer ? 'finished' : 'running';
-    return { state, operation, originalRequest, status: answer?.status, createdAt, expiresAt };
+    const { operation, originalRequest, createdAt, expiresAt, storedResponse } = row;
+    const state = storedResponse ? 'finished' : 'running';
+    return {
+      state,
+      operation,
+      originalRequest,
+      status: storedResponse?.status,
+      createdAt,
+      expiresAt,
+    };
   }
 }

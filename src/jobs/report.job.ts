@@ -1,6 +1,6 @@
 /** Reports how far behind recovery and purge are: to the log, and to where health reads it (R19). */
 import { Injectable, Logger } from '@nestjs/common';
-import { IdempotencyKeys } from '../idempotency';
+import { KeyStatusService } from '../idempotency';
 import { JobReports } from './job-reports.store';
 
 @Injectable()
@@ -10,7 +10,7 @@ export class ReportJob {
   private lastBacklog = '';
 
   constructor(
-    private readonly keys: IdempotencyKeys,
+    private readonly keys: KeyStatusService,
     private readonly reports: JobReports,
   ) {}
 

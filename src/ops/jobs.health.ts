@@ -1,6 +1,6 @@
 /** Whether the jobs keep up, judged by what waits for them and never by what a worker says of itself. */
 import { Injectable } from '@nestjs/common';
-import { type Backlog, IdempotencyKeys } from '../idempotency';
+import { type Backlog, KeyStatusService } from '../idempotency';
 import { JobReports } from '../jobs';
 import { Settings } from '../runtime';
 
@@ -21,7 +21,7 @@ export class HealthOfJobs {
   private readonly startedMs = performance.now();
 
   constructor(
-    private readonly keys: IdempotencyKeys,
+    private readonly keys: KeyStatusService,
     private readonly reports: JobReports,
     private readonly settings: Settings,
   ) {}

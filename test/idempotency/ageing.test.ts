@@ -7,7 +7,7 @@ import { Client } from 'pg';
 import {
   CreateIdempotencyKeys1764000000000,
   Idempotent,
-  IdempotencyKeys,
+  KeyStatusService,
   PurgeJob,
 } from '../../src/idempotency';
 import { KeyStore, type PurgedBatch } from '../../src/idempotency/store/key.store';
@@ -243,7 +243,7 @@ describe('the life of a key', () => {
 
   it('R20 a key past its life is not known, and one that is there says until when', async () => {
     const key = randomUUID();
-    const keys = shop.app.get(IdempotencyKeys, { strict: false });
+    const keys = shop.app.get(KeyStatusService, { strict: false });
     const asker = (account: string) => ({ account, method: 'GET', url: '/', headers: {} });
     await shop.post('/orders', { amount: 1 }, key);
     const found = await keys.find(asker('a'), key);
@@ -255,7 +255,7 @@ describe('the life of a key', () => {
   });
 
   it('R20 whoever asks what became of a key is in nobody’s way', async () => {
-    const keys = shop.app.get(IdempotencyKeys, { strict: false });
+    const keys = shop.app.get(KeyStatusService, { strict: false });
     const asker = { account: 'a', method: 'GET', url: '/', headers: {} };
     const done = new AbortController();
     const asking: string[] = [];
@@ -278,7 +278,7 @@ describe('the life of a key', () => {
 
   it.each(['/orders', '/orders/pay'])('R20 %s is running while it runs', async (path) => {
     const key = randomUUID();
-    const keys = shop.app.get(IdempotencyKeys, { strict: false });
+    const keys = shop.app.get(KeyStatusService, { strict: false });
     const asker = { account: 'a', method: 'GET', url: '/', headers: {} };
     const held = once(shop.watch, 'held asked');
     const running = shop.post(path, { amount: 1, hold: 'asked' }, key);

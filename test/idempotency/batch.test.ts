@@ -3,11 +3,9 @@ import type { Duplex } from 'node:stream';
 import { DatabaseError, Pool, type PoolClient, type QueryConfig } from 'pg';
 import { DataSource } from 'typeorm';
 import { rememberPrepared, sendBatch } from '../../src/idempotency/store/postgres/batch';
-import {
-  CommitFailed,
-  surviveLostConnections,
-  Transaction,
-} from '../../src/idempotency/store/postgres/transaction';
+import { surviveLostConnections } from '../../src/idempotency/store/postgres/connection';
+import { PostgresTransaction } from '../../src/idempotency/store/postgres/postgres-transaction';
+import { CommitFailedError } from '../../src/idempotency/store/store.errors';
 import { type FreshDatabase, freshDatabase } from '../support/database';
 import { eventually } from '../support/eventually';
 import { TcpProxy } from '../support/tcp-proxy';
@@ -99,7 +97,7 @@ describe.each([true, false])('a batch on connections with pipeline: %s', (pipeli
     client.release();
     return client;
   };
-  const begin = async () => (await Transaction.begin(dataSource, [])).transaction;
+  const begin = async () => (await PostgresTransaction.begin(dataSource, [])).transaction;
 
   /** Commits `statements`, after which they, BEGIN, COMMIT and ROLLBACK are prepared. */
   async function warmUp(statements: QueryConfig[]): Promise<void> {
@@ -170,7 +168,7 @@ describe.each([true, false])('a batch on connections with pipeline: %s', (pipeli
     const client = await connection();
     const transaction = await begin();
     const sent = await traffic(client, async () => {
-      const failure = { constructor: CommitFailed, cause: { code: '23505' } };
+      const failure = { constructor: CommitFailedError, cause: { code: '23505' } };
       await expect(transaction.commit(all)).rejects.toMatchObject(failure);
     });
     expect(sent.packets).toBe(2); // it was a batch, and ROLLBACK behind it
@@ -253,7 +251,7 @@ describe.each([true, false])('a batch on connections with pipeline: %s', (pipeli
     const second = await connection();
     const transaction = await begin();
     await second.query('DEALLOCATE ALL');
-    const failure = { constructor: CommitFailed, cause: { code: '26000' } };
+    const failure = { constructor: CommitFailedError, cause: { code: '26000' } };
     await expect(transaction.commit([insert(3)])).rejects.toMatchObject(failure);
     expect(await stored()).toEqual([1, 2]);
     expect(new Set([first, second, await connection()]).size).toBe(3); // none is lent again

@@ -1,5 +1,5 @@
 /** The whole table of decisions: every combination of what can be known of a key. */
-import { decide, type Decision, type Known } from '../../src/idempotency/pipeline/decision';
+import { decide, type Decision, type KeyState } from '../../src/idempotency/pipeline/decision';
 
 const [yes, no] = [true, false];
 
@@ -73,7 +73,7 @@ describe('R4 to R8, R11 what is known of a key decides', () => {
 
   it('never runs the handler without the lock, whatever else is known', () => {
     for (const [, sameRequest, finished, expired, leaseExpired] of TABLE) {
-      const known: Known = {
+      const known: KeyState = {
         locked: no,
         row: { sameRequest, finished, expired, leaseExpired },
       };

@@ -810,7 +810,7 @@ describe.each<Adapter>(['fastify', 'express'])('the NestJS pipeline on %s', (ada
     ])('R16 %s is a clear 500, with nothing committed and the key free', async (path) => {
       const first = await leavesTheKeyFree(path);
       expect(first.status).toBe(500);
-      expect(JSON.parse(first.text)).toMatchObject({ code: 'idempotency_answer_unstorable' });
+      expect(JSON.parse(first.text)).toMatchObject({ code: 'idempotency_response_unstorable' });
       expect(first.headers.get('stripe-should-retry')).toBe('false');
     });
 
@@ -1032,7 +1032,11 @@ describe('an application does not start', () => {
     ['R16', Inherits, 'Inherits.create: @Res() needs { passthrough: true }'],
     ['R16', TakesNext, 'TakesNext.create: @Res() needs'],
     ['R16', Streams, 'Streams.events: an event stream cannot be stored'],
-    ['R16', WithoutRoute, 'WithoutRoute.notARoute has no effect: it is not a route'],
+    [
+      'R16',
+      WithoutRoute,
+      'WithoutRoute.notARoute has no effect: the method is not a route handler',
+    ],
   ])('%s with %p', async (_rule, controller, words) => {
     await expect(start(controller)).rejects.toThrow(words);
     await expect(start(controller, {}, Scope.REQUEST)).rejects.toThrow(words);

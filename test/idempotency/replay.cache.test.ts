@@ -6,7 +6,7 @@ import { Client } from 'pg';
 import { DataSource } from 'typeorm';
 import { Idempotent } from '../../src/idempotency';
 import { DatabaseClock } from '../../src/idempotency/store/database-clock';
-import { type FinishedKey, nameOf } from '../../src/idempotency/store/key.store';
+import { type FinishedKey, keyNameOf } from '../../src/idempotency/store/key.store';
 import { PostgresKeyStore } from '../../src/idempotency/store/postgres/postgres-key.store';
 import { RedisReplays } from '../../src/idempotency/replays/redis-replays';
 import { ReplayCache, type SharedReplays } from '../../src/idempotency/replays/replay-cache';
@@ -204,7 +204,7 @@ describe('R5 the life of a kept answer', () => {
     const clock = new DatabaseClock();
     expect(clock.latestMs()).toBeUndefined();
     const asked = performance.now();
-    clock.heard(1_000_000, asked);
+    clock.recordReading(1_000_000, asked);
     const later = jest.spyOn(performance, 'now');
     later.mockReturnValue(asked + 9_999);
     expect(clock.latestMs()).toBeCloseTo(1_000_000 + 1 + 9_999, 3);
@@ -219,20 +219,20 @@ describe('the memory of a process', () => {
     originalRequest: 'one',
     fingerprint: { version: 1, hash: '00'.repeat(32) },
     parameters: '{}',
-    answer: { status: 200, headers: {}, body: Buffer.alloc(bytes) },
+    storedResponse: { status: 200, headers: {}, body: Buffer.alloc(bytes) },
     expiresAtMs: 2_000_000,
   });
   const idOf = (at: number) => ({ account: 'a', mode: '', key: `key-${at}` });
   const clockAt = (nowMs: number) => {
     const clock = new DatabaseClock();
-    clock.heard(nowMs, performance.now());
+    clock.recordReading(nowMs, performance.now());
     return clock;
   };
 
   it('is bounded in bytes, and forgets what was used longest ago', () => {
     const cache = new ReplayCache(clockAt(1_000_000), 1_000_000);
     for (let at = 0; at < 1_000; at += 1) {
-      cache.keep(idOf(at), finished(10_000));
+      cache.add(idOf(at), finished(10_000));
       void cache.find(idOf(0)); // stays in use
     }
     const kept = Array.from({ length: 1_000 }, (_, at) => cache.find(idOf(at))).filter(Boolean);
@@ -245,22 +245,22 @@ describe('the memory of a process', () => {
 
   it('keeps nothing larger than itself, and nothing when it is off', () => {
     const small = new ReplayCache(clockAt(1_000_000), 10_000);
-    small.keep(idOf(1), finished(20_000));
+    small.add(idOf(1), finished(20_000));
     expect(small.find(idOf(1))).toBeUndefined();
     const off = new ReplayCache(clockAt(1_000_000), 0);
-    off.keep(idOf(1), finished(10));
+    off.add(idOf(1), finished(10));
     expect(off.find(idOf(1))).toBeUndefined();
   });
 
   it('has nothing whose life is over, and nothing while the clock is not known', () => {
     const clock = clockAt(1_000_000);
     const cache = new ReplayCache(clock, 1_000_000);
-    cache.keep(idOf(1), finished(10));
+    cache.add(idOf(1), finished(10));
     expect(cache.find(idOf(1))).toBeDefined();
-    clock.heard(2_000_000, performance.now());
+    clock.recordReading(2_000_000, performance.now());
     expect(cache.find(idOf(1))).toBeUndefined();
     const unasked = new ReplayCache(new DatabaseClock(), 1_000_000);
-    unasked.keep(idOf(1), finished(10));
+    unasked.add(idOf(1), finished(10));
     expect(unasked.find(idOf(1))).toBeUndefined();
   });
 
@@ -401,7 +401,7 @@ describe('R6 looks for answers in PostgreSQL', () => {
     );
     sent.mockRestore();
     expect(together.toSorted((a, b) => b - a)).toEqual([16, 16, 8]);
-    expect(found.map((key) => key?.answer.body.toString())).toEqual(
+    expect(found.map((key) => key?.storedResponse.body.toString())).toEqual(
       keys.map((key) => texts.get(key)),
     );
   });
@@ -415,7 +415,7 @@ describe('R6 looks for answers in PostgreSQL', () => {
         looks.map((id) => store.findFinished(id)),
       );
       expect(refused).toMatchObject({ reason: { code: '22021' } });
-      const found = { status: 'fulfilled', value: { answer: { body: Buffer.from(text) } } };
+      const found = { status: 'fulfilled', value: { storedResponse: { body: Buffer.from(text) } } };
       expect([first, second]).toMatchObject([found, found]);
       expect(none).toEqual({ status: 'fulfilled', value: undefined });
     }
@@ -450,7 +450,7 @@ describe('R6 looks for answers in PostgreSQL', () => {
 
   /** The name of an entry. */
   const entryOf = (key: string) =>
-    `paidonce:replay:${hash('sha256', nameOf({ account: 'a', mode: '', key }), 'base64url')}`;
+    `paidonce:replay:${hash('sha256', keyNameOf({ account: 'a', mode: '', key }), 'base64url')}`;
 
   /** An answer that is in Redis alone, where that has taken it. */
   const postAndForgetRow = async () => {

@@ -73,11 +73,11 @@ function failAt(point, store, phased) {
       );
       break;
     case 'before_finish':
-      wrap(store, 'complete', before);
+      wrap(store, 'finishNew', before);
       wrap(store, 'finish', before);
       break;
     case 'after_finish':
-      wrap(store, 'complete', after);
+      wrap(store, 'finishNew', after);
       wrap(store, 'finish', after);
       break;
     default:
@@ -90,9 +90,9 @@ function plant(bug, store, phased) {
     // An attempt that was taken over writes as if the key were still its own.
     case 'no_fence': {
       const asOwner = (original) =>
-        async function (tx, id, fence, ...rest) {
-          const { row } = await this.read(id).catch(() => ({ row: undefined }));
-          return original.call(this, tx, id, row ?? fence, ...rest);
+        async function (tx, claim) {
+          const { row } = await this.read(claim.id).catch(() => ({ row: undefined }));
+          return original.call(this, tx, { ...claim, fence: row ?? claim.fence });
         };
       wrap(
         store,
@@ -125,7 +125,7 @@ function plant(bug, store, phased) {
           async function (id) {
             const opened = await original.call(this, id);
             const { row, locked, transaction } = opened;
-            if (!row || row.answer || !locked) return opened;
+            if (!row || row.storedResponse || !locked) return opened;
             await transaction.run(() =>
               this.dataSource.query(
                 'UPDATE idempotency_keys SET lease_until = now() WHERE account = $1 AND mode = $2 AND key = $3',
@@ -141,23 +141,23 @@ function plant(bug, store, phased) {
       const pause = () => new Promise((resolve) => setTimeout(resolve, 50));
       wrap(
         store,
-        'complete',
+        'finishNew',
         () =>
-          async function (tx, id, fence, request, answer) {
+          async function (tx, key) {
             await tx.commit();
             await pause();
             if (FAILPOINT === 'before_finish') die();
-            return this.completeAlone(id, fence, request, answer);
+            return this.finishAlone(key);
           },
       );
       wrap(
         store,
         'finish',
         (original) =>
-          async function (tx, id, fence, ...rest) {
+          async function (tx, claim) {
             await tx.commit();
             await pause();
-            return original.call(this, await this.begin(), id, fence, ...rest);
+            return original.call(this, await this.begin(), claim);
           },
       );
       break;
@@ -191,7 +191,7 @@ function plant(bug, store, phased) {
                 [id.account, id.mode, id.key],
               ),
             );
-            const expired = row.answer !== undefined && expires.getTime() <= Date.now();
+            const expired = row.storedResponse !== undefined && expires.getTime() <= Date.now();
             return { ...opened, row: { ...row, expired } };
           },
       );

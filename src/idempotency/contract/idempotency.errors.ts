@@ -1,4 +1,4 @@
-/** What can go wrong between a key and its answer: typed, with a sentence that says what to do. */
+/** The errors that a client of an idempotent endpoint can get: typed, with a message that says what to do. */
 
 /** The codes of this module's errors; each is explained in docs/ERRORS.md. */
 export type IdempotencyErrorCode =
@@ -9,21 +9,21 @@ export type IdempotencyErrorCode =
   | 'idempotency_store_unavailable'
   | 'idempotency_outcome_unknown'
   | 'idempotency_commit_failed'
-  | 'idempotency_answer_unstorable'
+  | 'idempotency_response_unstorable'
   | 'idempotency_scope_missing';
 
 /**
- * The base of every error this module answers with. The module formats them itself
- * (`formatError`), so an application's exception filters need not know them.
+ * The base of this module's errors. The module formats them itself (`formatError`), so an application's
+ * exception filters need not know them.
  */
 export abstract class IdempotencyError extends Error {
   /** Stable, machine-readable name. */
   abstract readonly code: IdempotencyErrorCode;
   /** HTTP status of draft-ietf-httpapi-idempotency-key-header-07 and RFC 9110. */
   abstract readonly status: number;
-  /** Whether the same request with the same key is worth sending again. */
+  /** Whether sending the same request with the same key again may succeed. */
   abstract readonly retryable: boolean;
-  /** Seconds for `Retry-After`; only where waiting helps. */
+  /** `Retry-After`, in seconds; only where waiting helps. */
   readonly retryAfter?: number;
   /** Id of the request that first used the key, where it is known (R7, R17). */
   readonly originalRequest?: string;
@@ -34,7 +34,7 @@ export abstract class IdempotencyError extends Error {
   }
 }
 
-/** R2: this endpoint does not run without a key. */
+/** R2: the endpoint requires a key, and the request has none. */
 export class IdempotencyKeyMissingError extends IdempotencyError {
   readonly code = 'idempotency_key_missing';
   readonly status = 400;
@@ -48,20 +48,24 @@ export class IdempotencyKeyMissingError extends IdempotencyError {
   }
 }
 
-/** R1: the header is there, but it is not a key. */
+/** R1, R23: the header is there, but its value is not accepted as a key. */
 export class IdempotencyKeyInvalidError extends IdempotencyError {
   readonly code = 'idempotency_key_invalid';
   readonly status = 400;
   readonly retryable = false;
 }
 
-/** R7: the key belongs to another request; nothing was run. */
+/** R7: the key was used for another request. Nothing was executed. */
 export class IdempotencyKeyReusedError extends IdempotencyError {
   readonly code = 'idempotency_key_reused';
   readonly status = 422;
   readonly retryable = false;
 
-  /** @param differing what differs, in words, names only: never a parameter's value */
+  /**
+   * @param differing names of what differs; never a value
+   * @param firstOperation HTTP method and route of the first request
+   * @param originalRequest id of the first request
+   */
   constructor(
     differing: readonly string[],
     firstOperation: string,
@@ -90,7 +94,7 @@ export class IdempotencyKeyInUseError extends IdempotencyError {
   }
 }
 
-/** The database could not be reached, or asked for another try: nothing happened. */
+/** The database could not be reached, or asked for a repetition. Nothing was executed. */
 export class IdempotencyStoreUnavailableError extends IdempotencyError {
   readonly code = 'idempotency_store_unavailable';
   readonly status = 503;
@@ -106,7 +110,7 @@ export class IdempotencyStoreUnavailableError extends IdempotencyError {
   }
 }
 
-/** R12, R21: it may have happened. Only the same key can tell. */
+/** R12, R21: the request may have taken effect. A retry with the same key finds out. */
 export class IdempotencyOutcomeUnknownError extends IdempotencyError {
   readonly code = 'idempotency_outcome_unknown';
   readonly status = 503;
@@ -122,7 +126,7 @@ export class IdempotencyOutcomeUnknownError extends IdempotencyError {
   }
 }
 
-/** The handler's transaction could not be committed for a reason of its own; it was rolled back. */
+/** The handler's transaction was rolled back at COMMIT, such as by a deferred constraint. */
 export class IdempotencyCommitFailedError extends IdempotencyError {
   readonly code = 'idempotency_commit_failed';
   readonly status = 500;
@@ -133,20 +137,21 @@ export class IdempotencyCommitFailedError extends IdempotencyError {
   }
 }
 
-/** R16: what the handler answered is not something that can be stored and sent again. */
-export class IdempotencyAnswerUnstorableError extends IdempotencyError {
-  readonly code = 'idempotency_answer_unstorable';
+/** R16: the handler's response cannot be stored and replayed, such as a stream. */
+export class IdempotencyResponseUnstorableError extends IdempotencyError {
+  readonly code = 'idempotency_response_unstorable';
   readonly status = 500;
   readonly retryable = false;
 
+  /** @param what the response is, such as `a stream` */
   constructor(what: string) {
     super(
-      `The answer of this endpoint cannot be stored for a replay (${what}); it was rolled back.`,
+      `The response of this endpoint cannot be stored for a replay (${what}); it was rolled back.`,
     );
   }
 }
 
-/** R3: the request reached an idempotent endpoint without an authenticated scope. */
+/** R3: the scope resolver found no authenticated account on the request. */
 export class IdempotencyScopeMissingError extends IdempotencyError {
   readonly code = 'idempotency_scope_missing';
   readonly status = 500;

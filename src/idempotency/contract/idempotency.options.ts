@@ -1,17 +1,20 @@
-/** What a developer sets: once for the module, and on each endpoint. */
+/**
+ * contract/: what a developer touches. These are the options, of the module and of an endpoint; beside
+ * them stand the decorator, the phases, the errors, and what a handler finds around it.
+ */
 import { randomUUID } from 'node:crypto';
 import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { IdempotencyError } from './idempotency.errors';
 
-/** Who sent a request: keys of two scopes never meet (R3). */
-export interface Scope {
-  /** The authenticated account. Comes first in every key of the table. */
+/** Who sent a request. The same key in two scopes is two keys (R3). */
+export interface IdempotencyScope {
+  /** The authenticated account, not empty. First column of the primary key. */
   readonly account: string;
-  /** A partition inside the account, such as `test` and `live`. Default: none. */
+  /** A partition of the account, such as `test` or `live`. Default: none. */
   readonly mode?: string;
 }
 
-/** What this module reads of a request; Fastify's and Express's requests both are one. */
+/** What this module reads of a request. Fastify's and Express's requests both have this shape. */
 export interface HttpRequest {
   readonly method: string;
   readonly url: string;
@@ -29,30 +32,35 @@ export interface HttpRequest {
   readonly route?: { readonly path?: string };
 }
 
-/** The bytes that go over the wire (R15). */
-export interface Answer {
+/** A response as it is stored, replayed and sent (R15). */
+export interface StoredResponse {
+  /** HTTP status. */
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   /** A string stands for its bytes in UTF-8. */
   readonly body: Buffer | string;
 }
 
+/** One of this module's errors as a response. It is never stored. */
+export type ErrorResponse = StoredResponse;
+
 /** Options of `IdempotencyModule.forRoot()`. Durations state their unit in the name. */
 export interface IdempotencyOptions {
   /**
-   * Who sent this request, from what authentication left on it; never from the body or a header
-   * that nobody checked. A string is an account. Without it the application does not start (R3).
+   * Returns who sent this request, from what authentication left on it; never from the body or an
+   * unauthenticated header. A string is an account. Without this option the application does not start
+   * (R3).
    */
-  readonly scope: (request: HttpRequest) => Scope | string | undefined;
-  /** Whether endpoints decide for themselves if a key is required (R2). Default `by-endpoint`. */
+  readonly scope: (request: HttpRequest) => IdempotencyScope | string | undefined;
+  /** Whether requests need a key (R2); `by-endpoint` leaves it to each `@Idempotent()`. Default `by-endpoint`. */
   readonly keyRequired?: 'by-endpoint' | 'always' | 'never';
-  /** Life of a key in seconds where the endpoint does not say, 60 to 2,592,000 (R18). Default 86,400. */
+  /** Life of a key in seconds where the endpoint sets none, 60 to 2,592,000 (R18). Default 86,400. */
   readonly ttlSeconds?: number;
-  /** How long a remote phase may take, ms, 100 to 600,000 (R11). Default 10,000. */
+  /** Longest duration of a remote phase, ms, 100 to 600,000 (R11). Default 10,000. */
   readonly remoteDeadlineMs?: number;
   /**
-   * After this long without a statement PostgreSQL ends a transaction, which frees the key of a
-   * frozen owner (R9), ms, 100 to 600,000. Default 10,000.
+   * After this long without a statement PostgreSQL ends a transaction, which releases the key of a
+   * frozen process (R9), ms, 100 to 600,000. Default 10,000.
    */
   readonly idleTransactionTimeoutMs?: number;
   /** Upper bound of `Prefer: wait=N`, seconds, 0 (never wait) to 300 (R8). Default 30. */
@@ -60,26 +68,29 @@ export interface IdempotencyOptions {
   /** How many requests of this process may wait at once, 0 to 100,000 (R8). Default 1,000. */
   readonly maxWaiters?: number;
   /**
-   * Runs `work` as this account, for requests that recovery sends again (R19): the guard must accept
-   * what this leaves in the async context, and nothing like it from a socket. Without it recovery is
-   * off, and an abandoned request waits for its client.
+   * Runs `work` as this account, for requests that recovery sends again (R19). It sets an async context
+   * that the application's guard accepts; a request from a socket must have no way to set it. Without this
+   * option recovery is off, and an abandoned request waits for its client's retry.
    */
-  readonly runAs?: <T>(scope: Required<Scope>, work: () => Promise<T>) => Promise<T>;
-  /** How often this process looks for abandoned requests, ms, 0 (never) to 3,600,000. Default 2,000. */
+  readonly runAs?: <T>(scope: Required<IdempotencyScope>, work: () => Promise<T>) => Promise<T>;
+  /** Interval of this process's search for abandoned requests, ms, 0 (never) to 3,600,000. Default 2,000. */
   readonly recoveryIntervalMs?: number;
-  /** Age at which recovery leaves a request that keeps failing to a person, s, 1 to 2,592,000. Default 86,400. */
+  /**
+   * Age at which recovery parks a request that keeps failing, for a person to look at, s, 1 to 2,592,000.
+   * Default 86,400.
+   */
   readonly parkAfterSeconds?: number;
   /**
-   * Most bytes of finished answers that this process keeps in memory, so that a replay needs no
-   * database, 0 (none) to 17,179,869,184. Default 67,108,864.
+   * Upper bound of the stored responses that this process keeps in memory, bytes, 0 (none) to
+   * 17,179,869,184. A replay from there asks neither the key's row nor Redis. Default 67,108,864.
    */
   readonly replayMemoryBytes?: number;
   /**
-   * URL of a Redis that keeps finished answers for all processes. Its own, with a bound on its memory
-   * and a policy that evicts: what it forgets costs a look at PostgreSQL. Default: none.
+   * URL of a Redis that keeps stored responses for all processes. Nothing else should use it; it needs a
+   * bound on its memory and a policy that evicts. What it evicts is read from PostgreSQL. Default: none.
    */
   readonly replayRedisUrl?: string;
-  /** Names a request in `Request-Id` and `Original-Request` (R17). Default: a random UUID. */
+  /** Returns a request's id, for `Request-Id` and `Original-Request` (R17). Default: a random UUID. */
   readonly requestId?: (request: HttpRequest) => string;
   /**
    * The page of yours that explains this module's errors: an absolute http or https URL in ASCII without
@@ -87,10 +98,10 @@ export interface IdempotencyOptions {
    * `rel="describedby"` (R24). Default: none; `type` is `about:blank`. Not beside `formatError`.
    */
   readonly errorPageUrl?: string;
-  /** Turns this module's own errors into bytes. Default: RFC 9457 problem details. */
-  readonly formatError?: (error: IdempotencyError, request: HttpRequest) => Answer;
+  /** Makes the response for one of this module's errors. Default: RFC 9457 problem details. */
+  readonly formatError?: (error: IdempotencyError, request: HttpRequest) => ErrorResponse;
   /**
-   * Answer headers that are stored and replayed beside `Content-Type`, `-Encoding`, `-Language`,
+   * Response headers that are stored and replayed beside `Content-Type`, `-Encoding`, `-Language`,
    * `-Disposition`, `ETag`, `Location` and `Link` (R15). `Set-Cookie` and hop-by-hop headers are
    * refused.
    */
@@ -99,13 +110,16 @@ export interface IdempotencyOptions {
 
 /** Options of `@Idempotent()`. */
 export interface IdempotentOptions {
-  /** Refuse the request without a key (R2). Default false. */
+  /** Whether a request without a key is refused (R2). Default false. */
   readonly required?: boolean;
   /** Life of a key in seconds, 60 to 2,592,000 (R18). Default: the module's. */
   readonly ttl?: number;
-  /** The handler calls something outside the database, in named phases (R10). Default: atomic (R9). */
+  /**
+   * Whether the handler calls something outside of the database, in named phases (R10). Default false:
+   * atomic, one transaction (R9).
+   */
   readonly phased?: boolean;
-  /** Request headers whose values are part of the fingerprint. Default none. */
+  /** Request headers whose values are part of the fingerprint (R7); no credentials. Default: none. */
   readonly headers?: readonly string[];
 }
 
@@ -182,14 +196,14 @@ export function resolveOptions(options: IdempotencyOptions): ResolvedOptions {
   return resolved;
 }
 
-/** Whether `#code` can be put behind it, and it can stand in a header. */
+/** Whether `#code` can be appended to it, and it can stand in a header. */
 function isPageUrl(text: string): boolean {
   return /^https?:\/\/[!$-;=?-~]+$/i.test(text) && URL.canParse(text);
 }
 
 /**
- * RFC 9457: how errors look on an application that does not say otherwise. Where there is a page that
- * explains them they link to it in both ways of draft-ietf-httpapi-idempotency-key-header-07, 2.7.
+ * Errors as RFC 9457 problem details, where the application sets no `formatError`. They link to the page
+ * that explains them, if there is one, in both ways of draft-ietf-httpapi-idempotency-key-header-07, 2.7.
  */
 function problemDetails(errorPageUrl: string): ResolvedOptions['formatError'] {
   return ({ status, code, message }) => {

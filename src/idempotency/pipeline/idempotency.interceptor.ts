@@ -1,6 +1,7 @@
 /**
- * The path of a request, top to bottom: key → decide → run → store → answer. The numbers are the
- * rules of docs/PROTOCOL.md.
+ * pipeline/: the path of a request, top to bottom: read the key → admit → run → finish. The interceptor
+ * leads; beside it stand the decision, the waiting room, the responses, and the pending response with one
+ * file for each HTTP adapter. The numbers are the rules of docs/PROTOCOL.md.
  */
 import { randomUUID } from 'node:crypto';
 import {
@@ -12,83 +13,82 @@ import {
   type NestInterceptor,
 } from '@nestjs/common';
 import { EMPTY, Observable, of } from 'rxjs';
+import { AtomicAttempt } from '../attempts/atomic-attempt';
+import type { Attempt, HandlerEnd } from '../attempts/attempt';
+import { KeylessAttempt } from '../attempts/keyless-attempt';
+import { isStream, type OutgoingResponse } from '../attempts/outgoing-response';
+import { PhasedAttempt } from '../attempts/phased-attempt';
+import { runInHandlerContext } from '../contract/handler-context';
 import {
-  asIdempotencyError,
-  type Call,
-  isSameRequest,
-  keptOf,
-  keyed,
-  refusalOf,
-  replayOf,
-  reusedBy,
-  worthRetrying,
-} from './responses';
-import { type Attempt, AtomicAttempt, KeylessAttempt } from '../attempts/attempt';
-import { decide } from './decision';
-import {
-  AnswerGate,
-  type Exchange,
-  type OutgoingAnswer,
-  isStream,
-  type Sealed,
-} from './pending-response';
-import { digestsOf, fingerprintOf } from '../request/fingerprint';
-import { readKey } from '../request/key-header';
-import {
-  IdempotencyAnswerUnstorableError,
   IdempotencyError,
   IdempotencyKeyInUseError,
   IdempotencyKeyMissingError,
   IdempotencyOutcomeUnknownError,
+  IdempotencyResponseUnstorableError,
   IdempotencyStoreUnavailableError,
 } from '../contract/idempotency.errors';
 import {
-  type Answer,
+  type ErrorResponse,
   type HttpRequest,
   type IdempotentOptions,
   RESOLVED_OPTIONS,
   type ResolvedOptions,
+  type StoredResponse,
 } from '../contract/idempotency.options';
 import { idempotentOptionsOf } from '../contract/idempotent.decorator';
+import { ReplayCache } from '../replays/replay-cache';
+import { digestsOf, fingerprintOf } from '../request/fingerprint';
+import { readKey } from '../request/key-header';
+import { recordRequest, recoveredClaim } from '../request/recorded-request';
+import { scopeOf } from '../request/scope';
+import { newFence } from '../store/fence';
 import {
-  AnsweredByAnother,
-  Fenced,
   type FinishedKey,
   type KeyId,
+  keyNameOf,
   type KeyRow,
   KeyStore,
-  nameOf,
-  scopeOf,
   type StoredRequest,
 } from '../store/key.store';
-import { PhasedAttempt } from '../attempts/phased-attempt';
-import { newFence } from '../store/postgres/postgres-key.store';
-import { recordRequest, recoveredClaim } from '../request/recorded-request';
-import { ReplayCache } from '../replays/replay-cache';
-import { CommitInDoubt, type Transaction } from '../store/postgres/transaction';
+import type { OpenTransaction } from '../store/open-transaction';
+import { CommitInDoubtError, KeyAlreadyFinishedError, LeaseLostError } from '../store/store.errors';
+import { decide } from './decision';
+import type { FinalResponse, PendingResponse } from './pending-response';
+import { ResponseGate } from './response-gate';
+import {
+  asIdempotencyError,
+  type IdempotentCall,
+  isSameRequest,
+  isWorthRetrying,
+  keyHeaders,
+  keyReusedError,
+  refusalOf,
+  replayOf,
+  storedResponseOf,
+} from './responses';
 import { WaitingRoom } from './waiting-room';
 
-/** These never have an effect to repeat (R2). */
+/** Methods that have no effect to repeat (R2). */
 const WITHOUT_EFFECT = new Set(['GET', 'HEAD', 'OPTIONS']);
-/** How long a commit in doubt is looked into before the client is told to ask again, ms (R21). */
-const SETTLE_PATIENCE_MS = 5_000;
+/** How long a commit in doubt is looked into before the client is told to retry, ms (R21). */
+const RESOLVE_IN_DOUBT_TIMEOUT_MS = 5_000;
 
 /**
- * Of the last looks at the store so many must have found an answer for a plain read to come first.
- * That is so after a restart, when everybody asks again; it halves what a replay costs then, and a new
- * key pays one statement more.
+ * When at least this share of the recent reads found a finished key, a plain SELECT is tried before a
+ * transaction is opened. So it is after a restart, when all clients retry. It halves the cost of a replay;
+ * a new key pays one statement more.
  */
-const MOSTLY_REPLAYS = 0.5;
-/** How many of the last looks count. */
-const LOOKS = 16;
+const PLAIN_READ_MIN_HIT_RATE = 0.5;
+/** How many recent reads count. */
+const HIT_RATE_WINDOW = 16;
 
 /**
- * For so long copies of a request take this process's word that it is under way here, ms. Past it they
- * ask the database: it may have ended a transaction that this process still believes in.
+ * For this long (ms), copies of an in-flight request reuse its result. Past it they ask the database: it
+ * may have ended a transaction that this process still takes for open.
  */
-const WORD_HOLDS_MS = 200;
+const IN_FLIGHT_TRUST_MS = 200;
 
-/** What to do with a call: run it, send what is stored, or leave it to who is running. */
+/** What to do with a call: run it, replay what is stored, or leave it to the request that runs. */
 type Verdict =
   | { readonly attempt: Attempt }
   | { readonly replay: FinishedKey }
@@ -97,16 +97,16 @@ type Verdict =
 @Injectable()
 export class IdempotencyInterceptor implements NestInterceptor {
   readonly #log = new Logger('Idempotency');
-  /** Share of the last looks at the store that found an answer. */
-  #replayed = 0;
-  /** By key: who is looking at it, or running, in this process. */
-  readonly #underWay = new Map<
+  /** Share of the recent reads of the store that found a finished key. */
+  #hitRate = 0;
+  /** By key: the request of this process that is deciding or running. */
+  readonly #inFlight = new Map<
     string,
-    { call: Call; sinceMs: number; verdict: Promise<Verdict> }
+    { call: IdempotentCall; sinceMs: number; verdict: Promise<Verdict> }
   >();
 
   constructor(
-    private readonly gate: AnswerGate,
+    private readonly gate: ResponseGate,
     @Inject(KeyStore) private readonly store: KeyStore,
     @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
     private readonly waiting: WaitingRoom<FinishedKey>,
@@ -123,56 +123,57 @@ export class IdempotencyInterceptor implements NestInterceptor {
 
     const opened = this.gate.open(http, context.switchToHttp().getResponse<object>());
     return opened instanceof Promise
-      ? opened.then((exchange) => this.handle(http, endpoint, exchange, next))
+      ? opened.then((pending) => this.handle(http, endpoint, pending, next))
       : this.handle(http, endpoint, opened, next);
   }
 
-  /** An answer that is kept in this process is given at once; all else waits for the store. */
+  /** A response that this process has in memory is replayed at once; all else waits for the store. */
   private handle(
     http: HttpRequest,
     endpoint: IdempotentOptions,
-    exchange: Exchange,
+    pending: PendingResponse,
     next: CallHandler,
   ): Observable<unknown> | Promise<Observable<unknown>> {
     const requestId = this.options.requestId(http);
-    let call: Call | undefined;
+    let call: IdempotentCall | undefined;
     try {
       call = this.read(http, endpoint, requestId);
-      const kept = call.id && this.replays.find(call.id);
-      if (!kept || kept instanceof Promise) return this.decided(call, kept, exchange, next);
-      exchange.answerWith(replayOf(kept, call));
+      const cached = call.id && this.replays.find(call.id);
+      if (!cached || cached instanceof Promise)
+        return this.admitThenRun(call, cached, pending, next);
+      pending.replaceWith(replayOf(cached, call));
     } catch (error) {
-      exchange.answerWith(this.refuse(error, call ?? { http, requestId }));
+      pending.replaceWith(this.refuse(error, call ?? { http, requestId }));
     }
-    return of(undefined); // whatever the rest of the pipeline makes of it, the exchange answers
+    return of(undefined); // whatever the rest of the pipeline makes of it: the response is replaced
   }
 
-  /** @param kept what Redis has, if it is asked */
-  private async decided(
-    call: Call,
-    kept: Promise<FinishedKey | undefined> | undefined,
-    exchange: Exchange,
+  /** @param cached what Redis has, where there is one */
+  private async admitThenRun(
+    call: IdempotentCall,
+    cached: Promise<FinishedKey | undefined> | undefined,
+    pending: PendingResponse,
     next: CallHandler,
   ): Promise<Observable<unknown>> {
     try {
-      const replay = kept && (await kept);
+      const replay = cached && (await cached);
       const verdict = replay ? { replay } : await this.admit(call);
       if ('attempt' in verdict) {
-        if (!exchange.left) return this.run(call, verdict.attempt, exchange, next);
-        // An interceptor outside of ours ran out of patience, and will not subscribe any more.
+        if (!pending.finished) return this.run(call, verdict.attempt, pending, next);
+        // An interceptor outside of this one has responded meanwhile, and will not subscribe any more.
         await verdict.attempt.abandon();
-        this.freed(call);
+        this.wakeWaiters(call);
         return EMPTY;
       }
-      exchange.answerWith(replayOf(verdict.replay, call));
+      pending.replaceWith(replayOf(verdict.replay, call));
     } catch (error) {
-      exchange.answerWith(this.refuse(error, call));
+      pending.replaceWith(this.refuse(error, call));
     }
     return of(undefined);
   }
 
   /** Key, scope and fingerprint, before the handler can touch the body (R1 to R3, R23). */
-  private read(http: HttpRequest, endpoint: IdempotentOptions, requestId: string): Call {
+  private read(http: HttpRequest, endpoint: IdempotentOptions, requestId: string): IdempotentCall {
     const sent = readKey(http, recoveredClaim() !== undefined);
     const { keyRequired } = this.options;
     const required = keyRequired === 'by-endpoint' ? endpoint.required : keyRequired === 'always';
@@ -190,59 +191,63 @@ export class IdempotencyInterceptor implements NestInterceptor {
     };
   }
 
-  /** Run, replay or refuse. A duplicate that prefers to wait comes back until it knows (R8). */
-  private async admit(call: Call): Promise<{ attempt: Attempt } | { replay: FinishedKey }> {
+  /** Run, replay or refuse. A duplicate that prefers to wait does so here, up to its bound (R8). */
+  private async admit(
+    call: IdempotentCall,
+  ): Promise<{ attempt: Attempt } | { replay: FinishedKey }> {
     const { id } = call;
-    if (!id) return { attempt: new KeylessAttempt(await this.store.begin()) };
-    const name = nameOf(id);
+    if (!id) return { attempt: new KeylessAttempt(this.store, await this.store.begin()) };
+    const name = keyNameOf(id);
     const untilMs = performance.now() + this.waitSeconds(call.http) * 1_000;
-    for (let looked = false; ; looked = true) {
+    for (let hadTurn = false; ; hadTurn = true) {
       let verdict: Verdict | undefined;
       try {
-        verdict = await (looked ? this.look(id, call) : this.lookOnce(id, name, call));
+        verdict = await (hadTurn
+          ? this.readAndDecide(id, call)
+          : this.readAndDecideOnce(id, name, call));
       } finally {
-        if (!verdict || !('attempt' in verdict)) this.ended(call);
-        if (!verdict && looked) this.waiting.left(name);
+        if (!verdict || !('attempt' in verdict)) this.clearInFlight(call);
+        if (!verdict && hadTurn) this.waiting.passTurn(name);
       }
       if (!('inUseBy' in verdict)) {
-        if (looked && 'replay' in verdict) this.waiting.answered(name, verdict.replay);
-        else if (looked) this.waiting.left(name);
+        if (hadTurn && 'replay' in verdict) this.waiting.notifyWaiters(name, verdict.replay);
+        else if (hadTurn) this.waiting.passTurn(name);
         return verdict;
       }
-      const turn = await this.waiting.turn(name, untilMs, looked);
+      const turn = await this.waiting.waitForTurn(name, untilMs, hadTurn);
       if (turn === 'time is up') throw new IdempotencyKeyInUseError(verdict.inUseBy);
-      if (turn !== 'look') return { replay: turn.row };
+      if (turn !== 'read') return { replay: turn.row };
     }
   }
 
-  /** Looks, unless a copy of this request is doing so here, or is running: then it knows (R8). */
-  private lookOnce(id: KeyId, name: string, call: Call): Promise<Verdict> {
-    if (recoveredClaim() !== undefined) return this.look(id, call);
+  /** Single flight: a copy of a request that is in flight in this process reuses its verdict (R8). */
+  private readAndDecideOnce(id: KeyId, name: string, call: IdempotentCall): Promise<Verdict> {
+    if (recoveredClaim() !== undefined) return this.readAndDecide(id, call);
     const sinceMs = performance.now();
-    const other = this.#underWay.get(name);
+    const other = this.#inFlight.get(name);
     const same = other?.call.fingerprint.hash === call.fingerprint.hash;
-    if (other && same && sinceMs - other.sinceMs < WORD_HOLDS_MS) {
+    if (other && same && sinceMs - other.sinceMs < IN_FLIGHT_TRUST_MS) {
       return other.verdict.then((verdict) =>
         'attempt' in verdict ? { inUseBy: verdict.attempt.originalRequest } : verdict,
       );
     }
-    const verdict = this.look(id, call);
-    this.#underWay.set(name, { call, sinceMs, verdict });
+    const verdict = this.readAndDecide(id, call);
+    this.#inFlight.set(name, { call, sinceMs, verdict });
     return verdict;
   }
 
-  /** Copies of this call must look for themselves from now on. */
-  private ended(call: Call): void {
-    const name = call.id && nameOf(call.id);
-    if (name !== undefined && this.#underWay.get(name)?.call === call) this.#underWay.delete(name);
+  /** From now on copies of this call ask the store themselves. */
+  private clearInFlight(call: IdempotentCall): void {
+    const name = call.id && keyNameOf(call.id);
+    if (name !== undefined && this.#inFlight.get(name)?.call === call) this.#inFlight.delete(name);
   }
 
-  /** One look at the key, in one round trip that also begins the transaction (R4). */
-  private async look(id: KeyId, call: Call): Promise<Verdict> {
+  /** Reads the key and decides, in one round trip that also begins the transaction (R4). */
+  private async readAndDecide(id: KeyId, call: IdempotentCall): Promise<Verdict> {
     const claim = recoveredClaim();
-    if (this.#replayed > MOSTLY_REPLAYS && claim === undefined) {
+    if (this.#hitRate > PLAIN_READ_MIN_HIT_RATE && claim === undefined) {
       const finished = await this.store.findFinished(id);
-      if (finished) return { replay: this.found(id, finished) };
+      if (finished) return { replay: this.recordHit(id, finished) };
     }
     const { transaction, locked, row, nowMs } = await this.store.open(id);
     let decision;
@@ -251,7 +256,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
         locked,
         row: row && {
           sameRequest: isSameRequest(row, call),
-          finished: row.answer !== undefined,
+          finished: row.storedResponse !== undefined,
           expired: row.expired,
           leaseExpired: row.leaseExpired,
         },
@@ -261,12 +266,12 @@ export class IdempotencyInterceptor implements NestInterceptor {
       throw error;
     }
     if (claim !== undefined && (decision === 'run' || row?.claimId !== claim)) {
-      // Recovery goes on with a life of a key; only a client may begin one.
+      // Recovery continues a life of a key; only a client may begin one.
       await transaction.rollback();
       return { inUseBy: row?.originalRequest };
     }
     if (decision === 'run') {
-      this.#replayed -= this.#replayed / LOOKS;
+      this.#hitRate -= this.#hitRate / HIT_RATE_WINDOW;
       const stored = (call.stored = this.storedOf(call, call.requestId));
       call.expiresAtMs = nowMs + stored.ttlSeconds * 1_000;
       return { attempt: this.begin(id, call, stored, transaction, row) };
@@ -274,23 +279,23 @@ export class IdempotencyInterceptor implements NestInterceptor {
     if (row && decision === 'take over' && call.endpoint.phased) {
       return this.takeOver(id, call, transaction, row);
     }
-    void transaction.rollback(); // nothing was written: the answer need not wait for it
-    if (row && decision === 'reused') throw reusedBy(row, call);
-    if (row?.answer && decision === 'replay') {
-      return { replay: this.found(id, finishedOf(row, row.answer)) };
+    void transaction.rollback(); // nothing was written, so the response need not wait for it
+    if (row && decision === 'reused') throw keyReusedError(row, call);
+    if (row?.storedResponse && decision === 'replay') {
+      return { replay: this.recordHit(id, finishedKeyOf(row, row.storedResponse)) };
     }
     return { inUseBy: row?.originalRequest };
   }
 
-  /** The store had an answer. */
-  private found(id: KeyId, finished: FinishedKey): FinishedKey {
-    this.#replayed += (1 - this.#replayed) / LOOKS;
-    this.replays.keep(id, finished);
+  /** Caches what the store had, and counts it. */
+  private recordHit(id: KeyId, finished: FinishedKey): FinishedKey {
+    this.#hitRate += (1 - this.#hitRate) / HIT_RATE_WINDOW;
+    this.replays.add(id, finished);
     return finished;
   }
 
-  /** What is kept of a request that is to run: made before the handler can touch the body. */
-  private storedOf(call: Call, originalRequest: string): StoredRequest {
+  /** What is stored of a request that is to run: made before the handler can touch the body. */
+  private storedOf(call: IdempotentCall, originalRequest: string): StoredRequest {
     const { http, endpoint, operation, fingerprint } = call;
     return {
       operation,
@@ -302,142 +307,155 @@ export class IdempotencyInterceptor implements NestInterceptor {
     };
   }
 
-  /** A free key, or one whose last life is over (R5). */
+  /** Begins on a free key, or on one whose last life is over (R5). */
   private begin(
     id: KeyId,
-    { endpoint }: Call,
-    stored: StoredRequest,
-    opening: Transaction,
+    { endpoint }: IdempotentCall,
+    request: StoredRequest,
+    transaction: OpenTransaction,
     replaces?: KeyRow,
   ): Attempt {
-    const { store, options } = this;
+    const { store } = this;
     const fence = newFence();
-    if (!endpoint.phased) return new AtomicAttempt(store, opening, id, fence, stored, replaces);
-    const beginning = { opening, replaces };
-    return new PhasedAttempt(store, id, fence, stored, options.remoteDeadlineMs, beginning);
+    if (!endpoint.phased) {
+      return new AtomicAttempt(store, { transaction, id, fence, request, replaces });
+    }
+    const from = { opening: transaction, replaces };
+    const deadlineMs = this.options.remoteDeadlineMs;
+    return new PhasedAttempt(store, { id, fence, request, deadlineMs, from });
   }
 
   /** Goes on where an owner that lost its lease stopped (R11). */
-  private async takeOver(id: KeyId, call: Call, tx: Transaction, row: KeyRow): Promise<Verdict> {
-    const { store, options } = this;
+  private async takeOver(
+    id: KeyId,
+    call: IdempotentCall,
+    tx: OpenTransaction,
+    row: KeyRow,
+  ): Promise<Verdict> {
+    const { store } = this;
     const { originalRequest, expiresAt } = row;
-    const stored = (call.stored = this.storedOf(call, originalRequest));
+    const request = (call.stored = this.storedOf(call, originalRequest));
     call.expiresAtMs = expiresAt.getTime();
     try {
-      const leaseMs = PhasedAttempt.leaseMs(options.remoteDeadlineMs);
-      const fence = await store.takeOver(tx, id, row, leaseMs);
-      return {
-        attempt: new PhasedAttempt(store, id, fence, stored, options.remoteDeadlineMs, row),
-      };
+      const deadlineMs = this.options.remoteDeadlineMs;
+      const fence = await store.takeOver(tx, id, row, PhasedAttempt.leaseMs(deadlineMs));
+      return { attempt: new PhasedAttempt(store, { id, fence, request, deadlineMs, from: row }) };
     } catch (error) {
-      if (error instanceof Fenced) return { inUseBy: originalRequest };
+      if (error instanceof LeaseLostError) return { inUseBy: originalRequest };
       throw error;
     }
   }
 
-  /** Runs the rest of the pipeline; its answer is sealed on its way out. */
+  /** Runs the rest of the pipeline; the response is finished on its way out. */
   private run(
-    call: Call,
+    call: IdempotentCall,
     attempt: Attempt,
-    exchange: Exchange,
+    pending: PendingResponse,
     next: CallHandler,
   ): Observable<unknown> {
     let ended = false;
     let thrown: unknown;
-    if (attempt instanceof PhasedAttempt) exchange.phases = attempt;
-    exchange.sealWith(
+    if (attempt instanceof PhasedAttempt) pending.phases = attempt;
+    pending.onFinish(
       (outgoing) =>
-        this.seal(call, attempt, outgoing, { entered: exchange.entered, error: thrown }),
-      () => attempt.abandon().then(() => this.freed(call)),
+        this.finish(call, attempt, outgoing, { entered: pending.entered, error: thrown }),
+      () => attempt.abandon().then(() => this.wakeWaiters(call)),
     );
     const end = (error?: unknown) => {
       ended = true;
       thrown = error;
-      exchange.end();
+      pending.endHandler();
     };
-    const within = <T>(work: () => T): T => exchange.run(() => attempt.run(work));
-    const handled = within(() => next.handle());
+    const inContext = <T>(work: () => T): T =>
+      runInHandlerContext(pending, () => attempt.run(work));
+    const handled = inContext(() => next.handle());
     return new Observable((subscriber) => {
       let empty = true;
       const fail = (error: unknown) => {
         end(error);
         subscriber.error(error);
       };
-      // Within as well: only then does an observable that the handler returns work there.
-      within(() => {
+      // In the context too: an observable that the handler returns does its work when it is subscribed.
+      inContext(() => {
         const source = handled.subscribe({
           next: (value) => {
             empty = false;
             if (subscriber.closed) return;
-            if (isStream(value)) fail(new IdempotencyAnswerUnstorableError('a stream'));
+            if (isStream(value)) fail(new IdempotencyResponseUnstorableError('a stream'));
             else subscriber.next(value);
           },
           error: fail,
           complete: () => {
-            if (empty) return fail(new IdempotencyAnswerUnstorableError('an empty observable'));
+            if (empty) return fail(new IdempotencyResponseUnstorableError('an empty observable'));
             end();
             subscriber.complete();
           },
         });
         subscriber.add(source);
       });
-      // NestJS sends nothing to a client that is gone, so nothing would be sealed.
+      // NestJS sends nothing to a client that disconnected, so nothing would be finished.
       return () => {
-        if (!ended) void exchange.giveUp();
+        if (!ended) void pending.giveUp();
       };
     });
   }
 
-  /** The last word on an answer: commit and send it, or send what must be sent instead. */
-  private async seal(
-    call: Call,
+  /** Commits or rolls back, and decides what is sent: the outgoing response or another (R9, R13). */
+  private async finish(
+    call: IdempotentCall,
     attempt: Attempt,
-    outgoing: OutgoingAnswer,
-    end: { entered: boolean; error: unknown },
-  ): Promise<Sealed> {
-    const kept = keptOf(outgoing, this.options.storedHeaders);
+    outgoing: OutgoingResponse,
+    end: HandlerEnd,
+  ): Promise<FinalResponse> {
+    const storedResponse = storedResponseOf(outgoing, this.options.storedHeaders);
     try {
-      const stored = await attempt.seal(outgoing, end, kept);
-      if (stored) this.answered(call, attempt, kept);
-      else this.freed(call);
-      const shouldRetry = !stored && worthRetrying(outgoing.status, end.error);
-      return { with: keyed(call, attempt.originalRequest, shouldRetry) };
+      const stored = await attempt.finishWith(outgoing, end, storedResponse);
+      if (stored) this.notifyWaiters(call, attempt, storedResponse);
+      else this.wakeWaiters(call);
+      const shouldRetry = !stored && isWorthRetrying(outgoing.status, end.error);
+      return { with: keyHeaders(call, attempt.originalRequest, shouldRetry) };
     } catch (failure) {
       try {
-        return await this.unsealed(call, attempt, kept, failure);
+        return await this.resolveFailedFinish(call, attempt, storedResponse, failure);
       } catch (refusal) {
-        this.freed(call);
+        this.wakeWaiters(call);
         return { instead: this.refuse(refusal, call) };
       }
     } finally {
-      this.ended(call);
+      this.clearInFlight(call);
     }
   }
 
-  /** The answer was not stored as it should: find out whose answer stands (R4, R11, R21). */
-  private async unsealed(
-    call: Call,
+  /** The response could not be stored: finds out which one is (R4, R11, R21). */
+  private async resolveFailedFinish(
+    call: IdempotentCall,
     attempt: Attempt,
-    kept: Answer,
+    storedResponse: StoredResponse,
     failure: unknown,
-  ): Promise<Sealed> {
+  ): Promise<FinalResponse> {
     const { id } = call;
-    if (id && (failure instanceof AnsweredByAnother || failure instanceof Fenced)) {
+    if (id && (failure instanceof KeyAlreadyFinishedError || failure instanceof LeaseLostError)) {
       const { row } = await this.store.read(id);
-      if (row?.answer) return { instead: replayOf(finishedOf(row, row.answer), call) };
+      if (row?.storedResponse) {
+        return { instead: replayOf(finishedKeyOf(row, row.storedResponse), call) };
+      }
       throw new IdempotencyKeyInUseError(row?.originalRequest);
     }
-    if (!id || !(failure instanceof CommitInDoubt)) throw failure;
+    if (!id || !(failure instanceof CommitInDoubtError)) throw failure;
 
-    const { outcome, row } = await this.store.settle(id, attempt.fence, SETTLE_PATIENCE_MS);
+    const { outcome, row } = await this.store.resolveInDoubt(
+      id,
+      attempt.fence,
+      RESOLVE_IN_DOUBT_TIMEOUT_MS,
+    );
     if (outcome === 'committed') {
-      this.answered(call, attempt, kept);
-      return { with: keyed(call, attempt.originalRequest, false) };
+      this.notifyWaiters(call, attempt, storedResponse);
+      return { with: keyHeaders(call, attempt.originalRequest, false) };
     }
-    if (row?.answer && !row.expired) {
-      return { instead: replayOf(finishedOf(row, row.answer), call) };
+    if (row?.storedResponse && !row.expired) {
+      return { instead: replayOf(finishedKeyOf(row, row.storedResponse), call) };
     }
-    // Rolled back, and no row of ours: nothing happened. With one, the other side may have acted.
+    // Rolled back, and there is no claim: nothing happened. With a claim the far side may have acted.
     if (outcome === 'rolled back' && (!row || row.expired)) {
       throw new IdempotencyStoreUnavailableError({ cause: failure });
     }
@@ -445,25 +463,39 @@ export class IdempotencyInterceptor implements NestInterceptor {
     throw new IdempotencyOutcomeUnknownError({ cause: failure });
   }
 
-  /** Duplicates that wait in this process get the answer without asking the database. */
-  private answered(call: Call, attempt: Attempt, answer: Answer): void {
+  /** Caches the stored response and gives it to duplicates that wait in this process. */
+  private notifyWaiters(
+    call: IdempotentCall,
+    { originalRequest }: Attempt,
+    storedResponse: StoredResponse,
+  ): void {
     const { id, stored, expiresAtMs } = call;
     if (!id || !stored || expiresAtMs === undefined) return;
     const { operation, fingerprint, parameters } = stored;
-    const { originalRequest } = attempt;
-    const finished = { operation, fingerprint, parameters, originalRequest, answer, expiresAtMs };
-    this.replays.keep(id, finished);
-    this.waiting.answered(nameOf(id), finished);
+    const finished = {
+      operation,
+      fingerprint,
+      parameters,
+      originalRequest,
+      storedResponse,
+      expiresAtMs,
+    };
+    this.replays.add(id, finished);
+    this.waiting.notifyWaiters(keyNameOf(id), finished);
   }
 
-  private freed(call: Call): void {
-    this.ended(call);
-    if (call.id) this.waiting.freed(nameOf(call.id));
+  /** This attempt stored nothing: lets a duplicate that waits in this process read the store now. */
+  private wakeWaiters(call: IdempotentCall): void {
+    this.clearInFlight(call);
+    if (call.id) this.waiting.wakeWaiters(keyNameOf(call.id));
   }
 
-  /** An error of this module as its answer; the operator reads why in the log. */
-  private refuse(failure: unknown, request: Pick<Call, 'http' | 'requestId'>): Answer {
-    const error = asIdempotencyError(failure);
+  /** The response to a failure, whose causes go to the log where it is the server's. */
+  private refuse(
+    failure: unknown,
+    request: Pick<IdempotentCall, 'http' | 'requestId'>,
+  ): ErrorResponse {
+    const error = asIdempotencyError(failure, this.store);
     if (error.status >= 500) this.#log.error(`${request.requestId} ${withCauses(error)}`);
     return refusalOf(error, this.options.formatError, request);
   }
@@ -477,10 +509,10 @@ export class IdempotencyInterceptor implements NestInterceptor {
 }
 
 /** What a replay needs of a row. */
-function finishedOf(row: KeyRow, answer: Answer): FinishedKey {
+function finishedKeyOf(row: KeyRow, storedResponse: StoredResponse): FinishedKey {
   const { operation, fingerprint, parameters, originalRequest, expiresAt } = row;
   const expiresAtMs = expiresAt.getTime();
-  return { operation, fingerprint, parameters, originalRequest, answer, expiresAtMs };
+  return { operation, fingerprint, parameters, originalRequest, storedResponse, expiresAtMs };
 }
 
 /** HTTP method and route template. */

@@ -1,54 +1,55 @@
 /**
- * Where duplicates wait for the owner's answer (R8). They hold no connection: for each key one of
- * them at a time looks at the store, at growing intervals with jitter, and shares what it finds.
+ * Where duplicates wait for the response of the running request (R8). They hold no connection. For each
+ * key one of them at a time reads the store, at growing intervals with jitter, and all get what it finds.
  */
 
-/** What a waiter is told: the answer, that it is its turn to look, or that time is up. */
-export type Turn<Row> = { readonly row: Row } | 'look' | 'time is up';
+/** Why a wait ended: with the finished row, with the waiter's turn to read the store, or with its time. */
+export type Turn<Row> = { readonly row: Row } | 'read' | 'time is up';
 
-/** Bounds of the interval between two looks at one key, ms. */
-const FIRST_INTERVAL_MS = 20;
-const LONGEST_INTERVAL_MS = 250;
+/** Bounds of the interval between two reads of one key, ms. */
+const INITIAL_INTERVAL_MS = 20;
+const MAX_INTERVAL_MS = 250;
 
 interface Waiter<Row> {
-  tell(turn: Turn<Row>): void;
+  notify(turn: Turn<Row>): void;
 }
 
 interface Queue<Row> {
   readonly waiters: Waiter<Row>[];
-  /** Set while the first in line waits for its turn; unset while somebody looks. */
+  /** Set while the first waiter waits for its turn; unset while one reads the store. */
   timer?: NodeJS.Timeout;
   intervalMs: number;
 }
 
+/** @typeParam Row what a waiter gets of a finished key */
 export class WaitingRoom<Row> {
   readonly #queues = new Map<string, Queue<Row>>();
   #waiting = 0;
 
-  /** @param capacity how many may wait at once; one more is told at once that time is up */
+  /** @param capacity how many may wait at once; for one more the time is up at once */
   constructor(private readonly capacity: number) {}
 
-  /** Requests waiting now. */
+  /** How many requests wait now. */
   get size(): number {
     return this.#waiting;
   }
 
   /**
-   * Waits for a turn.
+   * Waits for the row or for a turn to read the store.
    *
    * @param untilMs on the clock of `performance.now()`
-   * @param looked whether the caller has just had its turn, and so stands first in line
+   * @param hadTurn whether the caller has just had its turn, and so is first in line again
    */
-  turn(key: string, untilMs: number, looked: boolean): Promise<Turn<Row>> {
+  waitForTurn(key: string, untilMs: number, hadTurn: boolean): Promise<Turn<Row>> {
     const leftMs = untilMs - performance.now();
     if (leftMs <= 0 || this.#waiting >= this.capacity) {
-      if (looked) this.left(key);
+      if (hadTurn) this.passTurn(key);
       return Promise.resolve('time is up');
     }
     return new Promise((resolve) => {
       const queue = this.queue(key);
       const waiter: Waiter<Row> = {
-        tell: (turn) => {
+        notify: (turn) => {
           clearTimeout(overdue);
           this.#waiting -= 1;
           queue.waiters.splice(queue.waiters.indexOf(waiter), 1);
@@ -56,40 +57,40 @@ export class WaitingRoom<Row> {
         },
       };
       const overdue = setTimeout(() => {
-        waiter.tell('time is up');
+        waiter.notify('time is up');
         if (queue.waiters.length === 0) this.close(key, queue);
       }, leftMs);
       this.#waiting += 1;
-      if (looked) queue.waiters.unshift(waiter);
+      if (hadTurn) queue.waiters.unshift(waiter);
       else queue.waiters.push(waiter);
-      if (looked || (!queue.timer && queue.waiters.length === 1)) this.schedule(key, queue);
+      if (hadTurn || (!queue.timer && queue.waiters.length === 1)) this.schedule(key, queue);
     });
   }
 
-  /** The one whose turn it was did not come back to wait: the next in line looks later. */
-  left(key: string): void {
+  /** The waiter whose turn it was does not come back: the next in line reads later. */
+  passTurn(key: string): void {
     const queue = this.#queues.get(key);
     if (queue) this.schedule(key, queue);
   }
 
-  /** The owner, in this process, has stored its answer: everybody has it. */
-  answered(key: string, row: Row): void {
+  /** The running request, in this process, has stored its response: all waiters of the key get it. */
+  notifyWaiters(key: string, row: Row): void {
     const queue = this.#queues.get(key);
     if (!queue) return;
     this.close(key, queue);
-    for (const waiter of queue.waiters.slice()) waiter.tell({ row });
+    for (const waiter of queue.waiters.slice()) waiter.notify({ row });
   }
 
-  /** The owner, in this process, has ended without an answer: the first in line looks at once. */
-  freed(key: string): void {
+  /** The running request, in this process, ended without a stored response: the first in line reads now. */
+  wakeWaiters(key: string): void {
     const queue = this.#queues.get(key);
     if (!queue?.timer) return;
     clearTimeout(queue.timer);
-    this.look(key, queue);
+    this.giveTurn(key, queue);
   }
 
   private queue(key: string): Queue<Row> {
-    const queue = this.#queues.get(key) ?? { waiters: [], intervalMs: FIRST_INTERVAL_MS };
+    const queue = this.#queues.get(key) ?? { waiters: [], intervalMs: INITIAL_INTERVAL_MS };
     this.#queues.set(key, queue);
     return queue;
   }
@@ -97,14 +98,14 @@ export class WaitingRoom<Row> {
   private schedule(key: string, queue: Queue<Row>): void {
     clearTimeout(queue.timer);
     const jitteredMs = queue.intervalMs * (0.5 + Math.random());
-    queue.intervalMs = Math.min(queue.intervalMs * 1.5, LONGEST_INTERVAL_MS);
-    queue.timer = setTimeout(() => this.look(key, queue), jitteredMs);
+    queue.intervalMs = Math.min(queue.intervalMs * 1.5, MAX_INTERVAL_MS);
+    queue.timer = setTimeout(() => this.giveTurn(key, queue), jitteredMs);
   }
 
-  private look(key: string, queue: Queue<Row>): void {
+  private giveTurn(key: string, queue: Queue<Row>): void {
     queue.timer = undefined;
     const first = queue.waiters[0];
-    if (first) first.tell('look');
+    if (first) first.notify('read');
     else this.close(key, queue);
   }
 

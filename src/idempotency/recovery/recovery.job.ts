@@ -1,33 +1,35 @@
 /**
- * Finishes what crashed owners left behind (R11, R19): each request whose lease has expired is sent
- * again as the account that sent it, through the same pipeline, which takes it over like any retry.
+ * recovery/: finishes what crashed owners left (R11, R19). Each request whose lease has expired is sent
+ * again as its account, through the same pipeline, which takes the key over like a client's retry. Beside
+ * it stands the purge of expired keys.
  */
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { RESOLVED_OPTIONS, type ResolvedOptions } from '../contract/idempotency.options';
 import { type AbandonedKey, KeyStore } from '../store/key.store';
 import { PhasedAttempt } from '../attempts/phased-attempt';
-import { sendRecorded } from '../request/recorded-request';
+import { resendRequest } from './resend';
 
-/** Abandoned keys looked at in one run; the next run finds the others. */
-const MOST_PER_RUN = 200;
-/** Requests under way at once: each may wait for the far side's whole deadline. */
-const AT_ONCE = 8;
+/** Most abandoned keys of one run; the next run finds the others. */
+const MAX_KEYS_PER_RUN = 200;
+/** Most requests at once: each may take the far side's whole deadline. */
+const MAX_CONCURRENT = 8;
 /**
- * Pause before the next try of a request that failed again, ms: doubled each time, with jitter, up to
- * one lease. Clients' retries count as tries too, and once the far side is back everything must be
- * final within a lease and two runs.
+ * Pause before the next attempt of a request that failed again, ms: doubled each time, with jitter, up to
+ * one lease. Clients' retries count as attempts too. Once the far side works again, every request is final
+ * within one lease and two runs.
  */
-const FIRST_PAUSE_MS = 1_000;
+const INITIAL_PAUSE_MS = 1_000;
 
 /** What one run did. */
 export interface RecoveryReport {
+  /** Abandoned keys that were due, up to the maximum of a run. */
   found: number;
-  /** Finished, by this run or meanwhile by another. */
+  /** Finished, by this run or meanwhile by a client's retry. */
   finished: number;
-  /** Failed again; tried again later. */
+  /** Failed again; due later. */
   postponed: number;
-  /** Failed for too long: left for a person, counted, never dropped. */
+  /** Failed for too long: left for a person to look at, and never deleted. */
   parked: number;
 }
 
@@ -41,9 +43,13 @@ export class RecoveryJob {
     private readonly host: HttpAdapterHost,
   ) {}
 
-  /** Goes through what is abandoned now, a bounded number at once, until done or told to stop. */
+  /**
+   * Sends the abandoned requests that are due, a bounded number at once.
+   *
+   * @param signal stops it before the next request
+   */
   async runOnce(signal?: AbortSignal): Promise<RecoveryReport> {
-    const abandoned = await this.store.findAbandoned(MOST_PER_RUN);
+    const abandoned = await this.store.findAbandoned(MAX_KEYS_PER_RUN);
     const report = { found: abandoned.length, finished: 0, postponed: 0, parked: 0 };
     const queue = abandoned.values(); // shared: each lane takes the next
     const lane = async () => {
@@ -52,32 +58,30 @@ export class RecoveryJob {
         report[await this.recover(key)] += 1;
       }
     };
-    await Promise.all(Array.from({ length: AT_ONCE }, lane));
+    await Promise.all(Array.from({ length: MAX_CONCURRENT }, lane));
     return report;
   }
 
   private async recover(key: AbandonedKey): Promise<'finished' | 'postponed' | 'parked'> {
-    const { id, request, claimId, attempt } = key;
+    const { id, request, attempt } = key;
     let status: number;
     try {
-      status = await this.options.runAs(id, () =>
-        sendRecorded(this.host, request, id.key, claimId),
-      );
+      status = await this.options.runAs(id, () => resendRequest(this.host, key));
     } catch (error) {
-      // This process cannot send: another may, so the row's turn is not used up.
+      // This process cannot send it, but another may: the row stays due.
       this.#log.warn(`Abandoned ${request.url} could not be sent: ${(error as Error).message}`);
       return 'postponed';
     }
-    const longestMs = PhasedAttempt.leaseMs(this.options.remoteDeadlineMs);
-    const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** Math.min(attempt - 1, 20), longestMs);
+    const maxMs = PhasedAttempt.leaseMs(this.options.remoteDeadlineMs);
+    const pauseMs = Math.min(INITIAL_PAUSE_MS * 2 ** Math.min(attempt - 1, 20), maxMs);
     const jitteredMs = Math.round(pauseMs * (0.75 + Math.random() / 4));
-    const left = await this.store.postpone(id, jitteredMs, this.options.parkAfterSeconds);
-    if (left === 'parked') {
+    const state = await this.store.postpone(id, jitteredMs, this.options.parkAfterSeconds);
+    if (state === 'parked') {
       this.#log.error(
         `${request.method} ${request.url} (request ${key.originalRequest}) has not finished for ` +
           `${this.options.parkAfterSeconds} s (status ${status}) and is left for a person to look at.`,
       );
     }
-    return left ?? 'finished';
+    return state ?? 'finished';
   }
 }

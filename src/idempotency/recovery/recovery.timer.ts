@@ -1,4 +1,4 @@
-/** Recovery on this process's own timer: one process with a wrong clock must not stop it (R19). */
+/** Runs recovery on a timer of every process: one process with a wrong clock must not stop it (R19). */
 import {
   Inject,
   Injectable,
@@ -25,7 +25,7 @@ export class RecoveryTimer implements OnApplicationBootstrap, OnModuleDestroy {
     if (this.options.recoveryIntervalMs > 0) this.schedule();
   }
 
-  /** Requests that are under way finish, while their database is still there. */
+  /** Waits for the requests in flight, while the database is still there. */
   async onModuleDestroy(): Promise<void> {
     this.#stop.abort();
     clearTimeout(this.#timer);
@@ -33,7 +33,7 @@ export class RecoveryTimer implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   private schedule(): void {
-    // Jitter: many processes that started together do not look together for ever.
+    // Jitter: processes that started together must not ask the database together each time.
     const pauseMs = this.options.recoveryIntervalMs * (0.75 + Math.random() / 2);
     this.#timer = setTimeout(() => {
       this.#running = this.run().then(() => {

@@ -1,13 +1,13 @@
-/** The tier of kept answers that all processes share, on Redis. */
+/** The tier of finished keys that all processes share, on Redis. */
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { Redis } from 'ioredis';
 import { RESOLVED_OPTIONS, type ResolvedOptions } from '../contract/idempotency.options';
 import type { SharedReplays } from './replay-cache';
 
-/** Longest wait for an answer of Redis, ms: PostgreSQL would have answered by then. */
-const PATIENCE_MS = 100;
-/** Longest pause before a lost connection is tried again, ms. */
-const LONGEST_PAUSE_MS = 2_000;
+/** Redis's reply timeout, ms: PostgreSQL would have replied by then. */
+const REPLY_TIMEOUT_MS = 100;
+/** Longest pause before a lost connection is opened again, ms. */
+const MAX_RECONNECT_PAUSE_MS = 2_000;
 
 @Injectable()
 export class RedisReplays implements SharedReplays, OnApplicationShutdown {
@@ -16,11 +16,11 @@ export class RedisReplays implements SharedReplays, OnApplicationShutdown {
   constructor(@Inject(RESOLVED_OPTIONS) { replayRedisUrl }: ResolvedOptions) {
     if (!replayRedisUrl) return;
     this.#redis = new Redis(replayRedisUrl, {
-      // What is asked while Redis is away fails at once instead of waiting in line.
+      // A command fails at once while Redis is down, instead of waiting in a queue.
       enableOfflineQueue: false,
       maxRetriesPerRequest: 0,
-      commandTimeout: PATIENCE_MS,
-      retryStrategy: (times) => Math.min(times * 100, LONGEST_PAUSE_MS),
+      commandTimeout: REPLY_TIMEOUT_MS,
+      retryStrategy: (times) => Math.min(times * 100, MAX_RECONNECT_PAUSE_MS),
     });
     this.#redis.on('error', () => undefined); // each command fails by itself
   }
@@ -36,8 +36,8 @@ export class RedisReplays implements SharedReplays, OnApplicationShutdown {
   }
 
   /**
-   * What is asked in one turn of the event loop goes in one packet. ioredis' own `enableAutoPipelining` would
-   * have each packet wait for the answer to the one before it: measured, the slower of the two.
+   * Sends the commands of one turn of the event loop in one packet. ioredis' own `enableAutoPipelining` has
+   * each packet wait for the reply to the one before it, which was measured to be slower.
    */
   private sharePacket(): void {
     const stream = this.#redis?.stream;

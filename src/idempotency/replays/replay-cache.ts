@@ -1,39 +1,39 @@
 /**
- * Finished answers near at hand: in the memory of this process, then in Redis. A finished answer
- * never changes, so a replay needs no database; but these tiers only ever save a look at it, and
- * never decide who may run. They are filled once COMMIT was acknowledged, and an entry is used only
- * within the life that the database gave it (R5, R18).
+ * replays/: finished keys near at hand, in the memory of this process and then in Redis. A finished
+ * response never changes, so a replay from here asks the store nothing. These tiers only ever save a read
+ * of the store; they never decide who may run. An entry is added after COMMIT was acknowledged, and used
+ * only within the life that the database gave it (R5, R18).
  */
 import { hash } from 'node:crypto';
 import { circuitBreaker, ConsecutiveBreaker, handleAll } from 'cockatiel';
 import { LRUCache } from 'lru-cache';
 import type { DatabaseClock } from '../store/database-clock';
-import type { Answer } from '../contract/idempotency.options';
-import { type FinishedKey, type KeyId, nameOf } from '../store/key.store';
+import type { StoredResponse } from '../contract/idempotency.options';
+import { type FinishedKey, type KeyId, keyNameOf } from '../store/key.store';
 
-/** Where the tier of all processes keeps its bytes; `redis.replays.ts` is the one adapter. */
+/** The tier that all processes share; `redis-replays.ts` is its one adapter. */
 export interface SharedReplays {
-  /** Fails, or answers in bounded time. */
+  /** Resolves or rejects in bounded time. */
   get(name: string): Promise<string | null>;
   /** @param lifeMs after which the entry may go */
   set(name: string, value: string, lifeMs: number): Promise<unknown>;
 }
 
-/** What an entry takes beside its own bytes, roughly. */
-const OVERHEAD_BYTES = 1_000;
-/** After so many failures in a row Redis is left alone for a while: slower, never wrong. */
-const FAILURES = 3;
-const LEFT_ALONE_MS = 1_000;
+/** Memory of an entry beside its own bytes, roughly. */
+const ENTRY_OVERHEAD_BYTES = 1_000;
+/** After this many failures in a row Redis is not asked for a while: replays are slower, never wrong. */
+const MAX_FAILURES = 3;
+const BREAK_MS = 1_000;
 
 export class ReplayCache {
   readonly #memory?: LRUCache<string, FinishedKey>;
   readonly #whileHealthy = circuitBreaker(handleAll, {
-    halfOpenAfter: LEFT_ALONE_MS,
-    breaker: new ConsecutiveBreaker(FAILURES),
+    halfOpenAfter: BREAK_MS,
+    breaker: new ConsecutiveBreaker(MAX_FAILURES),
   });
 
   /**
-   * @param memoryBytes most bytes this process keeps; 0 keeps nothing
+   * @param memoryBytes upper bound of this process's tier; 0 turns it off
    * @param shared the tier that all processes share, where there is one
    */
   constructor(
@@ -46,17 +46,21 @@ export class ReplayCache {
     }
   }
 
-  /** What a key was answered, if one of the tiers has it and its life goes on. */
+  /**
+   * The finished key, if one of the tiers has it and its life goes on.
+   *
+   * @returns no promise where it is in memory, or where Redis is not asked
+   */
   find(id: KeyId): FinishedKey | undefined | Promise<FinishedKey | undefined> {
-    const name = nameOf(id);
+    const name = keyNameOf(id);
     const finished = this.#memory?.get(name);
     if (finished && this.lives(finished)) return finished;
     return this.shared && this.findShared(this.shared, name);
   }
 
-  /** Keeps what was committed, once that is acknowledged, or what was read. */
-  keep(id: KeyId, finished: FinishedKey): void {
-    const name = nameOf(id);
+  /** Adds a finished key that was read, or whose commit was acknowledged. */
+  add(id: KeyId, finished: FinishedKey): void {
+    const name = keyNameOf(id);
     this.#memory?.set(name, finished);
     const { shared } = this;
     const nowMs = this.clock.latestMs();
@@ -64,7 +68,7 @@ export class ReplayCache {
     const lifeMs = Math.floor(finished.expiresAtMs - nowMs);
     if (lifeMs <= 0) return;
     const value = packed(finished);
-    // Nobody waits for it, and without it a replay asks PostgreSQL.
+    // Not awaited: without the entry a replay asks PostgreSQL.
     this.#whileHealthy
       .execute(() => shared.set(sharedName(name), value, lifeMs))
       .catch(() => undefined);
@@ -78,7 +82,7 @@ export class ReplayCache {
       this.#memory?.set(name, finished);
       return finished;
     } catch {
-      return undefined; // away, slow, or what it has is no entry of ours: PostgreSQL knows
+      return undefined; // Redis is down, slow, or has another format: ask PostgreSQL
     }
   }
 
@@ -88,29 +92,31 @@ export class ReplayCache {
   }
 }
 
-/** Fixed in length, and says nothing of whose key it is. */
+/** A digest: of fixed length, and without the account in it. */
 const sharedName = (name: string): string => `paidonce:replay:${hash('sha256', name, 'base64url')}`;
 
-function sizeOf({ answer, operation, parameters }: FinishedKey, name: string): number {
-  const { body } = answer;
-  // V8 keeps a string in two bytes for each character, unless all of them fit in one.
+function sizeOf({ storedResponse, operation, parameters }: FinishedKey, name: string): number {
+  const { body } = storedResponse;
+  // V8 stores two bytes for each character of a string, unless all characters fit in one.
   const wide = typeof body === 'string' && Buffer.byteLength(body) > body.length;
   const bytes = wide ? 2 * body.length : body.length;
-  return OVERHEAD_BYTES + name.length + operation.length + parameters.length + bytes;
+  return ENTRY_OVERHEAD_BYTES + name.length + operation.length + parameters.length + bytes;
 }
 
-/** How an entry looks in Redis. Another format has another number, and is left alone. */
+/** Version of an entry in Redis. An entry of another version is not used. */
 const FORMAT = 2;
 
-/** What stands before the body, as JSON on a line of its own. */
-interface Head extends Omit<FinishedKey, 'answer'> {
+/** The first line of an entry, as JSON; the body follows it. */
+interface Head extends Omit<FinishedKey, 'storedResponse'> {
   readonly format: number;
-  readonly answer: Omit<Answer, 'body'>;
-  /** How the body is written. */
+  /** The stored response without its body. */
+  readonly answer: Omit<StoredResponse, 'body'>;
+  /** How the body is encoded. */
   readonly body: 'text' | 'base64';
 }
 
-function packed({ answer: { body, ...answer }, ...finished }: FinishedKey): string {
+function packed({ storedResponse, ...finished }: FinishedKey): string {
+  const { body, ...answer } = storedResponse;
   const text = typeof body === 'string';
   const head: Head = { format: FORMAT, ...finished, answer, body: text ? 'text' : 'base64' };
   return `${JSON.stringify(head)}\n${text ? body : body.toString('base64')}`;
@@ -118,10 +124,13 @@ function packed({ answer: { body, ...answer }, ...finished }: FinishedKey): stri
 
 function unpacked(value: string): FinishedKey | undefined {
   const end = value.indexOf('\n');
-  const head = JSON.parse(value.slice(0, end)) as Head;
-  if (head.format !== FORMAT) return undefined;
+  const { format, answer, body, ...finished } = JSON.parse(value.slice(0, end)) as Head;
+  if (format !== FORMAT) return undefined;
   const text = value.slice(end + 1);
-  const { status, headers } = head.answer;
-  const body = head.body === 'text' ? text : Buffer.from(text, 'base64');
-  return Object.assign(head, { answer: { status, headers, body } });
+  const storedResponse = {
+    status: answer.status,
+    headers: answer.headers,
+    body: body === 'text' ? text : Buffer.from(text, 'base64'),
+  };
+  return { ...finished, storedResponse };
 }

@@ -1,15 +1,15 @@
 /**
- * The database's clock as far as it is known here (R5): the latest it can say, counted on a
- * monotonic clock since it was last asked. Whether a kept answer has expired is judged by that, so
- * that a process never takes a life for longer than the database does, whatever its own clock says.
+ * The latest time that the database's clock can show (R5): its last reading, counted on with this
+ * process's monotonic clock. It decides whether a cached response has expired, so that no process takes a
+ * life for longer than the database does, whatever its own clock says.
  */
 import { Injectable } from '@nestjs/common';
 
 /**
- * How long one answer of the database is counted on from, ms: a machine that was suspended stops the
- * monotonic clock too, and must ask again.
+ * How long one reading is counted on from, ms. A machine that was suspended stops the monotonic clock
+ * too, so an older reading is not trusted.
  */
-const TRUST_MS = 10_000;
+const READING_TRUST_MS = 10_000;
 
 @Injectable()
 export class DatabaseClock {
@@ -17,17 +17,17 @@ export class DatabaseClock {
   #aheadMs = 0;
 
   /**
-   * @param nowMs what the database said, ms since 1970
-   * @param askedMs when it was asked, by `performance.now()`: it has read its clock after that
+   * @param nowMs what the database's clock showed, ms since 1970
+   * @param askedMs when it was asked, by `performance.now()`: the database read its clock after that
    */
-  heard(nowMs: number, askedMs: number): void {
+  recordReading(nowMs: number, askedMs: number): void {
     this.#askedMs = askedMs;
     this.#aheadMs = nowMs + 1 - askedMs; // a Date is cut to whole milliseconds
   }
 
-  /** The latest time the database's clock can show, ms since 1970; nothing when it must be asked. */
+  /** Ms since 1970; nothing without a reading that is recent enough. */
   latestMs(): number | undefined {
     const now = performance.now();
-    return now - this.#askedMs > TRUST_MS ? undefined : now + this.#aheadMs;
+    return now - this.#askedMs > READING_TRUST_MS ? undefined : now + this.#aheadMs;
   }
 }

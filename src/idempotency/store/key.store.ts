@@ -1,39 +1,26 @@
-/** Where keys are kept: the port, one method per verb. `postgres-key.store.ts` is the one adapter. */
+/**
+ * store/: where keys are kept. This is the port: one method a verb, in the words of the protocol. It
+ * knows no database; its one adapter is in postgres/, which the module alone imports. Beside it stand
+ * the fence, an open transaction, the errors of a write and what is known of the database's clock.
+ */
+import type { IdempotencyScope, StoredResponse } from '../contract/idempotency.options';
 import type { Fingerprint } from '../request/fingerprint';
-import { IdempotencyScopeMissingError } from '../contract/idempotency.errors';
-import type { Answer, HttpRequest, ResolvedOptions, Scope } from '../contract/idempotency.options';
 import type { RecordedRequest } from '../request/recorded-request';
-import type { Transaction } from './postgres/transaction';
+import type { Fence } from './fence';
+import type { OpenTransaction } from './open-transaction';
 
 /** A key in its scope. */
-export interface KeyId extends Required<Scope> {
+export interface KeyId extends Required<IdempotencyScope> {
   readonly key: string;
 }
 
 /** A key in its scope as one string. */
-export const nameOf = ({ account, mode, key }: KeyId): string =>
+export const keyNameOf = ({ account, mode, key }: KeyId): string =>
   JSON.stringify([account, mode, key]);
-
-/**
- * Who sent a request (R3).
- *
- * @throws IdempotencyScopeMissingError when authentication left no account on it
- */
-export function scopeOf(request: HttpRequest, options: ResolvedOptions): Required<Scope> {
-  const scope = options.scope(request);
-  const { account, mode = '' } = typeof scope === 'object' ? scope : { account: scope };
-  if (!account) throw new IdempotencyScopeMissingError();
-  return { account, mode };
-}
-
-/** One life of a key and one execution within it: what every later write must still own (R11). */
-export interface Fence {
-  readonly claimId: string;
-  readonly attempt: number;
-}
 
 /** What a row says of the request that made it. */
 export interface StoredRequest {
+  /** HTTP method and route template. */
   readonly operation: string;
   readonly fingerprint: Fingerprint;
   /** Digests by which a reuse names what differs, as JSON (R7). */
@@ -46,15 +33,15 @@ export interface StoredRequest {
   readonly recorded?: RecordedRequest;
 }
 
-/** A row as it was at one moment. Times are judged by the database's clock. */
+/** A row as it was at one moment. The database's clock decides what has expired. */
 export interface KeyRow extends Fence, Omit<StoredRequest, 'ttlSeconds' | 'recorded'> {
-  /** The stored answer; nothing while unfinished. */
-  readonly answer?: Answer;
+  /** Nothing while unfinished. */
+  readonly storedResponse?: StoredResponse;
   /** Finished and past its life (R5, R18). */
   readonly expired: boolean;
-  /** Unfinished, and its owner has lost it (R11). */
+  /** Unfinished, and its owner's lease is over (R11). */
   readonly leaseExpired: boolean;
-  /** Results of past phases (R10). */
+  /** Results of completed phases, by name (R10). */
   readonly phases: Readonly<Record<string, unknown>>;
   /** Since the claim, ms. */
   readonly ageMs: number;
@@ -64,21 +51,63 @@ export interface KeyRow extends Fence, Omit<StoredRequest, 'ttlSeconds' | 'recor
 
 /** What a replay needs of a finished life. It never changes. */
 export interface FinishedKey extends Omit<StoredRequest, 'ttlSeconds' | 'recorded'> {
-  readonly answer: Answer;
-  /** When this life ends, or a moment before, by the database's clock, ms since 1970 (R18). */
+  readonly storedResponse: StoredResponse;
+  /**
+   * When this life ends, or up to a millisecond earlier, by the database's clock, ms since 1970 (R18).
+   */
   readonly expiresAtMs: number;
 }
 
-/** What opening a key finds: a transaction that holds its lock, or not, and its row. */
+/** An open transaction, whether it holds the key's lock, and the key's row. */
 export interface OpenedKey {
-  readonly transaction: Transaction;
+  readonly transaction: OpenTransaction;
   readonly locked: boolean;
   readonly row?: KeyRow;
   /**
-   * When the transaction began, by the database's clock, ms since 1970: a life that begins in it is
+   * When the transaction began, by the database's clock, ms since 1970. A life that begins in it is
    * counted from here.
    */
   readonly nowMs: number;
+}
+
+/** A finished life that is to be inserted whole. */
+export interface NewFinishedKey {
+  readonly id: KeyId;
+  readonly fence: Fence;
+  readonly request: StoredRequest;
+  readonly storedResponse: StoredResponse;
+  /** The expired life that it replaces. */
+  readonly replaces?: Fence;
+}
+
+/** An unfinished life that is to be inserted. */
+export interface NewClaim {
+  readonly id: KeyId;
+  readonly fence: Fence;
+  readonly request: StoredRequest;
+  /** Results of phases, by name. */
+  readonly phases: object;
+  readonly leaseMs: number;
+  /** The expired life that it replaces. */
+  readonly replaces?: Fence;
+}
+
+/** A step of an unfinished life. */
+export interface AdvancedClaim {
+  readonly id: KeyId;
+  readonly fence: Fence;
+  /** Results of all phases so far, by name. */
+  readonly phases: object;
+  readonly leaseMs: number;
+}
+
+/** The end of an unfinished life. */
+export interface FinishedClaim {
+  readonly id: KeyId;
+  readonly fence: Fence;
+  readonly storedResponse: StoredResponse;
+  /** Life of a key that was taken over, in seconds from now. */
+  readonly ttlSeconds: number;
 }
 
 /** An unfinished key whose owner is gone. */
@@ -88,13 +117,13 @@ export interface AbandonedKey extends Fence {
   readonly request: RecordedRequest;
 }
 
-/** What waits for the jobs. Ages by the database's clock, in seconds; 0 where nothing waits. */
+/** What the jobs have yet to do. Ages by the database's clock, in seconds; 0 where nothing is due. */
 export interface Backlog {
   /** Unfinished keys, running ones included. */
   readonly unfinished: number;
   /** Unfinished keys without an owner. */
   readonly abandoned: number;
-  /** How long the one that has waited longest past its turn has done so. */
+  /** How long the key that is most overdue for recovery has been due. */
   readonly recoveryLagSeconds: number;
   /** Keys that recovery has given up. */
   readonly parked: number;
@@ -104,83 +133,67 @@ export interface Backlog {
 
 /** One batch of a purge. */
 export interface PurgedBatch {
+  /** Rows removed. */
   readonly removed: number;
-  /** Other sessions on the database that were in the middle of something. */
+  /** Other sessions of this database that were not idle. */
   readonly busy: number;
 }
 
 /** How a commit in doubt ended (R21). */
-export interface Settlement {
+export interface CommitOutcome {
   readonly outcome: 'committed' | 'rolled back' | 'undecided';
   readonly row?: KeyRow;
 }
 
-/** The fence did not hold: another attempt owns the key now (R11). */
-export class Fenced extends Error {}
-
-/** Another answer was stored first: the unique index has judged (R4). */
-export class AnsweredByAnother extends Error {}
-
 /**
- * Each method is one round trip. Errors of the database come through as they are, but for
- * `CommitInDoubt` and `CommitFailed` (transaction.ts), `Fenced` and `AnsweredByAnother`.
+ * Each method is one round trip, but for `resolveInDoubt`, which asks repeatedly. A method that commits
+ * throws the errors of `store.errors.ts`; other errors of the database come through as they are.
  */
 export interface KeyStore {
   /** BEGIN alone: an operation without a key. */
-  begin(): Promise<Transaction>;
+  begin(): Promise<OpenTransaction>;
   /**
-   * The answer alone, if there is one and its life goes on: enough for a replay (R6). Looks of one turn
-   * of the event loop share a round trip.
+   * The stored response of a key whose life goes on: enough for a replay (R6). Reads of one turn of the
+   * event loop share a round trip.
    */
   findFinished(id: KeyId): Promise<FinishedKey | undefined>;
   /** BEGIN, the key's try-lock and its row (R4). */
   open(id: KeyId): Promise<OpenedKey>;
-  /** Stores a whole life at once, in place of an expired row, and commits (R9). */
-  complete(
-    tx: Transaction,
-    id: KeyId,
-    fence: Fence,
-    request: StoredRequest,
-    answer: Answer,
-    replaces?: Fence,
-  ): Promise<void>;
-  /** Stores an answer whose handler was rolled back (R13), unless the key is taken meanwhile. */
-  completeAlone(id: KeyId, fence: Fence, request: StoredRequest, answer: Answer): Promise<void>;
-  /** Inserts an unfinished row with a lease and what the first phase left, and commits (R10). */
-  claim(
-    tx: Transaction,
-    id: KeyId,
-    fence: Fence,
-    request: StoredRequest,
-    phases: object,
-    leaseMs: number,
-    replaces?: Fence,
-  ): Promise<void>;
+  /** Inserts a finished row and commits, together with the handler's writes (R9). */
+  finishNew(tx: OpenTransaction, key: NewFinishedKey): Promise<void>;
+  /**
+   * Inserts a finished row in a transaction of its own, after the handler was rolled back (R13).
+   *
+   * @throws KeyAlreadyFinishedError when the key has been taken meanwhile
+   */
+  finishAlone(key: NewFinishedKey): Promise<void>;
+  /** Inserts an unfinished row with a lease and the first phase's result, and commits (R10). */
+  claim(tx: OpenTransaction, key: NewClaim): Promise<void>;
   /** Raises the attempt of a row whose lease expired, and commits (R11). Never waits for a row. */
-  takeOver(tx: Transaction, id: KeyId, from: Fence, leaseMs: number): Promise<Fence>;
-  /** BEGIN for a later phase: holds the row against everybody else, or throws `Fenced` (R11). */
-  resume(id: KeyId, fence: Fence): Promise<Transaction>;
-  /** Records phases, sets the lease anew, and commits (R10). */
-  advance(tx: Transaction, id: KeyId, fence: Fence, phases: object, leaseMs: number): Promise<void>;
-  /** Stores the answer of a claimed row and commits (R10). */
-  finish(
-    tx: Transaction,
-    id: KeyId,
-    fence: Fence,
-    answer: Answer,
-    ttlSeconds: number,
-  ): Promise<void>;
-  /** Ends the lease, so that the next attempt may go on at once (R14). */
+  takeOver(tx: OpenTransaction, id: KeyId, from: Fence, leaseMs: number): Promise<Fence>;
+  /**
+   * BEGIN for a later phase: locks the row against everybody else.
+   *
+   * @throws LeaseLostError when another attempt owns the row (R11)
+   */
+  resume(id: KeyId, fence: Fence): Promise<OpenTransaction>;
+  /** Records phases, renews the lease, and commits (R10). */
+  advance(tx: OpenTransaction, claim: AdvancedClaim): Promise<void>;
+  /** Stores the response of an unfinished row, and commits (R10). */
+  finish(tx: OpenTransaction, claim: FinishedClaim): Promise<void>;
+  /** Ends the lease, so that the next attempt may begin at once (R14). */
   endLease(id: KeyId, fence: Fence): Promise<void>;
-  /** The row, and whether somebody is running (R20). */
+  /** The row, and whether an attempt is running (R20). */
   read(id: KeyId): Promise<{ row?: KeyRow; running: boolean }>;
-  /** Finds out what became of a commit in doubt (R21); asks until `patienceMs` are over. */
-  settle(id: KeyId, fence: Fence, patienceMs: number): Promise<Settlement>;
-  /** Up to `limit` keys whose lease has expired and whose turn it is (R19). */
+  /** Finds out how a commit in doubt ended (R21); asks until `timeoutMs` are over. */
+  resolveInDoubt(id: KeyId, fence: Fence, timeoutMs: number): Promise<CommitOutcome>;
+  /** Up to `limit` keys whose lease has expired and which are due (R19). */
   findAbandoned(limit: number): Promise<AbandonedKey[]>;
   /**
-   * Leaves a key that is still abandoned alone for `pauseMs`, or for good once it is older than
-   * `parkAfterSeconds`. Nothing when it has finished or is running.
+   * Makes a key that is still abandoned due again in `pauseMs`, or parks it once it is older than
+   * `parkAfterSeconds`.
+   *
+   * @returns nothing when the key has finished or is running
    */
   postpone(
     id: KeyId,
@@ -191,6 +204,10 @@ export interface KeyStore {
   backlog(): Promise<Backlog>;
   /** Removes up to `limit` finished, expired rows (R18). */
   purge(limit: number): Promise<PurgedBatch>;
+  /** Runs `work` so that all its database access throws an Error with this message (R11). */
+  refuseDatabase<T>(message: string, work: () => T): T;
+  /** Whether the same work may well succeed when it is done again from its start. */
+  isWorthRepeating(error: unknown): boolean;
 }
 /** Injection token; the interface shares its name. */
 export const KeyStore = Symbol('KeyStore');

@@ -170,7 +170,7 @@ export const ERROR_CODES = {
       'the cause.',
     retry: 'same key',
   },
-  idempotency_answer_unstorable: {
+  idempotency_response_unstorable: {
     title: 'The endpoint returned what cannot be stored',
     status: [500],
     type: 'api_error',

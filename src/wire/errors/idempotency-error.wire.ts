@@ -1,6 +1,6 @@
 import {
+  type ErrorResponse,
   IdempotencyKeyReusedError,
-  type Answer,
   type HttpRequest,
   type IdempotencyError,
 } from '../../idempotency';
@@ -26,7 +26,7 @@ export function idempotencyErrorResponse(
   error: IdempotencyError,
   request: Pick<HttpRequest, 'headers'>,
   { reusedStatus = 'auto', errorLink = noErrorLink }: IdempotencyErrorOptions = {},
-): Answer {
+): ErrorResponse {
   const answer = idempotencyApiError(error, request, reusedStatus);
   return {
     status: answer.status,

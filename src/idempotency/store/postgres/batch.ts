@@ -1,12 +1,12 @@
 /**
- * Several prepared statements and one Sync: one packet there and one back, where pg's own pipeline
- * sends each statement in a packet of its own and is answered as often. What follows a failed
- * statement PostgreSQL skips, COMMIT included (PostgreSQL manual, 54.2.4 "Pipelining").
+ * Several prepared statements and one Sync: one packet there and one back. pg's own pipeline sends each
+ * statement in a packet of its own, and gets as many back. After a failed statement PostgreSQL skips the
+ * rest, COMMIT included (PostgreSQL manual, 54.2.4 "Pipelining").
  */
 import { type Connection, type PoolClient, Query, type QueryConfig, type QueryResult } from 'pg';
 
-/** What is read of a statement's result. */
-export type Answered = Pick<QueryResult, 'command' | 'rowCount' | 'rows'>;
+/** What the store reads of a statement's result. */
+export type StatementResult = Pick<QueryResult, 'command' | 'rowCount' | 'rows'>;
 
 /** A column of a result: its name, and how its text is read. */
 interface Column {
@@ -36,41 +36,41 @@ export function rememberPrepared(
 /**
  * Sends `statements` as one batch, or nothing if one of them is not prepared on this connection yet.
  *
- * @param patienceMs longest wait for the answer; then pg breaks a connection with `pipeline: true`, and
- * who sent this must break any other
+ * @param timeoutMs longest wait for the results. Then pg closes a connection with `pipeline: true`; the
+ *   caller must close any other
  * @returns their results in order; rejects with the first error
  */
 export function sendBatch(
   client: PoolClient,
   statements: readonly QueryConfig[],
-  patienceMs: number,
-): Promise<Answered[]> | undefined {
+  timeoutMs: number,
+): Promise<StatementResult[]> | undefined {
   const prepared = preparedOn.get(client);
   if (!prepared || !statements.every(({ name }) => prepared.has(name))) return undefined;
   return new Promise((resolve, reject) => {
-    // Before anything is sent: half of a batch would be answered to whoever comes next.
+    // Before anything is sent: the results of half a batch would go to the next query.
     const writable = statements.map((statement) => ({
       ...statement,
       values: statement.values?.map(asText),
     }));
     client.query(
-      new Batch(writable, prepared, patienceMs, (error, results) =>
+      new Batch(writable, prepared, timeoutMs, (error, results) =>
         error ? reject(error) : resolve(results ?? []),
       ),
     );
   });
 }
 
-type Callback = (error?: Error | null, results?: Answered[]) => void;
+type Callback = (error?: Error | null, results?: StatementResult[]) => void;
 
-/** A query of pg's to pg's client, which calls these methods by name. */
+/** To pg's client this is a query, whose methods it calls by name. */
 class Batch extends Query {
-  readonly #results: Answered[] = [];
+  readonly #results: StatementResult[] = [];
   #rows: unknown[] = [];
   #unreadable?: Error;
 
   constructor(
-    /** For who listens to what is sent. */
+    /** Read by tests that record what is sent. */
     readonly statements: readonly QueryConfig[],
     private readonly prepared: Prepared,
     readonly query_timeout: number,
@@ -122,7 +122,7 @@ class Batch extends Query {
     this.callback(this.#unreadable, this.#results);
   }
 }
-// pg types `submit` as a property, which a method may not override; it is one of its prototype.
+// pg's types have `submit` as a property, which a method may not override. It is a method.
 Batch.prototype.submit = function (this: Batch, connection: Connection) {
   this.send(connection);
 };

@@ -1,8 +1,8 @@
-/** A key, the request it stands for, and the answer it has: one row (protocol: "Storage facts"). */
+/** A row of `idempotency_keys`: a key, the request it stands for, and the stored response. */
 import type { RecordedRequest } from '../../request/recorded-request';
 import { Check, Column, Entity, Index, PrimaryColumn } from 'typeorm';
 
-// Named here too, or a migration that TypeORM generates would drop it.
+// Repeated here, or a migration that TypeORM generates would drop it.
 @Check(
   'idempotency_keys_state',
   `(status IS NOT NULL AND body IS NOT NULL
@@ -23,7 +23,7 @@ export class IdempotencyKeyEntity {
   @PrimaryColumn({ type: 'text', collation: 'C' })
   key: string;
 
-  /** One life of the key (vocabulary: claim id). */
+  /** One life of the key: the claim id (docs/PROTOCOL.md, "Words"). */
   @Column({ name: 'claim_id', type: 'uuid' })
   claimId: string;
 
@@ -50,19 +50,19 @@ export class IdempotencyKeyEntity {
   @Column({ name: 'original_request', type: 'text' })
   originalRequest: string;
 
-  /** Results of the phases that are past (R10); gone when the row finishes. */
+  /** Results of completed phases (R10); null once finished. */
   @Column({ type: 'json', nullable: true })
   phases: Record<string, unknown> | null;
 
-  /** Status of the stored answer; null while unfinished. */
+  /** Status of the stored response; null while unfinished. */
   @Column({ type: 'smallint', nullable: true })
   status: number | null;
 
-  /** Allow-listed headers of the stored answer (R15); null where it has none but the JSON type. */
+  /** Allow-listed headers of the stored response (R15); null where there is only the JSON `Content-Type`. */
   @Column({ type: 'json', nullable: true })
   headers: Record<string, string> | null;
 
-  /** Body of the stored answer, exactly as it went over the wire, or those bytes deflated. */
+  /** Body of the stored response, exactly as it went over the wire, or those bytes deflated. */
   @Column({ type: 'bytea', nullable: true })
   body: Buffer | null;
 
@@ -79,7 +79,7 @@ export class IdempotencyKeyEntity {
   @Column({ name: 'expires_at', type: 'timestamptz' })
   expiresAt: Date;
 
-  /** Until when the owner of an unfinished row has it (R11); null once finished. */
+  /** End of the owner's lease (R11); null once finished. */
   @Index('idempotency_keys_lease_until', { where: 'lease_until IS NOT NULL' })
   @Column({ name: 'lease_until', type: 'timestamptz', nullable: true })
   leaseUntil: Date | null;
@@ -88,11 +88,11 @@ export class IdempotencyKeyEntity {
   @Column({ type: 'json', nullable: true })
   request: RecordedRequest | null;
 
-  /** Recovery leaves the row alone until then. */
+  /** Recovery does not try the row before this. */
   @Column({ name: 'retry_at', type: 'timestamptz', nullable: true })
   retryAt: Date | null;
 
-  /** Recovery has given the row up, for a person to look at. */
+  /** When recovery gave the row up, for a person to look at. */
   @Column({ name: 'parked_at', type: 'timestamptz', nullable: true })
   parkedAt: Date | null;
 }

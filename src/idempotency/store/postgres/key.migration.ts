@@ -1,11 +1,11 @@
-/** The table of keys, request hashes and answers. Applications add it to their own migrations. */
+/** Creates the table of keys. Applications add it to their own migrations. */
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 export class CreateIdempotencyKeys1764000000000 implements MigrationInterface {
   readonly name = 'CreateIdempotencyKeys1764000000000';
 
   async up(runner: QueryRunner): Promise<void> {
-    // json, not jsonb: nothing looks inside, and a phase's result may hold \u0000.
+    // json, not jsonb: PostgreSQL never looks inside, and a phase's result may hold \u0000.
     // Pages are filled: an update that finishes ends the lease, which is indexed, so room on its own
     // page would not make it cheaper (docs/PERFORMANCE.md, "What falls short").
     await runner.query(`

@@ -1,0 +1,26 @@
+/** A bound on how long something outside of the process may take. */
+
+/**
+ * Waits for `call` up to `deadlineMs`. Then its signal fires, and nobody waits for it any more.
+ *
+ * @throws Error at the deadline; what `call` throws before it
+ */
+export async function withDeadline<T>(
+  deadlineMs: number,
+  call: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const timer = setTimeout(
+    () => controller.abort(new Error(`No answer in ${deadlineMs} ms.`)),
+    deadlineMs,
+  );
+  try {
+    const overdue = new Promise<never>((_resolve, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason as Error));
+    });
+    return await Promise.race([call(signal), overdue]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

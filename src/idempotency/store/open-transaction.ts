@@ -1,0 +1,12 @@
+/** A transaction that is open, on one connection of the application's pool. */
+export interface OpenTransaction {
+  /** Runs `work` so that all its database access through the DataSource joins this transaction (R9). */
+  run<T>(work: () => T): T;
+  /**
+   * @throws CommitInDoubtError when the reply to COMMIT was lost
+   * @throws CommitFailedError when the database rolled back instead
+   */
+  commit(): Promise<unknown>;
+  /** Undoes everything. Never throws; does nothing to a transaction that is over. */
+  rollback(): Promise<void>;
+}

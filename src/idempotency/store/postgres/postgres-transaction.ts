@@ -1,0 +1,107 @@
+/** One transaction on one connection of the application's pool. */
+import type { PoolClient, QueryConfig } from 'pg';
+import type { DataSource, QueryRunner } from 'typeorm';
+import type { OpenTransaction } from '../open-transaction';
+import { CommitFailedError, CommitInDoubtError } from '../store.errors';
+import { insideTransaction } from './ambient-transaction';
+import type { StatementResult } from './batch';
+import { type ReleasableRunner, sendStatements } from './connection';
+import { isConnectionLost } from './database-errors';
+
+const BEGIN: QueryConfig = { name: 'paidonce_begin', text: 'BEGIN' };
+const COMMIT: QueryConfig = { name: 'paidonce_commit', text: 'COMMIT' };
+const ROLLBACK: QueryConfig = { name: 'paidonce_rollback', text: 'ROLLBACK' };
+
+export class PostgresTransaction implements OpenTransaction {
+  #over = false;
+
+  private constructor(
+    private readonly runner: QueryRunner,
+    private readonly client: PoolClient,
+  ) {}
+
+  /**
+   * Takes a connection and begins, with `statements` in the same round trip.
+   *
+   * @param waiting whether one of them may wait for a lock
+   * @returns the transaction and the statements' results
+   * @throws the first error of a statement; the connection is back in the pool then
+   */
+  static async begin(
+    dataSource: DataSource,
+    statements: QueryConfig[],
+    waiting = false,
+  ): Promise<{ transaction: PostgresTransaction; results: StatementResult[] }> {
+    const runner = dataSource.createQueryRunner();
+    const client = (await runner.connect()) as PoolClient;
+    const transaction = new PostgresTransaction(runner, client);
+    try {
+      const [, ...results] = await sendStatements(client, [BEGIN, ...statements], waiting);
+      // TypeORM must know that a transaction is open: else `save()` begins and commits its own.
+      Object.assign(runner, { isTransactionActive: true, transactionDepth: 1 });
+      return { transaction, results };
+    } catch (error) {
+      if (isConnectionLost(error)) await transaction.release(error);
+      else await transaction.rollback();
+      throw error;
+    }
+  }
+
+  run<T>(work: () => T): T {
+    return insideTransaction(this.runner, work);
+  }
+
+  /**
+   * Sends `statements` and COMMIT in one round trip.
+   *
+   * @returns the statements' results
+   * @throws CommitInDoubtError when the reply to COMMIT was lost
+   * @throws CommitFailedError when PostgreSQL rolled back instead; its `cause` is the reason
+   */
+  async commit(statements: QueryConfig[] = []): Promise<StatementResult[]> {
+    if (this.#over || this.runner.isReleased) {
+      // The connection broke while the handler ran, or PostgreSQL ended it for being idle.
+      throw new CommitFailedError('The transaction had ended before it could be committed.');
+    }
+    this.#over = true;
+    try {
+      const results = await sendStatements(this.client, [...statements, COMMIT]);
+      // pg does not throw when an aborted transaction replies to COMMIT with ROLLBACK.
+      if (results.at(-1)?.command !== 'COMMIT') {
+        throw new CommitFailedError('PostgreSQL rolled back.');
+      }
+      await this.release();
+      return results.slice(0, -1);
+    } catch (error) {
+      if (isConnectionLost(error)) {
+        await this.release(error);
+        throw new CommitInDoubtError('The reply to COMMIT was lost.', { cause: error });
+      }
+      await this.end();
+      if (error instanceof CommitFailedError) throw error;
+      throw new CommitFailedError('A statement of the commit failed.', { cause: error });
+    }
+  }
+
+  /** A connection that cannot roll back is closed, which rolls back too. */
+  async rollback(): Promise<void> {
+    if (this.#over) return;
+    this.#over = true;
+    await this.end();
+  }
+
+  private async end(): Promise<void> {
+    if (this.runner.isReleased) return;
+    try {
+      await sendStatements(this.client, [ROLLBACK]);
+      await this.release();
+    } catch (error) {
+      await this.release(error);
+    }
+  }
+
+  private release(error?: unknown): Promise<void> {
+    Object.assign(this.runner, { isTransactionActive: false, transactionDepth: 0 });
+    return (this.runner as ReleasableRunner).releasePostgresConnection(error);
+  }
+}

@@ -1,0 +1,13 @@
+/** Why a key could not be written. The pipeline finds out what to send instead. */
+
+/** Another attempt owns the key now; nothing was written (R11). */
+export class LeaseLostError extends Error {}
+
+/** Another response was stored first: the unique index decided (R4). */
+export class KeyAlreadyFinishedError extends Error {}
+
+/** PostgreSQL rolled the transaction back instead of committing; `cause` is the reason. */
+export class CommitFailedError extends Error {}
+
+/** The reply to COMMIT was lost: the transaction may have committed (R21). */
+export class CommitInDoubtError extends Error {}
