@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { readBody } from '../src/wire/request/request-reader';
-import { COSTLY_BODIES } from '../test/wire/costly.bodies';
+import { COSTLY_BODIES } from '../test/wire/costly-bodies';
 import { type Extent, median, type Row, spreadOf } from './figures';
 import type { Stage } from './stage';
 

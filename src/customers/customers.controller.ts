@@ -3,7 +3,7 @@ import { Body, Controller, Delete, Get, HttpCode, Param, Post, Query } from '@ne
 import { CurrentTenant } from '../accounts';
 import type { Tenant } from '../database';
 import { Idempotent } from '../idempotency';
-import { either, Operation } from '../wire';
+import { API_PATH, either, Operation } from '../wire';
 import {
   CreateCustomerParams,
   DeleteCustomerParams,
@@ -14,7 +14,7 @@ import {
 import { customerListSchema, customerSchema, deletedCustomerSchema } from './customer.wire';
 import { CustomersService } from './customers.service';
 
-@Controller('v1/customers')
+@Controller(`${API_PATH}/customers`)
 export class CustomersController {
   constructor(private readonly customers: CustomersService) {}
 

@@ -4,6 +4,7 @@ import { ModuleRef } from '@nestjs/core';
 import type { QueryDeepPartialEntity } from 'typeorm';
 import type { Tenant } from '../database';
 import {
+  API_PATH,
   Expander,
   listOf,
   LockTimeoutError,
@@ -103,7 +104,7 @@ export class CustomersService implements OnModuleInit {
 
   async list(tenant: Tenant, params: ListCustomersParams): Promise<WireList<AnyCustomerObject>> {
     const page = await this.customers.pageOfPresent(tenant, params, params.email);
-    const list = listOf('/v1/customers', page, customerToWire);
+    const list = listOf(`${API_PATH}/customers`, page, customerToWire);
     return this.expander.expand(tenant, list, params.expand);
   }
 

@@ -1,4 +1,4 @@
-/** `GET /v1/idempotency_keys/:key`. It tells what became of the request with a key. */
+/** `GET /v1/idempotency_keys/:key` tells what became of the request with a key. */
 import { Controller, Get, Param, Req } from '@nestjs/common';
 import { type HttpRequest, KeyStatusService } from '../idempotency';
 import { API_PATH, Operation, ResourceMissingError } from '../wire';

@@ -7,7 +7,7 @@ import { SharedFile } from './shared-file';
 
 const PATH = '/docs/errors';
 
-const HEADERS = {
+const PAGE_HEADERS = {
   'content-security-policy': ERROR_PAGE_POLICY,
   'referrer-policy': 'no-referrer',
   'x-content-type-options': 'nosniff',
@@ -26,6 +26,6 @@ export function serveErrorPage(app: NestFastifyApplication): void {
     .getInstance()
     .get(PATH, async (request, reply) => {
       file ??= SharedFile.create('text/html; charset=utf-8', Buffer.from(errorPage()));
-      return (await file).send(request, reply.headers(HEADERS));
+      return (await file).send(request, reply.headers(PAGE_HEADERS));
     });
 }

@@ -1,3 +1,4 @@
+/** `GET /health` tells load balancers whether this process can serve requests. */
 import { Controller, Get, Res } from '@nestjs/common';
 import { Public } from '../accounts';
 import { resultWithin } from '../runtime';
@@ -13,10 +14,10 @@ import {
   text,
   type TypeOf,
 } from '../wire';
-import { HealthOfJobs, type JobHealth } from './jobs.health';
+import { JobHealthService, type JobHealth } from './job-health.service';
 
-/** Longer than any answer of a healthy database, shorter than any prober's patience. */
-const DEADLINE_MS = 2_000;
+/** Longer than a healthy database takes, shorter than the timeouts of load balancers. */
+const DATABASE_TIMEOUT_MS = 2_000;
 
 interface Reply {
   status(code: number): unknown;
@@ -45,36 +46,34 @@ const healthSchema = named(
 );
 export type Health = TypeOf<typeof healthSchema>;
 
-/** Whether this process can serve requests now: for load balancers and supervisors. */
+/** Health of this process, for load balancers and supervisors. */
 @Public()
 @Controller('health')
 export class HealthController {
   private probe: Promise<JobHealth | undefined> | undefined;
 
-  constructor(private readonly jobs: HealthOfJobs) {}
+  constructor(private readonly jobs: JobHealthService) {}
 
-  /**
-   * 200 if the database answers within two seconds and the jobs keep up, else 503. Needs no API key.
-   */
+  /** 200 if the database responds within two seconds and the jobs keep up, else 503. Needs no API key. */
   @Operation('Tell whether this process can serve requests now', healthSchema, {
     otherResponses: { 503: healthSchema },
   })
   @Get()
   async health(@Res({ passthrough: true }) reply: Reply): Promise<Health> {
-    // Shared, so that frequent probes of a stuck database do not use up the pool.
+    // One check at a time, so that frequent probes of a slow database do not use up the pool.
     this.probe ??= this.jobs
-      .look()
+      .check()
       .catch(() => undefined)
       .finally(() => (this.probe = undefined));
-    const found = await resultWithin(DEADLINE_MS, this.probe);
-    if (found?.complaints.length === 0) return { status: 'ok', jobs: found.figures };
+    const health = await resultWithin(DATABASE_TIMEOUT_MS, this.probe);
+    if (health?.problems.length === 0) return { status: 'ok', jobs: health.figures };
     reply.status(503);
     return {
       status: 'unavailable',
       message:
-        found?.complaints.join(' ') ??
-        `The database does not answer within ${DEADLINE_MS / 1000} s.`,
-      jobs: found?.figures,
+        health?.problems.join(' ') ??
+        `The database does not answer within ${DATABASE_TIMEOUT_MS / 1000} s.`,
+      jobs: health?.figures,
     };
   }
 }

@@ -1,2 +1,2 @@
-/** What an operator looks at: health. */
+/** Health, for operators. */
 export { OpsModule } from './ops.module';

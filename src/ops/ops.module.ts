@@ -1,12 +1,12 @@
+/** The module of health. */
 import { Module } from '@nestjs/common';
 import { JobReportsModule } from '../jobs';
 import { HealthController } from './health.controller';
-import { HealthOfJobs } from './jobs.health';
+import { JobHealthService } from './job-health.service';
 
-/** What an operator looks at. */
 @Module({
   imports: [JobReportsModule],
   controllers: [HealthController],
-  providers: [HealthOfJobs],
+  providers: [JobHealthService],
 })
 export class OpsModule {}

@@ -3,7 +3,7 @@ import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/com
 import { CurrentTenant } from '../accounts';
 import type { Tenant } from '../database';
 import { Idempotent, Phases } from '../idempotency';
-import { Operation } from '../wire';
+import { API_PATH, Operation } from '../wire';
 import { refundListSchema, refundSchema } from './refund.wire';
 import {
   CreateRefundParams,
@@ -13,7 +13,7 @@ import {
 } from './refunds.params';
 import { RefundsService } from './refunds.service';
 
-@Controller('v1/refunds')
+@Controller(`${API_PATH}/refunds`)
 export class RefundsController {
   constructor(private readonly refunds: RefundsService) {}
 

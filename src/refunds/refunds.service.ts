@@ -4,7 +4,7 @@ import type { Tenant } from '../database';
 import { Gateways, type KnownOutcome } from '../gateway';
 import type { Phases } from '../idempotency';
 import { RefundableCharges, type ReservedAmount } from '../payments';
-import { Expander, InvalidRequestError, listOf, mergeMetadata, newId } from '../wire';
+import { API_PATH, Expander, InvalidRequestError, listOf, mergeMetadata, newId } from '../wire';
 import type { RefundEntity } from './refund.entity';
 import { cancelRefusal, CANCELLABLE } from './refund.states';
 import { type RefundObject, refundToWire } from './refund.wire';
@@ -79,7 +79,11 @@ export class RefundsService implements OnModuleInit {
       ...(params.payment_intent === undefined ? {} : { paymentIntent: params.payment_intent }),
     };
     const page = await this.refunds.page(tenant, params.toPage<RefundEntity>(where));
-    return this.expander.expand(tenant, listOf('/v1/refunds', page, refundToWire), params.expand);
+    return this.expander.expand(
+      tenant,
+      listOf(`${API_PATH}/refunds`, page, refundToWire),
+      params.expand,
+    );
   }
 
   /** Stores a new refund as `pending`, with its amount reserved. */

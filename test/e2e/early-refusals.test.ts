@@ -74,9 +74,9 @@ describe('a request that is answered without its body', () => {
     const [, line, status, more] = row;
     const socket = open();
     socket.write(head(line, 1_000_000, more()));
-    const answer = await response(socket);
-    expect(answer.status).toBe(status);
-    expect(answer.text).toMatch(/^request-id: req_/im);
+    const received = await response(socket);
+    expect(received.status).toBe(status);
+    expect(received.text).toMatch(/^request-id: req_/im);
   });
 
   it.each([...cases, ['with a body too large', 'POST /v1/customers', 413, KEY] as const])(
@@ -98,9 +98,9 @@ describe('a request that is answered without its body', () => {
     const socket = open();
     const closed = once(socket, 'close');
     socket.write(head(line, TOO_LARGE, `${more()}Connection: close\r\n`));
-    const answer = await response(socket);
-    expect(answer.status).toBe(status);
-    expect(answer.text).toMatch(/^connection: close/im);
+    const received = await response(socket);
+    expect(received.status).toBe(status);
+    expect(received.text).toMatch(/^connection: close/im);
     // Were it closed now, what the client still sends would break it under the response.
     const other = open();
     other.write(head('GET /health', 0));
@@ -182,9 +182,9 @@ describe('a request that is answered without its body', () => {
 
   it('that never ends loses its connection', async () => {
     const socket = open();
-    const answered = response(socket);
+    const refusal = response(socket);
     socket.write(head('POST /v1/customers', 10 * MAX_REST));
-    const { status, text } = await answered;
+    const { status, text } = await refusal;
     expect(status).toBe(401);
     expect(text).toMatch(/^connection: close/im);
     const closed = new Promise((resolve) => socket.once('close', resolve));

@@ -77,9 +77,9 @@ describe('a key on the wire', () => {
         `content-type: application/x-www-form-urlencoded\r\ncontent-length: ${PAYMENT.length}\r\n` +
         `idempotency-key: a\r\nIdempotency-Key: b\r\nconnection: close\r\n\r\n${PAYMENT}`,
     );
-    const answer = await text(socket);
-    expect(answer).toMatch(/^HTTP\/1\.1 400 /);
-    expect(answer).toContain('idempotency_key_invalid');
+    const res = await text(socket);
+    expect(res).toMatch(/^HTTP\/1\.1 400 /);
+    expect(res).toContain('idempotency_key_invalid');
   });
 
   it('R7 reused is a 409 to a client without Stripe-Version, a 400 to one with it', async () => {

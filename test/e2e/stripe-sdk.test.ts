@@ -14,7 +14,7 @@ afterAll(() => shop.close());
 const payment = { amount: 2000, currency: 'usd', payment_method: 'pm_card_visa', confirm: true };
 
 /** A client whose connection breaks after the server has done the work, `times` times. */
-function losingAnswers(times: number, options: Partial<Stripe.StripeConfig> = {}) {
+function losingResponses(times: number, options: Partial<Stripe.StripeConfig> = {}) {
   const keys: (string | null)[] = [];
   const replayed: (string | null)[] = [];
   const losing: typeof fetch = async (input, init) => {
@@ -58,7 +58,7 @@ describe('a storefront', () => {
     expect(again).toMatchObject({ statusCode: 400, code: 'charge_already_refunded' });
   });
 
-  it('R6 R17 is given the first answer again for the same key', async () => {
+  it('R6 R17 is given the first response again for the same key', async () => {
     const idempotencyKey = randomUUID();
     const first = await stripe.paymentIntents.create(payment, { idempotencyKey });
     const second = await stripe.paymentIntents.create(payment, { idempotencyKey });
@@ -69,8 +69,8 @@ describe('a storefront', () => {
     expect(second.lastResponse.idempotencyKey).toBe(idempotencyKey);
   });
 
-  it('P1 R17 pays once though the answer is lost: the SDK retries by itself with its own key', async () => {
-    const { stripe: unlucky, keys, replayed } = losingAnswers(2, { maxNetworkRetries: 2 });
+  it('P1 R17 pays once though the response is lost: the SDK retries by itself with its own key', async () => {
+    const { stripe: unlucky, keys, replayed } = losingResponses(2, { maxNetworkRetries: 2 });
     const before = await stripe.paymentIntents.list({ limit: 100 });
     const paid = await unlucky.paymentIntents.create(payment);
     expect(keys).toHaveLength(3);
@@ -82,9 +82,9 @@ describe('a storefront', () => {
     expect(after.data.length).toBe(before.data.length + 1);
   });
 
-  it('P1 refunds once though the answer is lost', async () => {
+  it('P1 refunds once though the response is lost', async () => {
     const paid = await stripe.paymentIntents.create(payment);
-    const { stripe: unlucky } = losingAnswers(1, { maxNetworkRetries: 1 });
+    const { stripe: unlucky } = losingResponses(1, { maxNetworkRetries: 1 });
     const refund = await unlucky.refunds.create({ payment_intent: paid.id, amount: 700 });
     const charge = await stripe.charges.retrieve(paid.latest_charge as string);
     expect(refund.amount).toBe(700);

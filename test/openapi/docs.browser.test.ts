@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { type Browser, chromium } from 'playwright-core';
 import { startApp, type RunningApp } from '../support/app';
-import { type Document, operationsOf } from './checked.fetch';
+import { type Document, operationsOf } from './checked-fetch';
 
 const PROGRAM = 'chromium';
 

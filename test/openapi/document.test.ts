@@ -1,3 +1,4 @@
+/** The OpenAPI document, the page that shows it, and the files made from it. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,7 +7,7 @@ import { createApplication } from '../../src/application/application';
 import { loadSettings } from '../../src/runtime/settings';
 import { startApp, type RunningApp } from '../support/app';
 import { freshDatabase } from '../support/database';
-import { type Document, operationsOf } from './checked.fetch';
+import { type Document, operationsOf } from './checked-fetch';
 
 const ROOT = join(__dirname, '..', '..');
 const COMMITTED = ['docs/openapi.json', 'docs/ERRORS.md', 'src/client/openapi.types.ts'];

@@ -1,3 +1,4 @@
+/** Every parameter accepts what its schema in the document allows, and nothing else. */
 import 'reflect-metadata';
 import Ajv2020 from 'ajv/dist/2020';
 import { getMetadataStorage } from 'class-validator';

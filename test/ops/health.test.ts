@@ -41,8 +41,8 @@ describe('health', () => {
     sql = await connected(database.url);
   };
   const health = async (): Promise<Seen> => {
-    const answer = await fetch(`${api.url}/health`);
-    return { status: answer.status, body: (await answer.json()) as Seen['body'] };
+    const res = await fetch(`${api.url}/health`);
+    return { status: res.status, body: (await res.json()) as Seen['body'] };
   };
   /** What it says once it is so. */
   const turns = async (status: number, message = ''): Promise<Seen['body']> => {

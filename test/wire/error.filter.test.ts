@@ -1,3 +1,4 @@
+/** How errors become responses: status, headers and body. */
 import { ServiceUnavailableException, type ArgumentsHost } from '@nestjs/common';
 import { UnknownCursorError } from '../../src/database';
 import {
@@ -16,19 +17,19 @@ import {
 
 const reused = new IdempotencyKeyReusedError(['amount'], 'POST /v1/charges', 'req_1');
 
-describe('an error as an answer', () => {
+describe('an error as a response', () => {
   beforeEach(() => jest.spyOn(WireErrorFilter.prototype as never, 'log').mockImplementation());
   afterEach(() => jest.restoreAllMocks());
 
-  function answerTo(thrown: unknown, headers: Record<string, string> = {}, sent = false) {
-    const answer = { status: 0, headers: {} as Record<string, string>, body: '' };
+  function responseTo(thrown: unknown, headers: Record<string, string> = {}, sent = false) {
+    const outgoing = { status: 0, headers: {} as Record<string, string>, body: '' };
     const reply = {
       sent,
-      code: (status: number) => Object.assign(reply, void (answer.status = status)),
-      headers: (more: object) => Object.assign(reply, void Object.assign(answer.headers, more)),
+      code: (status: number) => Object.assign(reply, void (outgoing.status = status)),
+      headers: (more: object) => Object.assign(reply, void Object.assign(outgoing.headers, more)),
       header: (name: string, value: string) =>
-        Object.assign(reply, void (answer.headers[name] = value)),
-      send: (body: string) => void (answer.body = body),
+        Object.assign(reply, void (outgoing.headers[name] = value)),
+      send: (body: string) => void (outgoing.body = body),
     };
     const raw = { errored: null, complete: true };
     const request = { id: 'req_9', method: 'GET', url: '/v1/things?x=1', headers, raw };
@@ -36,21 +37,21 @@ describe('an error as an answer', () => {
     const filter = new WireErrorFilter();
     // oxlint-disable-next-line promise/no-promise-in-callback -- a filter's catch, not a promise's
     filter.catch(thrown, { switchToHttp: () => http } as unknown as ArgumentsHost);
-    const { error: body } = JSON.parse(answer.body || '{}') as { error: Record<string, unknown> };
-    return { status: answer.status, headers: answer.headers, error: body };
+    const { error: body } = JSON.parse(outgoing.body || '{}') as { error: Record<string, unknown> };
+    return { status: outgoing.status, headers: outgoing.headers, error: body };
   }
 
   it('is 404 for the object of the path and 400 for one that is referred to', () => {
-    expect(answerTo(new ResourceMissingError('charge', 'ch_x'))).toMatchObject({
+    expect(responseTo(new ResourceMissingError('charge', 'ch_x'))).toMatchObject({
       status: 404,
       error: { code: 'resource_missing', param: 'id', message: "No such charge: 'ch_x'" },
     });
-    expect(answerTo(new ResourceMissingError('charge', 'ch_x', 'charge'))).toMatchObject({
+    expect(responseTo(new ResourceMissingError('charge', 'ch_x', 'charge'))).toMatchObject({
       status: 400,
       error: { code: 'resource_missing', param: 'charge' },
     });
     expect(
-      answerTo(new UnknownCursorError('starting_after', 'pi_x', 'payment_intents')),
+      responseTo(new UnknownCursorError('starting_after', 'pi_x', 'payment_intents')),
     ).toMatchObject({
       status: 400,
       error: { param: 'starting_after', message: "No such payment_intent: 'pi_x'" },
@@ -58,9 +59,9 @@ describe('an error as an answer', () => {
   });
 
   it('is 401 with a challenge where the key is missing, and 429 with a pause where it is too much', () => {
-    const { status, headers } = answerTo(new AuthenticationError('No API key.'));
+    const { status, headers } = responseTo(new AuthenticationError('No API key.'));
     expect([status, headers['WWW-Authenticate']]).toEqual([401, 'Basic realm="paidonce"']);
-    expect(answerTo(new RateLimitError('Slow down.', 2))).toMatchObject({
+    expect(responseTo(new RateLimitError('Slow down.', 2))).toMatchObject({
       status: 429,
       headers: { 'Retry-After': '2' },
       error: { type: 'rate_limit_error' },
@@ -71,22 +72,22 @@ describe('an error as an answer', () => {
     const lost = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
     const busy = new Error('timeout exceeded when trying to connect');
     for (const error of [lost, busy]) {
-      const answer = answerTo(error);
-      expect(answer).toMatchObject({
+      const outgoing = responseTo(error);
+      expect(outgoing).toMatchObject({
         status: 503,
         headers: { 'Retry-After': '1' },
         error: { type: 'api_error', code: 'service_unavailable' },
       });
-      expect(answer.error.message).toContain('could not take this request now');
-      expect(JSON.stringify(answer)).not.toMatch(/ECONNREFUSED|timeout exceeded/);
+      expect(outgoing.error.message).toContain('could not take this request now');
+      expect(JSON.stringify(outgoing)).not.toMatch(/ECONNREFUSED|timeout exceeded/);
     }
   });
 
   it('is logged here unless the idempotency module logs it, with its cause', () => {
     const log = jest.spyOn(WireErrorFilter.prototype as never, 'log');
-    answerTo(new IdempotencyOutcomeUnknownError({ cause: new Error('write EPIPE') }));
+    responseTo(new IdempotencyOutcomeUnknownError({ cause: new Error('write EPIPE') }));
     expect(log).not.toHaveBeenCalled();
-    answerTo(new Error('unforeseen'));
+    responseTo(new Error('unforeseen'));
     expect(log).toHaveBeenCalledTimes(1);
   });
 
@@ -97,7 +98,7 @@ describe('an error as an answer', () => {
     ['an object', { statusCode: 200, message: 'SELECT secret' }],
     ['an error with a status of its own', Object.assign(new Error('secret'), { statusCode: 400 })],
   ])('is 500 for %s that nobody foresaw, and tells nothing of it', (_, thrown) => {
-    const { status, error } = answerTo(thrown);
+    const { status, error } = responseTo(thrown);
     expect(status).toBe(500);
     expect(error.type).toBe('api_error');
     expect(error.message).toContain('req_9');
@@ -105,12 +106,12 @@ describe('an error as an answer', () => {
   });
 
   it('keeps the status of an error of the framework', () => {
-    const { status, error } = answerTo(new ServiceUnavailableException('draining'));
+    const { status, error } = responseTo(new ServiceUnavailableException('draining'));
     expect([status, error.type]).toEqual([503, 'api_error']);
   });
 
   it('is not sent twice', () => {
-    expect(answerTo(new Error('late'), {}, true).status).toBe(0);
+    expect(responseTo(new Error('late'), {}, true).status).toBe(0);
   });
 
   describe('about an idempotency key', () => {
@@ -156,12 +157,12 @@ describe('an error as an answer', () => {
     ] as const)(
       '%s has the status, type and code of the table',
       (_, error, headers, status, type, code, retry) => {
-        const answer = idempotencyErrorResponse(error, { headers });
-        expect(answer.status).toBe(status);
-        expect(answer.headers['stripe-should-retry']).toBe(retry);
-        const { error: body } = JSON.parse(answer.body.toString()) as { error: object };
+        const outgoing = idempotencyErrorResponse(error, { headers });
+        expect(outgoing.status).toBe(status);
+        expect(outgoing.headers['stripe-should-retry']).toBe(retry);
+        const { error: body } = JSON.parse(outgoing.body.toString()) as { error: object };
         expect(body).toEqual({ type, code, message: error.message });
-        expect(answerTo(error, headers)).toMatchObject({ status, error: body });
+        expect(responseTo(error, headers)).toMatchObject({ status, error: body });
       },
     );
 

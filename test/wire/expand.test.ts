@@ -1,3 +1,4 @@
+/** The parameter `expand[]` and the expansion of responses. */
 import 'reflect-metadata';
 import type { Tenant } from '../../src/database';
 import {
@@ -61,14 +62,14 @@ describe('expand', () => {
   });
 
   it('replaces a reference by the object it names', async () => {
-    const answer = await expander.expand(TENANT, crew('crew_9', 'ship_1'), ['ship']);
-    expect(answer.ship).toEqual(ship('ship_1', 'port_1', 'crew_2'));
+    const expanded = await expander.expand(TENANT, crew('crew_9', 'ship_1'), ['ship']);
+    expect(expanded.ship).toEqual(ship('ship_1', 'port_1', 'crew_2'));
   });
 
   it('reaches four levels deep, through hashes too, and needs no path for the way', async () => {
     const path = 'ship.papers.owner.ship';
-    const answer = await expander.expand(TENANT, crew('crew_9', 'ship_1'), [path, 'ship.port']);
-    expect(answer).toMatchObject({
+    const expanded = await expander.expand(TENANT, crew('crew_9', 'ship_1'), [path, 'ship.port']);
+    expect(expanded).toMatchObject({
       ship: {
         id: 'ship_1',
         port: { id: 'port_1' },
@@ -80,8 +81,8 @@ describe('expand', () => {
   it('asks once for each path and kind of object, however long a list is', async () => {
     const data = Array.from({ length: 100 }, (_, n) => crew(`crew_${n}`, `ship_${(n % 2) + 1}`));
     const list = { object: 'list', data, has_more: false, url: '/v1/crews' };
-    const answer = await expander.expand(TENANT, list, ['data.ship', 'data.ship.port']);
-    expect(answer.data[99]?.ship).toMatchObject({ id: 'ship_2', port: { id: 'port_1' } });
+    const expanded = await expander.expand(TENANT, list, ['data.ship', 'data.ship.port']);
+    expect(expanded.data[99]?.ship).toMatchObject({ id: 'ship_2', port: { id: 'port_1' } });
     expect(asked).toEqual([
       ['ship', TENANT, ['ship_1', 'ship_2']],
       ['port', TENANT, ['port_1']],

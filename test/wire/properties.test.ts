@@ -13,7 +13,7 @@ import {
 import { parseForm } from '../../src/wire/request/form-body';
 import { extentOf } from '../../src/wire/request/json-body';
 import { readBody } from '../../src/wire/request/request-reader';
-import { thingsApp } from './wire.app';
+import { thingsApp } from './things-app.fixture';
 
 const FORM = 'application/x-www-form-urlencoded';
 
@@ -135,16 +135,16 @@ describe('every body', () => {
 
   async function statusOf(payload: Buffer, type: string): Promise<number> {
     const headers = { 'content-type': type };
-    const answer = await app.inject({ method: 'POST', url: '/v1/things', payload, headers });
-    const body = answer.json<{ error?: { type: string; message: string } }>();
-    if (answer.statusCode >= 400) {
+    const res = await app.inject({ method: 'POST', url: '/v1/things', payload, headers });
+    const body = res.json<{ error?: { type: string; message: string } }>();
+    if (res.statusCode >= 400) {
       expect(body.error?.type).toBe('invalid_request_error');
       expect(body.error?.message.length).toBeGreaterThan(10);
     }
-    return answer.statusCode;
+    return res.statusCode;
   }
 
-  it('of any bytes is answered with 201, 400 or 415', async () => {
+  it('of any bytes is a 201, 400 or 415', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.uint8Array({ maxLength: 200 }),
@@ -157,7 +157,7 @@ describe('every body', () => {
     );
   });
 
-  it('of any JSON is answered with 201 or 400', async () => {
+  it('of any JSON is a 201 or 400', async () => {
     const params = fc.record(
       {
         amount: fc.jsonValue(),
@@ -196,16 +196,16 @@ describe('every body', () => {
           metadata: hash,
         });
         const json = JSON.stringify({ amount: cents, currency: 'usd', capture, metadata: hash });
-        const answers = [];
+        const received = [];
         for (const [payload, type] of [
           [form, FORM],
           [json, 'application/json'],
         ] as const) {
           const headers = { 'content-type': type };
-          const answer = await app.inject({ method: 'POST', url: '/v1/things', payload, headers });
-          answers.push(answer.json<{ received?: unknown }>());
+          const res = await app.inject({ method: 'POST', url: '/v1/things', payload, headers });
+          received.push(res.json<{ received?: unknown }>());
         }
-        expect(answers[0]).toEqual(answers[1]);
+        expect(received[0]).toEqual(received[1]);
       }),
       { numRuns: 300 },
     );

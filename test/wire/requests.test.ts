@@ -1,7 +1,8 @@
+/** Requests to a small application: forms, JSON, queries, URLs and their errors. */
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { API_VERSION, InvalidRequestError } from '../../src/wire';
 import { requireNoCardNumberInPath } from '../../src/wire/request/harmless-values';
-import { errorLink, thingsApp } from './wire.app';
+import { errorLink, thingsApp } from './things-app.fixture';
 
 const FORM = 'application/x-www-form-urlencoded';
 const JSON_TYPE = 'application/json';
@@ -29,8 +30,8 @@ describe('requests on the wire', () => {
     payload?: string | Buffer,
     headers: Record<string, string> = {},
   ): Promise<Reply> {
-    const answer = await app.inject({ method, url, payload, headers });
-    return { status: answer.statusCode, headers: answer.headers, body: answer.json() };
+    const res = await app.inject({ method, url, payload, headers });
+    return { status: res.statusCode, headers: res.headers, body: res.json() };
   }
   const form = (payload: string | Buffer, type = FORM) =>
     send('POST', '/v1/things', payload, { 'content-type': type });
@@ -358,7 +359,7 @@ describe('requests on the wire', () => {
     });
   });
 
-  describe('an answer', () => {
+  describe('a response', () => {
     it('has a Request-Id of its own and a Stripe-Version, also when it is an error', async () => {
       const ids = new Set<unknown>();
       for (const url of ['/v1/things', '/v1/nothing', '/v1/broken', '/v1/things?a=%00']) {
@@ -409,7 +410,7 @@ describe('requests on the wire', () => {
       ['in a name that does not parse', FORM, '4242424242424242[=x'],
       ['in a name given twice', FORM, 'metadata[4242424242424242]=x&metadata[4242424242424242]=x'],
       ['in a sentence', FORM, 'description=my+card+is+5555+5555+5555+4444,+thanks'],
-    ])('%s is refused, and the answer does not repeat it', async (_, type, payload) => {
+    ])('%s is refused, and the response does not repeat it', async (_, type, payload) => {
       const { status, body } = await form(payload, type);
       expect(status).toBe(400);
       expect(body.error).toMatchObject({ code: 'card_number_refused' });

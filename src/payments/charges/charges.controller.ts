@@ -3,7 +3,7 @@ import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/com
 import { CurrentTenant } from '../../accounts';
 import type { Tenant } from '../../database';
 import { Idempotent, Phases } from '../../idempotency';
-import { Operation } from '../../wire';
+import { API_PATH, Operation } from '../../wire';
 import { chargeListSchema, chargeSchema } from './charge.wire';
 import {
   CaptureChargeParams,
@@ -14,7 +14,7 @@ import {
 } from './charges.params';
 import { ChargesService } from './charges.service';
 
-@Controller('v1/charges')
+@Controller(`${API_PATH}/charges`)
 export class ChargesController {
   constructor(private readonly charges: ChargesService) {}
 

@@ -5,6 +5,7 @@ import type { Tenant } from '../../database';
 import { type ChargeOrder, Gateways, type KnownOutcome } from '../../gateway';
 import type { Phases } from '../../idempotency';
 import {
+  API_PATH,
   acquirerCode,
   CardError,
   Expander,
@@ -118,7 +119,11 @@ export class ChargesService implements OnModuleInit {
       ...(params.payment_intent === undefined ? {} : { paymentIntent: params.payment_intent }),
     };
     const page = await this.charges.page(tenant, params.toPage<ChargeEntity>(where));
-    return this.expander.expand(tenant, listOf('/v1/charges', page, chargeToWire), params.expand);
+    return this.expander.expand(
+      tenant,
+      listOf(`${API_PATH}/charges`, page, chargeToWire),
+      params.expand,
+    );
   }
 
   /** Stores a new charge as `pending`. */

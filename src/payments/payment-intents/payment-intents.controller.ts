@@ -3,7 +3,7 @@ import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/com
 import { CurrentTenant } from '../../accounts';
 import type { Tenant } from '../../database';
 import { Idempotent, Phases } from '../../idempotency';
-import { Operation } from '../../wire';
+import { API_PATH, Operation } from '../../wire';
 import { paymentIntentListSchema, paymentIntentSchema } from './payment-intent.wire';
 import {
   CancelPaymentIntentParams,
@@ -16,7 +16,7 @@ import {
 } from './payment-intents.params';
 import { PaymentIntentsService } from './payment-intents.service';
 
-@Controller('v1/payment_intents')
+@Controller(`${API_PATH}/payment_intents`)
 export class PaymentIntentsController {
   constructor(private readonly intents: PaymentIntentsService) {}
 

@@ -3,7 +3,7 @@ import { Injectable, type OnModuleInit } from '@nestjs/common';
 import type { Tenant } from '../../database';
 import { Gateways } from '../../gateway';
 import type { Phases } from '../../idempotency';
-import { Expander, listOf } from '../../wire';
+import { API_PATH, Expander, listOf } from '../../wire';
 import { PaymentIntentCapture } from './payment-intent-capture';
 import { PaymentIntentConfirmation, type ReservedPayment } from './payment-intent-confirmation';
 import type { PaymentIntentEntity } from './payment-intent.entity';
@@ -110,7 +110,7 @@ export class PaymentIntentsService implements OnModuleInit {
   async list(tenant: Tenant, params: ListPaymentIntentsParams) {
     const where = params.customer === undefined ? {} : { customer: params.customer };
     const page = await this.intents.page(tenant, params.toPage<PaymentIntentEntity>(where));
-    const list = listOf('/v1/payment_intents', page, paymentIntentToWire);
+    const list = listOf(`${API_PATH}/payment_intents`, page, paymentIntentToWire);
     return this.expander.expand(tenant, list, params.expand);
   }
 

@@ -3,7 +3,7 @@ import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/com
 import { CurrentTenant } from '../../accounts';
 import type { Tenant } from '../../database';
 import { Idempotent } from '../../idempotency';
-import { Operation } from '../../wire';
+import { API_PATH, Operation } from '../../wire';
 import { paymentMethodListSchema, paymentMethodSchema } from './payment-method.wire';
 import {
   AttachPaymentMethodParams,
@@ -13,7 +13,7 @@ import {
 } from './payment-methods.params';
 import { PaymentMethodsService } from './payment-methods.service';
 
-@Controller('v1')
+@Controller(API_PATH)
 export class PaymentMethodsController {
   constructor(private readonly methods: PaymentMethodsService) {}
 

@@ -10,7 +10,7 @@ import {
 } from '../../customers';
 import type { Tenant } from '../../database';
 import { type CardDescription, Gateways } from '../../gateway';
-import { Expander, InvalidRequestError, listOf, newId } from '../../wire';
+import { API_PATH, Expander, InvalidRequestError, listOf, newId } from '../../wire';
 import type { CardFace, PaymentMethodEntity } from './payment-method.entity';
 import { type PaymentMethodObject, paymentMethodToWire } from './payment-method.wire';
 import { PaymentMethodsRepository } from './payment-methods.repository';
@@ -51,14 +51,18 @@ export class PaymentMethodsService implements OnModuleInit, CustomerPaymentMetho
     if (customer !== undefined) await this.customers.require(tenant, customer);
     const where = customer === undefined ? {} : { customer };
     const page = await this.methods.page(tenant, params.toPage<PaymentMethodEntity>(where));
-    const list = listOf('/v1/payment_methods', page, paymentMethodToWire);
+    const list = listOf(`${API_PATH}/payment_methods`, page, paymentMethodToWire);
     return this.expander.expand(tenant, list, params.expand);
   }
 
   async listOfCustomer(tenant: Tenant, customer: string, params: ListCustomerPaymentMethodsParams) {
     await this.customers.retrieve(tenant, customer);
     const page = await this.methods.page(tenant, params.toPage<PaymentMethodEntity>({ customer }));
-    const list = listOf(`/v1/customers/${customer}/payment_methods`, page, paymentMethodToWire);
+    const list = listOf(
+      `${API_PATH}/customers/${customer}/payment_methods`,
+      page,
+      paymentMethodToWire,
+    );
     return this.expander.expand(tenant, list, params.expand);
   }
 

@@ -1,31 +1,32 @@
 /**
- * Errors as Stripe's API has them (https://docs.stripe.com/api/errors). Throw one anywhere below a
- * controller: the filter turns it into `{"error": {…}}`. A message is for people and says what to
- * do; it never repeats a secret.
+ * The errors of the API, in Stripe's format (https://docs.stripe.com/api/errors). Throw one anywhere below
+ * a controller: the filter turns it into `{"error": {…}}`. A message is for people. It says what to do and
+ * never repeats a secret.
  */
-
 import { type ApiErrorType, ERROR_CODES, type ErrorLink } from './error-table';
 import type { ApiErrorDetails, WireError } from './error.wire';
 
 export interface ApiErrorOptions extends ErrorOptions {
-  /** Headers of the answer, e.g. `Retry-After`. */
+  readonly details?: ApiErrorDetails;
+  /** Headers of the response, e.g. `Retry-After`. */
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** The base of every error that is an answer of the API. */
+/** The base of every error that becomes a response of the API. */
 export class ApiError extends Error {
+  readonly details: ApiErrorDetails;
   readonly headers: Readonly<Record<string, string>>;
 
   constructor(
     readonly status: number,
     readonly type: ApiErrorType,
     message: string,
-    readonly details: ApiErrorDetails = {},
-    options: ApiErrorOptions = {},
+    { details = {}, headers = {}, ...options }: ApiErrorOptions = {},
   ) {
     super(message, options);
     this.name = new.target.name;
-    this.headers = options.headers ?? {};
+    this.details = details;
+    this.headers = headers;
   }
 
   get code(): ApiErrorDetails['code'] {
@@ -36,7 +37,7 @@ export class ApiError extends Error {
     return this.details.param;
   }
 
-  /** The body, with a link to what explains the code, or the type where there is no code (R24). */
+  /** The body, with a link to the explanation of the code or, without a code, of the type (R24). */
   toWire(linkTo: ErrorLink): WireError {
     const { code, details, message, type } = this;
     const isExplained = code !== undefined && Object.hasOwn(ERROR_CODES, code);
@@ -48,13 +49,13 @@ export class ApiError extends Error {
 /** 400: the request is wrong and stays wrong however often it is sent. */
 export class InvalidRequestError extends ApiError {
   constructor(message: string, details: ApiErrorDetails = {}, status = 400) {
-    super(status, 'invalid_request_error', message, details);
+    super(status, 'invalid_request_error', message, { details });
   }
 }
 
 /**
- * An id that names nothing the caller can see: 404 where it stands in the path, 400 with the
- * parameter's name where another object refers to it.
+ * An id without an object that the client can see: 404 for an id in the path, 400 with the parameter's
+ * name for an id in a parameter.
  *
  * @example throw new ResourceMissingError('customer', id)
  * @example throw new ResourceMissingError('customer', id, 'customer')
@@ -69,66 +70,65 @@ export class ResourceMissingError extends InvalidRequestError {
 /** 402: the card was declined. */
 export class CardError extends ApiError {
   constructor(message: string, details: ApiErrorDetails) {
-    super(402, 'card_error', message, details);
+    super(402, 'card_error', message, { details });
   }
 }
 
-/** 401: no API key, or one that is not valid. */
+/** 401: the API key is missing or not valid. */
 export class AuthenticationError extends ApiError {
   constructor(message: string, details: ApiErrorDetails = {}) {
-    super(401, 'invalid_request_error', message, details, {
+    super(401, 'invalid_request_error', message, {
+      details,
       headers: { 'WWW-Authenticate': 'Basic realm="paidonce"' },
     });
   }
 }
 
-/** 403: the API key is valid, but this is not for it. */
+/** 403: the API key is valid but not allowed to do this. */
 export class PermissionError extends ApiError {
   constructor(message: string, details: ApiErrorDetails = {}) {
-    super(403, 'invalid_request_error', message, details);
+    super(403, 'invalid_request_error', message, { details });
   }
 }
 
-/** 429: too many at once; the same request succeeds later. */
+/** 429: too many requests at once. The same request succeeds later. */
 export class RateLimitError extends ApiError {
-  /** @param retryAfter seconds */
-  constructor(message: string, retryAfter: number) {
-    const headers = { 'Retry-After': String(retryAfter), 'Stripe-Should-Retry': 'true' };
-    super(429, 'rate_limit_error', message, { code: 'rate_limit' }, { headers });
+  constructor(message: string, retryAfterSeconds: number) {
+    const headers = { 'Retry-After': String(retryAfterSeconds), 'Stripe-Should-Retry': 'true' };
+    super(429, 'rate_limit_error', message, { details: { code: 'rate_limit' }, headers });
   }
 }
 
-/** 409: others are changing the same object at the same moment; nothing was done. */
+/** 409: other requests are changing the same object at this moment. Nothing was done. */
 export class LockTimeoutError extends ApiError {
-  /** Never stored under a key (R13): the same request may well succeed. */
+  /** Never stored under a key (R13): the same request may succeed. */
   readonly retryable = true;
 
   constructor() {
     const message =
       'This object is being changed by too many requests at once. Send the request again.';
     const headers = { 'Retry-After': '1', 'Stripe-Should-Retry': 'true' };
-    super(409, 'invalid_request_error', message, { code: 'lock_timeout' }, { headers });
+    super(409, 'invalid_request_error', message, { details: { code: 'lock_timeout' }, headers });
   }
 }
 
-/** 503: something this server depends on is away; nothing was done. */
+/** 503: the server cannot reach something it depends on. Nothing was done. */
 export class UnavailableError extends ApiError {
-  /** @param retryAfter seconds */
-  constructor(message: string, retryAfter = 1, options: ErrorOptions = {}) {
-    const headers = { 'Retry-After': String(retryAfter), 'Stripe-Should-Retry': 'true' };
+  constructor(message: string, retryAfterSeconds = 1, options: ErrorOptions = {}) {
+    const headers = { 'Retry-After': String(retryAfterSeconds), 'Stripe-Should-Retry': 'true' };
     const details = { code: 'service_unavailable' } as const;
-    super(503, 'api_error', message, details, { ...options, headers });
+    super(503, 'api_error', message, { ...options, details, headers });
   }
 }
 
-/** A caller's value as an error message may repeat it: short, on one line. */
+/** In UTF-16 units. */
+const MAX_EXCERPT_LENGTH = 100;
+
+/** A client's value for an error message: its first 100 characters, on one line. */
 export function excerpt(value: unknown): string {
   const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value));
-  // A megabyte of spaces between letters takes 60 ms to put on one line.
-  const line = text.slice(0, 10 * MAX_SHOWN).replaceAll(/\s+/g, ' ');
-  const whole = text.length <= 10 * MAX_SHOWN && line.length <= MAX_SHOWN;
-  return whole ? line : `${line.slice(0, MAX_SHOWN)}…`;
+  // Cut first: a megabyte of letters and spaces would take the regular expression 60 ms.
+  const line = text.slice(0, 10 * MAX_EXCERPT_LENGTH).replaceAll(/\s+/g, ' ');
+  const isWhole = text.length <= 10 * MAX_EXCERPT_LENGTH && line.length <= MAX_EXCERPT_LENGTH;
+  return isWhole ? line : `${line.slice(0, MAX_EXCERPT_LENGTH)}…`;
 }
-
-/** Characters of a value. */
-const MAX_SHOWN = 100;

@@ -1,4 +1,4 @@
-/** The one place where an error becomes an answer of the API. */
+/** Turns every error into a response of the API; no other file does. */
 import {
   Catch,
   HttpException,
@@ -19,14 +19,14 @@ import {
 import { type ErrorLink, noErrorLink } from './error-table';
 import { idempotencyApiError, type ReusedStatus } from './idempotency-error.wire';
 
-/** Answers every error in the envelope `{"error": {…}}`, and nothing that is not for the caller. */
+/** Sends every error as `{"error": {…}}`, without anything that is not for the client. */
 @Catch()
 export class WireErrorFilter implements ExceptionFilter {
   private readonly logger = new Logger(WireErrorFilter.name);
 
   /**
-   * @param errorLink what `doc_url` is made by
-   * @param reusedStatus status of a reused idempotency key, see `idempotencyErrorResponse`
+   * @param errorLink makes `doc_url`
+   * @param reusedStatus the status of a reused idempotency key
    */
   constructor(
     private readonly errorLink: ErrorLink = noErrorLink,
@@ -36,21 +36,22 @@ export class WireErrorFilter implements ExceptionFilter {
   catch(error: unknown, host: ArgumentsHost): void {
     const request = host.switchToHttp().getRequest<FastifyRequest>();
     const reply = host.switchToHttp().getResponse<FastifyReply>();
-    const answer = this.toApiError(error, request);
-    // Of its own errors the idempotency module tells the operator itself, with their causes.
-    const told = error instanceof IdempotencyError;
-    if (answer.status >= 500 && !told) this.log(error, request);
+    const apiError = this.toApiError(error, request);
+    // The idempotency module logs its own errors, with their causes.
+    const isLogged = error instanceof IdempotencyError;
+    if (apiError.status >= 500 && !isLogged) this.log(error, request);
     if (reply.sent) return;
     void reply
-      .code(answer.status)
-      .headers(answer.headers)
+      .code(apiError.status)
+      .headers(apiError.headers)
       .header('content-type', 'application/json; charset=utf-8')
-      .send(JSON.stringify(answer.toWire(this.errorLink)));
+      .send(JSON.stringify(apiError.toWire(this.errorLink)));
   }
 
   private toApiError(error: unknown, request: FastifyRequest): ApiError {
     if (error instanceof ApiError) return error;
-    if (clientLeft(request)) return new InvalidRequestError('This request did not arrive in full.');
+    if (isClientGone(request))
+      return new InvalidRequestError('This request did not arrive in full.');
     if (error instanceof IdempotencyError) {
       return idempotencyApiError(error, request, this.reusedStatus);
     }
@@ -76,7 +77,7 @@ export class WireErrorFilter implements ExceptionFilter {
     );
   }
 
-  /** Errors of the framework, in our words: its own name no parameter and tell nobody what to do. */
+  /** Errors of the framework, some with our own message: the framework does not say what to do. */
   private fromHttp(status: number, message: string): ApiError {
     if (status === 413) {
       return new InvalidRequestError(
@@ -99,7 +100,7 @@ export class WireErrorFilter implements ExceptionFilter {
   private log(error: unknown, request: FastifyRequest): void {
     const what = `${request.id} ${request.method} ${request.routeOptions?.url ?? 'unknown route'}`;
     if (isConnectionLost(error) && !(error instanceof ApiError)) {
-      // Nobody's mistake in this program, so where it was thrown tells nothing.
+      // This is not a bug, so the stack would tell nothing.
       this.logger.warn(`${what} lost the database: ${excerpt((error as Error).message)}`);
       return;
     }
@@ -107,20 +108,22 @@ export class WireErrorFilter implements ExceptionFilter {
   }
 }
 
-/** Whether it was the client's connection that broke, and not one of ours: nobody reads the answer. */
-function clientLeft({ raw }: FastifyRequest): boolean {
+/** Whether the client's connection broke, not one to the database. Nobody reads the response then. */
+function isClientGone({ raw }: FastifyRequest): boolean {
   return raw.errored !== null && !raw.complete;
 }
 
-/** Fastify marks the requests it refuses itself with a status below 500. */
+/** The status of a request that Fastify itself refuses. */
 function clientErrorStatus(error: unknown): number | undefined {
   if (!(error instanceof Error)) return undefined;
   const { code, statusCode } = error as { code?: unknown; statusCode?: unknown };
-  const fastify = typeof code === 'string' && code.startsWith('FST_');
-  return fastify && typeof statusCode === 'number' && statusCode < 500 ? statusCode : undefined;
+  const isFastifyError = typeof code === 'string' && code.startsWith('FST_');
+  return isFastifyError && typeof statusCode === 'number' && statusCode < 500
+    ? statusCode
+    : undefined;
 }
 
-/** `payment_intents` → `payment_intent`: tables are named after the objects in them. */
+/** `payment_intents` → `payment_intent`: a table has the plural of its object's name. */
 function objectIn(table: string): string {
   return table.replace(/s$/, '');
 }

@@ -1,3 +1,4 @@
+/** The body of an error on the wire (https://docs.stripe.com/api/errors). */
 import {
   named,
   object,
@@ -18,7 +19,7 @@ export function acquirerCode(code: string): AcquirerCode {
   return code as AcquirerCode;
 }
 
-/** What an error may carry beside its message. */
+/** The fields of an error beside its message. */
 const details = {
   code: optional(
     text('Stable and machine-readable, e.g. resource_missing.') as Schema<ErrorCode | AcquirerCode>,
@@ -32,7 +33,7 @@ const details = {
 const detailsSchema = object(details);
 export type ApiErrorDetails = TypeOf<typeof detailsSchema>;
 
-/** The body of every answer from 400 on (https://docs.stripe.com/api/errors). */
+/** The body of every response from status 400 on. */
 export const errorSchema = named(
   'Error',
   object({

@@ -1,3 +1,4 @@
+/** Errors of the idempotency module in Stripe's format. */
 import {
   type ErrorResponse,
   IdempotencyKeyReusedError,
@@ -13,7 +14,7 @@ import { type ApiErrorType, type ErrorLink, noErrorLink } from './error-table';
  */
 export type ReusedStatus = 'auto' | 400 | 409 | 422;
 
-/** How an error of the idempotency module looks on /v1. */
+/** The format of idempotency errors on /v1. */
 export interface IdempotencyErrorOptions {
   /** Default `auto`. */
   readonly reusedStatus?: ReusedStatus;
@@ -21,34 +22,37 @@ export interface IdempotencyErrorOptions {
   readonly errorLink?: ErrorLink;
 }
 
-/** An error of the idempotency module in Stripe's envelope, as the bytes to send. */
+/** An error of the idempotency module as a response, ready to be sent. */
 export function idempotencyErrorResponse(
   error: IdempotencyError,
   request: Pick<HttpRequest, 'headers'>,
   { reusedStatus = 'auto', errorLink = noErrorLink }: IdempotencyErrorOptions = {},
 ): ErrorResponse {
-  const answer = idempotencyApiError(error, request, reusedStatus);
+  const apiError = idempotencyApiError(error, request, reusedStatus);
   return {
-    status: answer.status,
-    headers: { ...answer.headers, 'content-type': 'application/json; charset=utf-8' },
-    body: Buffer.from(JSON.stringify(answer.toWire(errorLink))),
+    status: apiError.status,
+    headers: { ...apiError.headers, 'content-type': 'application/json; charset=utf-8' },
+    body: Buffer.from(JSON.stringify(apiError.toWire(errorLink))),
   };
 }
 
-/** The same as an error of the API. */
+/** An error of the idempotency module as an `ApiError`. */
 export function idempotencyApiError(
   error: IdempotencyError,
   request: Pick<HttpRequest, 'headers'>,
   reusedStatus: ReusedStatus,
 ): ApiError {
-  const reused = error instanceof IdempotencyKeyReusedError;
+  const isReused = error instanceof IdempotencyKeyReusedError;
   const auto = request.headers['stripe-version'] === undefined ? 409 : 400;
-  const status = reused ? (reusedStatus === 'auto' ? auto : reusedStatus) : error.status;
+  const status = isReused ? (reusedStatus === 'auto' ? auto : reusedStatus) : error.status;
   const headers = {
     'stripe-should-retry': String(error.retryable),
     ...(error.retryAfter === undefined ? {} : { 'retry-after': String(error.retryAfter) }),
   };
-  return new ApiError(status, typeOf(error), error.message, { code: error.code }, { headers });
+  return new ApiError(status, typeOf(error), error.message, {
+    details: { code: error.code },
+    headers,
+  });
 }
 
 function typeOf(error: IdempotencyError): ApiErrorType {

@@ -27,7 +27,7 @@ export function readBody(body: Buffer, headers: IncomingHttpHeaders): Record<str
     );
   }
   for (const attribute of attributes) requireUtf8(attribute);
-  const parameters = read(textOf(body), body);
+  const parameters = read(utf8TextOf(body), body);
   requireHarmless(parameters);
   return parameters;
 }
@@ -71,7 +71,7 @@ function requireUtf8(attribute: string): void {
   );
 }
 
-function textOf(body: Buffer): string {
+function utf8TextOf(body: Buffer): string {
   try {
     // This also drops a byte order mark.
     return new TextDecoder('utf-8', { fatal: true }).decode(body);

@@ -1,10 +1,10 @@
-/** What is refused below Fastify, as bytes on a socket. */
+/** Requests that are refused before they reach Fastify, as bytes on a socket. */
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import { slowThings, thingsApp } from './wire.app';
+import { slowThings, thingsApp } from './things-app.fixture';
 
 const FORM = 'Content-Type: application/x-www-form-urlencoded\r\n';
 
@@ -22,7 +22,7 @@ describe('bytes on a socket', () => {
   const open = (bytes: string) => {
     const socket = connect(port, '127.0.0.1');
     socket.write(bytes);
-    return { socket, answer: text(socket) };
+    return { socket, received: text(socket) };
   };
 
   it.each([
@@ -40,7 +40,7 @@ describe('bytes on a socket', () => {
       'has no Host header',
     ],
     [
-      'with an expectation nobody can meet',
+      'with an expectation that cannot be met',
       'GET /v1/things HTTP/1.1\r\nHost: x\r\nExpect: tea\r\nConnection: close\r\n\r\n',
       417,
       'Expect: tea cannot be met',
@@ -51,8 +51,8 @@ describe('bytes on a socket', () => {
       400,
       'not an HTTP/1.1 request',
     ],
-  ])('%s are answered in the envelope', async (_, bytes, status, words) => {
-    const [head = '', body = ''] = (await open(bytes).answer).split('\r\n\r\n');
+  ])('%s get an error in the envelope', async (_, bytes, status, words) => {
+    const [head = '', body = ''] = (await open(bytes).received).split('\r\n\r\n');
     expect(head).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
     expect(head).toMatch(/^request-id: req_[0-9A-Za-z]{24}\r?$/im);
     expect(head).toMatch(/^stripe-version: /im);
@@ -62,17 +62,17 @@ describe('bytes on a socket', () => {
   });
 
   it('of HTTP/1.0 need no Host', async () => {
-    expect(await open('GET /v1/things HTTP/1.0\r\n\r\n').answer).toMatch(/^HTTP\/1\.1 200 /);
+    expect(await open('GET /v1/things HTTP/1.0\r\n\r\n').received).toMatch(/^HTTP\/1\.1 200 /);
   });
 
-  it('behind a request that is being worked on never get an answer that reads as its own', async () => {
+  it('behind a request that is being worked on never get a response that reads as its own', async () => {
     const arrived = once(slowThings, 'arrived') as Promise<[finish: () => void]>;
-    const { socket, answer } = open(
+    const { socket, received } = open(
       `POST /v1/slow HTTP/1.1\r\nHost: x\r\n${FORM}Content-Length: 3\r\n\r\na=1`,
     );
     const [finish] = await arrived;
     socket.write('&b=2\r\n\r\n');
-    expect(await answer.catch(() => '')).toBe('');
+    expect(await received.catch(() => '')).toBe('');
     finish();
   });
 });

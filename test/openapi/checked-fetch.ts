@@ -1,10 +1,10 @@
-/** A fetch that holds every answer to the document. */
+/** A fetch that checks every response against the document. */
 import Ajv2020, { type ValidateFunction } from 'ajv/dist/2020';
 
 interface Schema {
   readonly [keyword: string]: unknown;
 }
-interface Answer {
+interface DescribedResponse {
   readonly $ref?: string;
   readonly headers?: Readonly<Record<string, { readonly $ref: string }>>;
   readonly content?: Readonly<Record<string, { readonly schema: Schema }>>;
@@ -15,7 +15,7 @@ export interface Operation {
   readonly requestBody?: {
     readonly content: Record<string, { schema: { $ref: string }; example?: object }>;
   };
-  readonly responses: Readonly<Record<string, Answer>>;
+  readonly responses: Readonly<Record<string, DescribedResponse>>;
   readonly security?: readonly unknown[];
 }
 export interface Document {
@@ -33,7 +33,7 @@ export function operationsOf(document: Document): Map<string, Operation> {
 }
 
 export class CheckedFetch {
-  /** `get /v1/customers 200`: what was answered so far. */
+  /** `get /v1/customers 200`: the responses so far. */
   readonly seen = new Set<string>();
   private readonly ajv = new Ajv2020({ strict: false, allErrors: true });
   private readonly validators = new Map<string, ValidateFunction>();
@@ -51,14 +51,14 @@ export class CheckedFetch {
     return response;
   };
 
-  /** @throws Error saying how an answer differs from what the document says of it */
+  /** @throws Error that says how a response differs from the document */
   check(method: string, path: string, { status, headers }: Response, body: string): void {
     const [route, operation] = this.operationAt(method, path);
     const name = `${route} ${status}`;
     const described = operation.responses[status];
     if (!described) throw new Error(`${name} is not in the document: ${body}`);
-    const answer = described.$ref ? (this.at(described.$ref) as Answer) : described;
-    const media = answer.content?.['application/json'];
+    const expected = described.$ref ? (this.at(described.$ref) as DescribedResponse) : described;
+    const media = expected.content?.['application/json'];
     if (!media) throw new Error(`${name} has no schema.`);
     if (headers.get('content-type') !== 'application/json; charset=utf-8') {
       throw new Error(`${name} is ${headers.get('content-type')}.`);
@@ -66,7 +66,7 @@ export class CheckedFetch {
     this.validate(`${name}: body`, media.schema, JSON.parse(body));
     for (const header of Object.keys(this.document.components.headers ?? {})) {
       const value = headers.get(header);
-      const ref = answer.headers?.[header];
+      const ref = expected.headers?.[header];
       if (value !== null && !ref) throw new Error(`${name}: ${header} is not in the document.`);
       if (value === null || !ref) continue;
       this.validate(`${name}: ${header}`, this.at(ref.$ref).schema as Schema, value);

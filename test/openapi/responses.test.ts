@@ -1,3 +1,4 @@
+/** Responses of a running server, each checked against the OpenAPI document. */
 import { randomUUID } from 'node:crypto';
 import Stripe from 'stripe';
 import { DataSource } from 'typeorm';
@@ -5,7 +6,7 @@ import { runAs } from '../../src/accounts';
 import { declaredParams } from '../../src/wire';
 import { startApp, type RunningApp } from '../support/app';
 import { holdCharges } from '../support/held-charges';
-import { CheckedFetch, type Document, type Operation, operationsOf } from './checked.fetch';
+import { CheckedFetch, type Document, type Operation, operationsOf } from './checked-fetch';
 
 let shop: RunningApp;
 let document: Document;
@@ -47,7 +48,7 @@ const shipping = { address, name: 'Ada', phone: '1', carrier: 'Mail', tracking_n
 const order = { amount: 2000, currency: 'usd' };
 const payment = { ...order, payment_method: 'pm_card_visa', confirm: true };
 
-describe('answers of success are as the document says, with no field beside', () => {
+describe('responses of success are as the document says, with no field beside', () => {
   it('of customers', async () => {
     const { id } = await stripe.customers.create({
       name: 'Ada',
@@ -316,7 +317,7 @@ describe('refusals are as the document says', () => {
   });
 });
 
-it('every operation has answered with every status that is documented for it', () => {
+it('every operation has responded with every status that is documented for it', () => {
   // A capture is declined by an acquirer of one's own alone; 500 and 503 come below.
   const elsewhere = /capture 402$| 422$| 50[03]$/;
   const documented = [...operationsOf(document)].flatMap(([route, { responses }]) =>
@@ -326,7 +327,7 @@ it('every operation has answered with every status that is documented for it', (
   expect(missing).toEqual([]);
 });
 
-describe('without its database every operation answers 503 as documented', () => {
+describe('without its database every operation responds with 503 as documented', () => {
   /** No look-up of it has ever succeeded, so every request looks it up. */
   let unused: string;
   beforeAll(async () => {
@@ -353,17 +354,17 @@ describe('without its database every operation answers 503 as documented', () =>
     const principal = { account: 'shop', livemode: false, apiKey: 'key_internal' };
     for (const { route, method, path } of routes()) {
       const headers = { 'idempotency-key': randomUUID() };
-      const answer = await runAs(principal, async () =>
+      const res = await runAs(principal, async () =>
         shop.app.inject({ method: method.toUpperCase() as 'GET', url: path, headers }),
       );
-      const { statusCode: status, body } = answer;
-      checked.check(method, path, new Response(body, { status, headers: headersOf(answer) }), body);
+      const { statusCode: status, body } = res;
+      checked.check(method, path, new Response(body, { status, headers: headersOf(res) }), body);
       expect([route, status]).toEqual([route, 503]);
     }
   });
 });
 
-/** Those of an answer that never was on a socket. */
+/** The headers of an injected response. */
 function headersOf({ headers }: { headers: object }): Headers {
   return new Headers(Object.entries(headers).map(([name, value]) => [name, String(value)]));
 }

@@ -2,7 +2,7 @@
 import { ApiError } from '../../src/wire';
 import { CardSearch } from '../../src/idempotency/request/card-number';
 import { readBody } from '../../src/wire/request/request-reader';
-import { COSTLY_BODIES } from './costly.bodies';
+import { COSTLY_BODIES } from './costly-bodies';
 
 const MEGABYTE = 1_000_000;
 /** Steps of all searches for card numbers in a body, for each byte of it. */

@@ -1,4 +1,4 @@
-/** Whether the jobs keep up, judged by what waits for them and never by what a worker says of itself. */
+/** Whether the jobs keep up, by the work in the database that waits for them. */
 import { Injectable } from '@nestjs/common';
 import { type Backlog, KeyStatusService } from '../idempotency';
 import { JobReports } from '../jobs';
@@ -6,18 +6,20 @@ import { Settings } from '../runtime';
 
 /** How far behind the jobs are. Seconds by the database's clock. */
 export interface JobFigures extends Backlog {
-  /** Since the last report that any worker made; null where none has ever made one. */
+  /** Since the last report of any worker; null if none has ever reported. */
   readonly reportedSecondsAgo: number | null;
 }
 
+/** The figures of the jobs, and what is wrong with them. */
 export interface JobHealth {
   readonly figures: JobFigures;
-  /** A sentence for each thing that lags too far; none where all is well. */
-  readonly complaints: readonly string[];
+  /** A sentence for each lag over its limit. */
+  readonly problems: readonly string[];
 }
 
+/** Reads the figures of the jobs and compares them with the limits of the settings. */
 @Injectable()
-export class HealthOfJobs {
+export class JobHealthService {
   private readonly startedMs = performance.now();
 
   constructor(
@@ -26,37 +28,37 @@ export class HealthOfJobs {
     private readonly settings: Settings,
   ) {}
 
-  /** Asks the database: what it says is the same in every process, wherever the workers are. */
-  async look(): Promise<JobHealth> {
+  /** Reads the database, so that the result is the same in every process, wherever the workers run. */
+  async check(): Promise<JobHealth> {
     const backlog = await this.keys.backlog();
     const report = (await this.reports.last()).get('report');
     const figures = { ...backlog, reportedSecondsAgo: report?.ageSeconds ?? null };
-    return { figures, complaints: this.complaintsAbout(figures) };
+    return { figures, problems: this.problemsOf(figures) };
   }
 
-  private complaintsAbout(figures: JobFigures): string[] {
+  private problemsOf(figures: JobFigures): string[] {
     const { settings } = this;
-    const complaints: string[] = [];
-    const judge = (lag: number, most: number, what: string) => {
-      if (lag > most) complaints.push(`${what} for ${Math.floor(lag)} s, longer than ${most} s.`);
+    const problems: string[] = [];
+    const limit = (lag: number, max: number, what: string) => {
+      if (lag > max) problems.push(`${what} for ${Math.floor(lag)} s, longer than ${max} s.`);
     };
-    // A report from before this application started says nothing of the workers that start with it.
+    // Workers that start together with this process have not reported yet.
     const upSeconds = (performance.now() - this.startedMs) / 1_000;
-    judge(
+    limit(
       Math.min(figures.reportedSecondsAgo ?? Number.POSITIVE_INFINITY, upSeconds),
       settings.JOBS_REPORT_INTERVAL_SECONDS + settings.HEALTH_MAX_REPORT_LAG_SECONDS,
       'No worker has reported',
     );
-    judge(
+    limit(
       figures.recoveryLagSeconds,
       settings.HEALTH_MAX_RECOVERY_LAG_SECONDS,
       'An abandoned request has waited to be recovered',
     );
-    judge(
+    limit(
       figures.purgeLagSeconds,
       settings.PURGE_INTERVAL_SECONDS + settings.HEALTH_MAX_PURGE_LAG_SECONDS,
       'An expired key has waited to be purged',
     );
-    return complaints;
+    return problems;
   }
 }
