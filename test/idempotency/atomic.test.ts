@@ -1,3 +1,4 @@
+/** Atomic operations: the handler's writes and its response are committed together. */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { type Adapter, openShop, Order, type Shop } from './shop.fixture';

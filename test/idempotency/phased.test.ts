@@ -1,3 +1,4 @@
+/** Phased operations: local phases, remote phases, and handlers that use them wrongly. */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { Body, Controller, Post } from '@nestjs/common';

@@ -1,3 +1,4 @@
+/** Recovery of operations whose process died. */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { RecoveryJob } from '../../src/idempotency';

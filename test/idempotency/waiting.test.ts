@@ -1,3 +1,4 @@
+/** Duplicates that wait for the first request to finish. */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { setImmediate as turn } from 'node:timers/promises';

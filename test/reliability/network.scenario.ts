@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { TcpProxy } from '../support/tcp-proxy';
 import { AnswerWatch, servedAgain } from './answer-watch';
 import { Load } from './load';
-import { inject, NETWORK_FAULTS, type NetworkFault } from './network.faults';
+import { inject, NETWORK_FAULTS, type NetworkFault } from './network-faults';
 import { inWorld, type Run, type Scenario, type Told } from './scenario';
 import type { Finding, World } from './world';
 

@@ -7,7 +7,7 @@ import { hasRedis, Redis } from '../support/redis';
 import { TcpProxy } from '../support/tcp-proxy';
 import { AnswerWatch } from './answer-watch';
 import { Load } from './load';
-import { inject, NETWORK_FAULTS, type NetworkFault } from './network.faults';
+import { inject, NETWORK_FAULTS, type NetworkFault } from './network-faults';
 import { inWorld, type Run, type Scenario, Skipped, type Told } from './scenario';
 import type { Finding, PlantedBug, World } from './world';
 
