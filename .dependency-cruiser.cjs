@@ -15,9 +15,6 @@ const LAYERS = {
   payments: [['payment-methods'], ['charges'], ['payment-intents', 'setup-intents']],
 };
 
-/** Rooms that do not keep the rules about rooms yet. */
-const NOT_YET = '^src/idempotency/(contract|attempts|pipeline|store)/';
-
 /** One rule for each room: what it may not import. */
 const roomsBelow = Object.entries(LAYERS).flatMap(([folder, layers]) =>
   layers.flatMap((rooms, layer) =>
@@ -25,7 +22,7 @@ const roomsBelow = Object.entries(LAYERS).flatMap(([folder, layers]) =>
       name: 'rooms-have-a-direction',
       comment: `${folder}/${room} knows the rooms below it alone: ${layers.slice(0, layer).flat().join(', ') || 'none'}.`,
       severity: 'error',
-      from: { path: `^src/${folder}/${room}/`, pathNot: NOT_YET },
+      from: { path: `^src/${folder}/${room}/` },
       to: {
         path: `^src/${folder}/`,
         pathNot: `^src/${folder}/(${[...layers.slice(0, layer).flat(), room].join('|')})/`,
@@ -46,7 +43,13 @@ module.exports = {
       name: 'no-circular',
       comment: 'A reader meets each file once, so no file leads back to where they came from.',
       severity: 'error',
-      from: { pathNot: [NOT_YET, '^test/attacks/(arena|attack)\\.ts$'] },
+      // Two rings of types are not mended yet: an attack and its arena, the phases and their ambient context.
+      from: {
+        pathNot: [
+          '^test/attacks/(arena|attack)\\.ts$',
+          '^src/idempotency/contract/(handler-context|phases)\\.ts$',
+        ],
+      },
       to: { circular: true },
     },
     {
@@ -54,7 +57,7 @@ module.exports = {
       comment: 'No folder of src leads back to itself through another, type-only imports counted.',
       severity: 'error',
       scope: 'folder',
-      from: { path: '^src/', pathNot: '^src/idempotency' },
+      from: { path: '^src/' },
       to: { circular: true },
     },
     ...roomsBelow,
@@ -64,10 +67,7 @@ module.exports = {
       severity: 'error',
       from: {
         path: '^src/idempotency/',
-        pathNot: [
-          NOT_YET,
-          '^src/idempotency/(store/postgres/|idempotency\\.module\\.ts$|index\\.ts$)',
-        ],
+        pathNot: ['^src/idempotency/(store/postgres/|idempotency\\.module\\.ts$|index\\.ts$)'],
       },
       to: { path: '^src/idempotency/store/postgres/' },
     },

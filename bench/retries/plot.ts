@@ -79,7 +79,7 @@ function drawColumn(column: Column, left: number, picture: Picture): string[] {
   return [
     text(left, 24, column.title, { class: 'ink bold' }),
     ...column.panels.flatMap((panel, row) =>
-      drawPanel(panel, left, TOP + GAP + row * (HEIGHT + GAP), column.outage, picture),
+      drawPanel(panel, { left, top: TOP + GAP + row * (HEIGHT + GAP) }, column.outage, picture),
     ),
     ...ticks.map((tick) =>
       text(left + (tick / seconds) * WIDTH, bottom + 16, `${tick} s`, {
@@ -92,8 +92,7 @@ function drawColumn(column: Column, left: number, picture: Picture): string[] {
 
 function drawPanel(
   { title, note, arrivals }: Panel,
-  left: number,
-  top: number,
+  { left, top }: { readonly left: number; readonly top: number },
   outage: Outage,
   picture: Picture,
 ): string[] {

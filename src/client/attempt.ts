@@ -86,8 +86,8 @@ async function holdBody(
   if (read.whole) return withBody(response, read.whole);
   // The attempt is over, and its time-out with it. The caller's signal still ends the rest of the body.
   signal?.addEventListener('abort', hangUp);
-  const ended = () => signal?.removeEventListener('abort', hangUp);
-  void reader.closed.then(ended, ended);
+  const release = () => signal?.removeEventListener('abort', hangUp);
+  void reader.closed.then(release, release);
   return withBody(response, continueBody(read, reader));
 }
 

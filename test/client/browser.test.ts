@@ -32,7 +32,7 @@ const ARGUMENTS =
 const hasChromium = process.env.CI === 'true' || spawnSync(PROGRAM, ['--version']).status === 0;
 
 /** What the page is asked to do, and what it says about it. */
-interface Wish {
+interface PageOrder {
   readonly url: string;
   readonly method?: string;
   readonly kind?: 'string' | 'Request' | 'form' | 'stream' | 'relative';
@@ -40,7 +40,7 @@ interface Wish {
   /** Aborts while it waits for its first retry. */
   readonly abortWaiting?: boolean;
 }
-interface Told {
+interface PageResult {
   readonly events: RetryEvent[];
   readonly status?: number;
   readonly text?: string;
@@ -86,11 +86,14 @@ let profile: string;
 let browser: BrowserContext;
 let page: Page;
 
-const ask = (wish: Omit<Wish, 'url'> = {}): Promise<Told> =>
-  page.evaluate((what) => (globalThis as unknown as { ask(wish: Wish): Promise<Told> }).ask(what), {
-    url: `${api.url}/v1/payment_intents`,
-    ...wish,
-  });
+const ask = (wish: Omit<PageOrder, 'url'> = {}): Promise<PageResult> =>
+  page.evaluate(
+    (what) => (globalThis as unknown as { ask(wish: PageOrder): Promise<PageResult> }).ask(what),
+    {
+      url: `${api.url}/v1/payment_intents`,
+      ...wish,
+    },
+  );
 
 async function open(host: string): Promise<void> {
   await page.goto(shop.url.replace('127.0.0.1', host));
@@ -108,14 +111,14 @@ async function open(host: string): Promise<void> {
     );
     if (status !== 0) throw new Error(stderr);
     shop = await FaultyServer.start();
-    shop.otherwise = (exchange) => {
-      const script = exchange.request.path === '/client.js';
+    shop.otherwise = (context) => {
+      const script = context.request.path === '/client.js';
       const type = script ? 'text/javascript' : 'text/html';
       return responds(
         200,
         { 'content-type': type },
         script ? readFileSync(bundle, 'utf8') : PAGE,
-      )(exchange);
+      )(context);
     };
     browser = await chromium.launchPersistentContext(join(profile, 'profile'), {
       executablePath: spawnSync('which', [PROGRAM], { encoding: 'utf8' }).stdout.trim(),

@@ -25,7 +25,7 @@ interface FaultContext {
 }
 
 /** What becomes of one request. */
-export type Fault = (exchange: FaultContext) => void | Promise<void>;
+export type Fault = (context: FaultContext) => void | Promise<void>;
 
 /** Sends this response, without any work. */
 export const responds =

@@ -181,7 +181,7 @@ describe('pauses', () => {
     // HTTP dates have no fractions: two seconds ahead are more than one.
     ['a date', () => new Date(Date.now() + 2_000).toUTCString()],
   ])('are no shorter than Retry-After, in %s', async (_form, retryAfter) => {
-    server.plan((exchange) => responds(503, { 'retry-after': retryAfter() })(exchange));
+    server.plan((context) => responds(503, { 'retry-after': retryAfter() })(context));
     const [took] = await timed(only({})(url, payment));
     expect(took).toBeGreaterThan(950);
     expect(events[0]?.pauseMs).toBeGreaterThanOrEqual(1_000);
@@ -454,9 +454,9 @@ describe('the circuit', () => {
     await open(fetch);
     comeProbeTime();
     let release = () => {};
-    server.otherwise = async (exchange) => {
+    server.otherwise = async (context) => {
       await new Promise<void>((resolve) => (release = resolve));
-      await doesTheWork(exchange);
+      await doesTheWork(context);
     };
     const probe = fetch(url, payment);
     await eventually('the probe is there', () => server.seen.length === 4);

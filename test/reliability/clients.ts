@@ -44,7 +44,7 @@ interface Writable extends ClientRecord {
 
 /** Pause between two tries of one client, ms. */
 const LEAST_PAUSE_MS = 20;
-const MOST_PAUSE_MS = 250;
+const MAX_PAUSE_MS = 250;
 /** So that the client's orders are apart from each other: what a payment, and a capture, is at least. */
 const PAYMENT_BASE = 1_000_000;
 const CAPTURE_BASE = 500_000;
@@ -139,7 +139,7 @@ export class Clients {
         if (answer && isFinal(answer)) return answer;
       }
       if (performance.now() > until) return undefined;
-      await pause(this.chance.between(LEAST_PAUSE_MS, MOST_PAUSE_MS));
+      await pause(this.chance.between(LEAST_PAUSE_MS, MAX_PAUSE_MS));
     }
   }
 

@@ -16,7 +16,7 @@ const HOUR_MS = 3_600_000;
 /** How long the acquirer takes: time enough to send a copy meanwhile. */
 const REMOTE_MS = 2_000;
 /** How often a copy may come too late. */
-const MOST_TRIES = 10;
+const MAX_TRIES = 10;
 
 export const clock: Scenario = {
   name: 'clock',
@@ -89,7 +89,7 @@ async function decide(
     const tooLate = !refused && done;
     await paid;
     // On a slow machine it may be done before its copy is there, which says nothing of the clock.
-    if (tooLate && tries < MOST_TRIES) continue;
+    if (tooLate && tries < MAX_TRIES) continue;
     if (!refused) {
       const what = `${where}: a copy of what is under way got ${copy.answer?.status ?? copy.failure}`;
       findings.push({ rule: 'clock', what });

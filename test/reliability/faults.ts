@@ -34,7 +34,7 @@ const scenarios: readonly Scenario[] = [
 const PAGE = join(__dirname, '..', '..', 'docs', 'RELIABILITY.md');
 
 /** Findings of one scenario that are shown; more are counted. */
-const MOST_SHOWN = 10;
+const MAX_SHOWN = 10;
 
 interface Options {
   readonly only?: readonly string[];
@@ -79,9 +79,9 @@ async function runAll(options: Options): Promise<Line[]> {
 async function runScenario(scenario: Scenario, options: Options): Promise<Line> {
   print(`${scenario.name}: ${scenario.about}`);
   const line = await measured(scenario, options);
-  const shown = line.findings.slice(0, MOST_SHOWN);
+  const shown = line.findings.slice(0, MAX_SHOWN);
   for (const { rule, what } of shown) print(`  ${scenario.name}: ${rule} ${what}`);
-  const hidden = line.findings.length - MOST_SHOWN;
+  const hidden = line.findings.length - MAX_SHOWN;
   if (hidden > 0) print(`  ${scenario.name}: and ${hidden} more`);
   return line;
 }

@@ -188,7 +188,7 @@ export class PhasedAttempt implements Attempt, Phases {
       return false;
     }
     assertStorable(outgoing);
-    if (this.#claimed) await this.finishClaimed(storedResponse);
+    if (this.#claimed) await this.finishHeldKey(storedResponse);
     else await this.finishUnclaimed(storedResponse, end);
     return true;
   }
@@ -212,7 +212,7 @@ export class PhasedAttempt implements Attempt, Phases {
   }
 
   /** After a failure the row stays unfinished, for the next attempt, which may begin at once. */
-  private async finishClaimed(storedResponse: StoredResponse): Promise<void> {
+  private async finishHeldKey(storedResponse: StoredResponse): Promise<void> {
     const { store, fence } = this;
     const id = this.#id;
     const { ttlSeconds } = this.#request;

@@ -274,7 +274,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
       this.#hitRate -= this.#hitRate / HIT_RATE_WINDOW;
       const stored = (call.stored = this.storedOf(call, call.requestId));
       call.expiresAtMs = nowMs + stored.ttlSeconds * 1_000;
-      return { attempt: this.begin(id, call, stored, transaction, row) };
+      return { attempt: this.begin(id, call, stored, { transaction, replaces: row }) };
     }
     if (row && decision === 'take over' && call.endpoint.phased) {
       return this.takeOver(id, call, transaction, row);
@@ -312,15 +312,14 @@ export class IdempotencyInterceptor implements NestInterceptor {
     id: KeyId,
     { endpoint }: IdempotentCall,
     request: StoredRequest,
-    transaction: OpenTransaction,
-    replaces?: KeyRow,
+    opening: { readonly transaction: OpenTransaction; readonly replaces: KeyRow | undefined },
   ): Attempt {
     const { store } = this;
     const fence = newFence();
     if (!endpoint.phased) {
-      return new AtomicAttempt(store, { transaction, id, fence, request, replaces });
+      return new AtomicAttempt(store, { ...opening, id, fence, request });
     }
-    const from = { opening: transaction, replaces };
+    const from = { opening: opening.transaction, replaces: opening.replaces };
     const deadlineMs = this.options.remoteDeadlineMs;
     return new PhasedAttempt(store, { id, fence, request, deadlineMs, from });
   }

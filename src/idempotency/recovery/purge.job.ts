@@ -9,7 +9,7 @@ const IDLE_BATCH_ROWS = 5_000;
 /** Pause after a batch = its duration × (this + busy sessions), so that the purge slows down under load. */
 const PAUSE_RATIO = 0.25;
 /** Longest pause between two batches, ms. */
-const MAX_PAUSE_MS = 1_000;
+const MAX_PURGE_PAUSE_MS = 1_000;
 
 /** What one run did. */
 export interface PurgeReport {
@@ -38,7 +38,7 @@ export class PurgeJob {
       removed += batch.removed;
       if (batch.removed < limit || signal?.aborted) return { removed, batches, lagSeconds };
       limit = batch.busy === 0 ? IDLE_BATCH_ROWS : BATCH_ROWS;
-      await pause(Math.min(MAX_PAUSE_MS, tookMs * (PAUSE_RATIO + batch.busy)));
+      await pause(Math.min(MAX_PURGE_PAUSE_MS, tookMs * (PAUSE_RATIO + batch.busy)));
     }
   }
 }

@@ -19,7 +19,7 @@ const MAX_CONCURRENT = 8;
  * one lease. Clients' retries count as attempts too. Once the far side works again, every request is final
  * within one lease and two runs.
  */
-const INITIAL_PAUSE_MS = 1_000;
+const FIRST_RESEND_PAUSE_MS = 1_000;
 
 /** What one run did. */
 export interface RecoveryReport {
@@ -73,7 +73,7 @@ export class RecoveryJob {
       return 'postponed';
     }
     const maxMs = PhasedAttempt.leaseMs(this.options.remoteDeadlineMs);
-    const pauseMs = Math.min(INITIAL_PAUSE_MS * 2 ** Math.min(attempt - 1, 20), maxMs);
+    const pauseMs = Math.min(FIRST_RESEND_PAUSE_MS * 2 ** Math.min(attempt - 1, 20), maxMs);
     const jitteredMs = Math.round(pauseMs * (0.75 + Math.random() / 4));
     const state = await this.store.postpone(id, jitteredMs, this.options.parkAfterSeconds);
     if (state === 'parked') {

@@ -51,7 +51,7 @@ import {
 import { toResponseColumns } from './stored-response';
 
 /** Pauses between two looks at a commit in doubt, ms: doubled from the first to the longest. */
-const INITIAL_PAUSE_MS = 20;
+const FIRST_PAUSE_MS = 20;
 const MAX_PAUSE_MS = 250;
 
 export class PostgresKeyStore implements KeyStore {
@@ -162,7 +162,7 @@ export class PostgresKeyStore implements KeyStore {
 
   async resolveInDoubt(id: KeyId, fence: Fence, timeoutMs: number): Promise<CommitOutcome> {
     const startedMs = performance.now();
-    for (let pauseMs = INITIAL_PAUSE_MS; performance.now() - startedMs < timeoutMs; pauseMs *= 2) {
+    for (let pauseMs = FIRST_PAUSE_MS; performance.now() - startedMs < timeoutMs; pauseMs *= 2) {
       try {
         const { transaction, locked, row } = await this.open(id);
         await transaction.rollback();
