@@ -82,7 +82,7 @@ function waitsOf(payments: readonly Sent[]): Waits {
   const took = payments.map(({ tookMs }) => tookMs).toSorted((a, b) => a - b);
   const part = (share: number) => took[Math.ceil(share * took.length) - 1] ?? Number.NaN;
   const failures: Record<string, number> = {};
-  for (const { answer: res, failure } of payments) {
+  for (const { res, failure } of payments) {
     if (res?.status === 200) continue;
     const what = failure ?? `${res?.status} ${res?.body.slice(0, 120)}`;
     failures[what] = (failures[what] ?? 0) + 1;

@@ -1,38 +1,42 @@
-/** The checker, shown a clean run and then one made-up violation after the other. */
+/** The checker accepts a clean run and finds each invented violation. */
 import { check, type Evidence, isFinal } from './checker';
-import type { ChargeRow, ClientRecord, IntentRow, LedgerEntry, SeenAnswer } from './evidence';
+import type { ChargeRow, ClientRecord, IntentRow, LedgerEntry, SeenResponse } from './evidence';
 
-const answer = (body: object, status = 200): SeenAnswer => ({
+const seenResponse = (body: object, status = 200): SeenResponse => ({
   status,
   headers: { 'original-request': 'req_1' },
   body: JSON.stringify(body),
 });
-const paid = answer({ object: 'payment_intent', status: 'succeeded', latest_charge: 'ch_1' });
-const refunded = answer({ object: 'refund', id: 're_1', status: 'succeeded' });
-const captured = answer({
+const paid = seenResponse({ object: 'payment_intent', status: 'succeeded', latest_charge: 'ch_1' });
+const refunded = seenResponse({ object: 'refund', id: 're_1', status: 'succeeded' });
+const captured = seenResponse({
   object: 'payment_intent',
   status: 'succeeded',
   latest_charge: 'ch_2',
 });
-const held = answer({
+const held = seenResponse({
   object: 'payment_intent',
   status: 'requires_capture',
   latest_charge: 'ch_2',
 });
-const canceled = answer({ object: 'payment_intent', status: 'canceled', latest_charge: 'ch_3' });
-const named = answer({ object: 'customer', id: 'cus_1' });
-const failedRefund = answer({ object: 'refund', id: 're_1', status: 'failed' });
-const inUse = answer({ error: { code: 'idempotency_key_in_use' } }, 409);
+const canceled = seenResponse({
+  object: 'payment_intent',
+  status: 'canceled',
+  latest_charge: 'ch_3',
+});
+const named = seenResponse({ object: 'customer', id: 'cus_1' });
+const failedRefund = seenResponse({ object: 'refund', id: 're_1', status: 'failed' });
+const inUse = seenResponse({ error: { code: 'idempotency_key_in_use' } }, 409);
 
 const record = (
   key: string,
   effect: ClientRecord['order']['effect'],
   amount: number,
-  answers: SeenAnswer[],
+  responses: SeenResponse[],
 ): ClientRecord => ({
   order: { key, account: 'shop', effect, amount },
-  answers,
-  unanswered: 0,
+  responses,
+  withoutResponse: 0,
   gone: false,
 });
 const entry = (
@@ -106,7 +110,7 @@ const refund = {
   charge: 'ch_1',
   reference: 'acr_1',
 };
-const row = (key: string, { status, body }: SeenAnswer) => ({
+const row = (key: string, { status, body }: SeenResponse) => ({
   account: 'shop',
   key,
   status,
@@ -115,8 +119,8 @@ const row = (key: string, { status, body }: SeenAnswer) => ({
 });
 
 /**
- * A payment, a refund of a part of it, a payment captured later, one that was released, and a customer,
- * all as they should be.
+ * A clean run: a payment, a refund of a part of it, a payment captured later, one that was released, and a
+ * customer.
  */
 const clean: Evidence = {
   ledger: [entry('charge', 1_000_001, 'r1'), entry('refund', 7, 'r2'), ...heldEntries],
@@ -150,15 +154,15 @@ const withLedger = (change: (entries: LedgerEntry[]) => LedgerEntry[]): Evidence
 });
 const without = (remoteKey: string) =>
   withLedger((entries) => entries.filter((one) => one.remoteKey !== remoteKey));
-/** With one row as it should not be. */
+/** The clean run with one wrong row. */
 const withCharge = (wrong: ChargeRow) =>
   withTables({ charges: clean.tables.charges.map((one) => (one.id === wrong.id ? wrong : one)) });
 const withIntent = (wrong: IntentRow) =>
   withTables({ intents: clean.tables.intents.map((one) => (one.id === wrong.id ? wrong : one)) });
-/** With another answer to one key than the clean run's. */
-const seen = (key: string, ...answers: SeenAnswer[]): Evidence => ({
+/** The clean run with other responses to one key. */
+const seen = (key: string, ...responses: SeenResponse[]): Evidence => ({
   ...clean,
-  clients: clean.clients.map((one) => (one.order.key === key ? { ...one, answers } : one)),
+  clients: clean.clients.map((one) => (one.order.key === key ? { ...one, responses } : one)),
 });
 const withTables = (tables: Partial<Evidence['tables']>): Evidence => ({
   ...clean,
@@ -171,7 +175,7 @@ const withClients = (...clients: ClientRecord[]): Evidence => ({
 const brokenBy = (evidence: Evidence) => new Set(check(evidence).map(({ invariant }) => invariant));
 
 describe('the checker', () => {
-  it('finds nothing where all is well', () => {
+  it('finds nothing in a clean run', () => {
     expect(check(clean)).toEqual([]);
   });
 
@@ -181,7 +185,10 @@ describe('the checker', () => {
       { ...clean, ledger: [...clean.ledger, entry('charge', 1_000_001, 'r9')] },
     ],
     ['a remote key with two effects', { ...clean, ledger: [...clean.ledger, clean.ledger[0]!] }],
-    ['a charge nobody asked for', { ...clean, ledger: [...clean.ledger, entry('charge', 5, 'r')] }],
+    [
+      'a charge that no client ordered',
+      { ...clean, ledger: [...clean.ledger, entry('charge', 5, 'r')] },
+    ],
     ['a second refund row', withTables({ refunds: [refund, { ...refund, id: 're_2' }] })],
     [
       'a second payment',
@@ -203,7 +210,7 @@ describe('the checker', () => {
       withLedger((all) => [...all, entry('refund', 7, 'r9', { reference: 'acr_9' })]),
     ],
     [
-      'a capture nobody asked for',
+      'a capture that no client ordered',
       withLedger((all) => [...all, entry('capture', 500_009, 'r', { payment: 'acq_3' })]),
     ],
     [
@@ -211,7 +218,7 @@ describe('the checker', () => {
       withLedger((all) => [...all, entry('cancel', 0, 'r', { payment: 'acq_3' })]),
     ],
     [
-      'a cancel nobody asked for',
+      'a cancel that no client ordered',
       withLedger((all) => [...all, entry('cancel', 0, 'r', { payment: 'acq_2' })]),
     ],
     [
@@ -230,18 +237,18 @@ describe('the checker', () => {
     ['a capture that the ledger does not have', without('r4')],
     ['a cancel that the ledger does not have', without('r6')],
     [
-      'a capture that was answered, and did not take place',
+      'a capture that was reported, and did not take place',
       { ...without('r4'), clients: seen('capture', held).clients },
     ],
     [
-      'a cancel that was answered, and did not take place',
+      'a cancel that was reported, and did not take place',
       { ...without('r6'), clients: seen('cancel', held).clients },
     ],
-    ['a capture that took place, and was answered otherwise', seen('capture', held)],
-    ['a refund that failed though it is there', seen('back', failedRefund)],
-    ['a refused capture of what was captured', seen('capture', answer({}, 402))],
-    ['a refused cancel of what was released', seen('cancel', answer({}, 400))],
-    ['a refused refund of what was paid back', seen('back', answer({}, 400))],
+    ['a capture that took place, and was reported otherwise', seen('capture', held)],
+    ['a refund that is reported as failed and is in the ledger', seen('back', failedRefund)],
+    ['a refused capture of a captured payment', seen('capture', seenResponse({}, 402))],
+    ['a refused cancel of a released payment', seen('cancel', seenResponse({}, 400))],
+    ['a refused refund of a refunded payment', seen('back', seenResponse({}, 400))],
     ['an entry without its payment', withTables({ charges: [] })],
     ['a customer that is not there', withTables({ customers: [] })],
     [
@@ -249,8 +256,8 @@ describe('the checker', () => {
       withLedger(([, ...rest]) => [entry('charge', 5, 'r1'), ...rest]),
     ],
     [
-      'a decline of what was charged',
-      withClients(record('pay', 'charge', 1_000_001, [answer({}, 402)])),
+      'a decline of a charged payment',
+      withClients(record('pay', 'charge', 1_000_001, [seenResponse({}, 402)])),
     ],
   ])('I2 is broken by %s', (_, evidence) => {
     expect(brokenBy(evidence)).toContain('I2');
@@ -281,7 +288,7 @@ describe('the checker', () => {
 
   it.each<[string, Evidence]>([
     [
-      'two answers that differ in a byte',
+      'two responses that differ in a byte',
       withClients(record('pay', 'charge', 1_000_001, [paid, { ...paid, body: `${paid.body} ` }])),
     ],
     [
@@ -289,16 +296,16 @@ describe('the checker', () => {
       withClients(record('pay', 'charge', 1_000_001, [paid, { ...paid, status: 201 }])),
     ],
     [
-      'a row with other bytes than the client saw',
+      'a row with other bytes than the client received',
       withTables({ keys: [row('pay', refunded), ...clean.tables.keys.slice(1)] }),
     ],
-    ['an answer of which nothing is stored', withTables({ keys: clean.tables.keys.slice(1) })],
+    ['a response of which nothing is stored', withTables({ keys: clean.tables.keys.slice(1) })],
   ])('I4 is broken by %s', (_, evidence) => {
     expect(brokenBy(evidence)).toContain('I4');
   });
 
-  it('I4 does not count 409 in use, 503 and other passing answers', () => {
-    const passing = [inUse, answer({}, 503), answer({}, 500), answer({}, 429)];
+  it('I4 does not count 409 in use, 503 and other responses that are not final', () => {
+    const passing = [inUse, seenResponse({}, 503), seenResponse({}, 500), seenResponse({}, 429)];
     expect(passing.some(isFinal)).toBe(false);
     expect(check(withClients(record('pay', 'charge', 1_000_001, [...passing, paid])))).toEqual([]);
   });
@@ -309,7 +316,7 @@ describe('the checker', () => {
     expect(brokenBy(withTables({ keys }))).toEqual(new Set(['I5']));
   });
 
-  it('I5 is broken by a client that insisted in vain, not by one that left', () => {
+  it('I5 is broken by a client that retried in vain, not by one that left', () => {
     const inVain = record('pay', 'charge', 1_000_001, [inUse]);
     expect(brokenBy(withClients(inVain))).toEqual(new Set(['I5']));
     expect(check(withClients({ ...inVain, gone: true }))).toEqual([]);

@@ -1,6 +1,6 @@
 /**
- * The invariants of docs/RELIABILITY.md, over what a run left behind. Pure: whoever calls it waits,
- * after the end of the faults, as long as I3 grants, and no longer.
+ * Checks the invariants of docs/RELIABILITY.md against the evidence of a run. It is pure: the caller waits,
+ * after the end of the faults, as long as I3 allows.
  */
 import type {
   ChargeRow,
@@ -8,7 +8,7 @@ import type {
   LedgerEntry,
   Order,
   RefundRow,
-  SeenAnswer,
+  SeenResponse,
   Tables,
 } from './evidence';
 
@@ -25,44 +25,44 @@ export interface Evidence {
   readonly clients: readonly ClientRecord[];
 }
 
-/** Every violation of every invariant. */
+/** Finds every violation of every invariant. */
 export function check(evidence: Evidence): Violation[] {
-  const books = new Books(evidence);
+  const index = new EvidenceIndex(evidence);
   return [
-    ...atMostOneEffect(evidence, books).map((what) => ({ invariant: 'I1' as const, what })),
-    ...answersHaveEntries(evidence, books).map((what) => ({ invariant: 'I2' as const, what })),
-    ...entriesBecomeFinal(evidence, books).map((what) => ({ invariant: 'I3' as const, what })),
-    ...oneAnswerEach(evidence).map((what) => ({ invariant: 'I4' as const, what })),
+    ...atMostOneEffect(evidence, index).map((what) => ({ invariant: 'I1' as const, what })),
+    ...responsesHaveEntries(evidence, index).map((what) => ({ invariant: 'I2' as const, what })),
+    ...entriesBecomeFinal(evidence, index).map((what) => ({ invariant: 'I3' as const, what })),
+    ...oneResponseEach(evidence).map((what) => ({ invariant: 'I4' as const, what })),
     ...nothingUnfinished(evidence).map((what) => ({ invariant: 'I5' as const, what })),
-    ...balancesAgree(evidence, books).map((what) => ({ invariant: 'I6' as const, what })),
+    ...balancesAgree(evidence, index).map((what) => ({ invariant: 'I6' as const, what })),
   ];
 }
 
-/** Whether an answer is one that may be stored: the last word on its key (R13, R14). */
-export function isFinal({ status, body }: SeenAnswer): boolean {
+/** Whether a response may be stored, so that the client need not retry (R13, R14). */
+export function isFinal({ status, body }: SeenResponse): boolean {
   if (status >= 500 || status === 429 || status === 408 || status === 425) return false;
   return status !== 409 || !body.includes('idempotency_key_in_use');
 }
 
-/** What an answer's body says of what was done. */
-interface AnswerObject {
+/** The fields of a response body that say what was done. */
+interface ResponseObject {
   readonly object?: string;
   readonly id?: string;
   readonly status?: string;
   readonly latest_charge?: string | null;
 }
 
-/** The evidence by the names that tie its three parts together. */
-class Books {
+/** Finds ledger entries, rows and orders by the names that they share. */
+class EvidenceIndex {
   readonly approved: readonly LedgerEntry[];
   readonly charges: ReadonlyMap<string, ChargeRow>;
   readonly chargesByReference: ReadonlyMap<string, ChargeRow[]>;
   readonly refunds: ReadonlyMap<string, RefundRow>;
   readonly refundsByReference: ReadonlyMap<string, RefundRow[]>;
   readonly customers: ReadonlySet<string>;
-  /** The names of all that clients asked for, as `orderOf` names what was done. */
+  /** The names of all orders, as `orderOf` names those of entries. */
   readonly ordered: ReadonlySet<string>;
-  /** Amounts of the payments, by the acquirer's name for them. */
+  /** Amounts of payments, by the acquirer's name for the payment. */
   readonly #amounts: ReadonlyMap<string, number>;
   readonly #byOrder: ReadonlyMap<string, LedgerEntry[]>;
   readonly #changes: ReadonlyMap<string, LedgerEntry[]>;
@@ -87,7 +87,7 @@ class Books {
     this.ordered = new Set(clients.map(({ order }) => nameOfOrder(order)));
   }
 
-  /** The name of the order that an entry fulfils: kind, account and amount. */
+  /** Names the order that an entry fulfils: kind, account and amount. */
   orderOf({ kind, merchant, payment, amount }: LedgerEntry): string {
     const named = kind === 'cancel' ? this.#amounts.get(nameOf(merchant, payment)) : amount;
     return nameOf(kind, merchant, named);
@@ -97,7 +97,7 @@ class Books {
     return this.#byOrder.get(nameOfOrder(order)) ?? [];
   }
 
-  /** Where all that the acquirer did leaves a payment. */
+  /** The status that a payment must have, by the acquirer ledger. */
   statusDue({ merchant, payment, capture }: LedgerEntry): string {
     const [change] = this.#changes.get(nameOf(merchant, payment)) ?? [];
     if (change) return change.kind === 'cancel' ? 'canceled' : 'succeeded';
@@ -109,11 +109,11 @@ class Books {
 const nameOfOrder = ({ effect, account, amount }: Order): string =>
   nameOf(effect === 'confirm' ? 'charge' : effect, account, amount);
 
-/** Whether an entry of its name can only be its own: several confirms may try the same payment. */
+/** Whether no other order can have the same entry. (Several confirms may try one payment.) */
 const isAlone = ({ effect }: Order): boolean => effect !== 'confirm' && effect !== 'open';
 
 /** I1: one key, at most one effect: in the ledger, and in the tables. */
-function atMostOneEffect({ ledger, tables }: Evidence, books: Books): string[] {
+function atMostOneEffect({ ledger, tables }: Evidence, index: EvidenceIndex): string[] {
   const found: string[] = [];
   const expect = <T>(what: string, rows: readonly T[], name: (row: T) => string) => {
     for (const [key, same] of grouped(rows, name)) {
@@ -123,14 +123,14 @@ function atMostOneEffect({ ledger, tables }: Evidence, books: Books): string[] {
   const byAmount = (row: { account: string; amount: number }) => nameOf(row.account, row.amount);
   expect('ledger lines', ledger, ({ merchant, remoteKey }) => nameOf(merchant, remoteKey));
   for (const kind of ['charge', 'capture', 'cancel', 'refund'] as const) {
-    const entries = books.approved.filter((entry) => entry.kind === kind);
-    expect(`${kind}s in the ledger`, entries, (entry) => books.orderOf(entry));
-    for (const name of new Set(entries.map((entry) => books.orderOf(entry)))) {
-      if (!books.ordered.has(name)) found.push(`a ${kind} that nobody asked for: ${name}`);
+    const entries = index.approved.filter((entry) => entry.kind === kind);
+    expect(`${kind}s in the ledger`, entries, (entry) => index.orderOf(entry));
+    for (const name of new Set(entries.map((entry) => index.orderOf(entry)))) {
+      if (!index.ordered.has(name)) found.push(`a ${kind} that nobody asked for: ${name}`);
     }
   }
   for (const kind of ['capture', 'cancel'] as const) {
-    const entries = books.approved.filter((entry) => entry.kind === kind);
+    const entries = index.approved.filter((entry) => entry.kind === kind);
     expect(`${kind}s of one payment`, entries, (line) => nameOf(line.merchant, line.payment));
   }
   expect('payment intents', tables.intents, byAmount);
@@ -140,21 +140,20 @@ function atMostOneEffect({ ledger, tables }: Evidence, books: Books): string[] {
 }
 
 /** I2: every 2xx has exactly one entry, an error has none, and every entry has its payment. */
-function answersHaveEntries({ clients }: Evidence, books: Books): string[] {
+function responsesHaveEntries({ clients }: Evidence, index: EvidenceIndex): string[] {
   const found: string[] = [];
-  for (const { order, answers } of clients) {
-    for (const answer of unlike(answers)) {
+  for (const { order, responses } of clients) {
+    for (const res of distinct(responses)) {
       const wrong =
-        answer.status < 300
-          ? unproven(order, JSON.parse(answer.body) as AnswerObject, books)
-          : isFinal(answer) && isAlone(order) && books.entriesOf(order).length > 0;
-      if (wrong)
-        found.push(`${order.key} saw ${answer.status}, which the ledger does not bear out`);
+        res.status < 300
+          ? unproven(order, JSON.parse(res.body) as ResponseObject, index)
+          : isFinal(res) && isAlone(order) && index.entriesOf(order).length > 0;
+      if (wrong) found.push(`${order.key} saw ${res.status}, which the ledger does not confirm`);
     }
   }
-  for (const entry of books.approved) {
+  for (const entry of index.approved) {
     const name = nameOf(entry.merchant, referenceOf(entry));
-    const rows = entry.kind === 'refund' ? books.refundsByReference : books.chargesByReference;
+    const rows = entry.kind === 'refund' ? index.refundsByReference : index.chargesByReference;
     if (rows.get(name)?.length !== 1) {
       found.push(
         `${entry.kind} ${name} of ${entry.amount} has ${rows.get(name)?.length ?? 0} rows`,
@@ -164,18 +163,18 @@ function answersHaveEntries({ clients }: Evidence, books: Books): string[] {
   return found;
 }
 
-/** Whether a 2xx says anything else than the ledger and the tables do. */
-function unproven(order: Order, body: AnswerObject, books: Books): boolean {
+/** Whether a 2xx differs from the ledger and the tables. */
+function unproven(order: Order, body: ResponseObject, index: EvidenceIndex): boolean {
   const { account } = order;
-  const entries = books.entriesOf(order);
+  const entries = index.entriesOf(order);
   const entered = (reference: string | null | undefined) =>
     entries.length === 1 && entries[0] !== undefined && referenceOf(entries[0]) === reference;
-  if (body.object === 'customer') return !books.customers.has(nameOf(account, body.id));
+  if (body.object === 'customer') return !index.customers.has(nameOf(account, body.id));
   if (body.object === 'refund') {
-    const row = books.refunds.get(nameOf(account, body.id));
+    const row = index.refunds.get(nameOf(account, body.id));
     return body.status === 'succeeded' ? !entered(row?.reference) : !row || entries.length > 0;
   }
-  // An intent that is only open, or that asks its buyer to authenticate, moved nothing.
+  // An intent that is only open, or waits for its buyer to authenticate, moved no money.
   if (!STATUS_AFTER[order.effect]?.includes(body.status ?? '')) {
     return (
       order.effect === 'capture' ||
@@ -184,10 +183,10 @@ function unproven(order: Order, body: AnswerObject, books: Books): boolean {
     );
   }
   const id = body.object === 'charge' ? body.id : body.latest_charge;
-  return !entered(books.charges.get(nameOf(account, id))?.reference);
+  return !entered(index.charges.get(nameOf(account, id))?.reference);
 }
 
-/** What a payment says of itself once what was ordered is done. */
+/** The statuses of a payment whose order was fulfilled. */
 const STATUS_AFTER: Partial<Record<Order['effect'], readonly string[]>> = {
   charge: ['succeeded', 'requires_capture'],
   confirm: ['succeeded', 'requires_capture'],
@@ -196,7 +195,7 @@ const STATUS_AFTER: Partial<Record<Order['effect'], readonly string[]>> = {
 };
 
 /** I3: every entry has become a final payment, and no payment is left in between. */
-function entriesBecomeFinal({ tables }: Evidence, books: Books): string[] {
+function entriesBecomeFinal({ tables }: Evidence, index: EvidenceIndex): string[] {
   const found: string[] = [];
   const between = (what: string, rows: readonly { id: string; status: string }[]) => {
     for (const { id, status } of rows) {
@@ -207,18 +206,18 @@ function entriesBecomeFinal({ tables }: Evidence, books: Books): string[] {
   between('charge', tables.charges);
   between('refund', tables.refunds);
   const intents = grouped(tables.intents, ({ account, amount }) => nameOf(account, amount));
-  for (const entry of books.approved) {
+  for (const entry of index.approved) {
     const { kind, merchant, amount } = entry;
     if (kind === 'refund') {
-      const [row] = books.refundsByReference.get(nameOf(merchant, entry.reference)) ?? [];
+      const [row] = index.refundsByReference.get(nameOf(merchant, entry.reference)) ?? [];
       if (row?.status !== 'succeeded') found.push(`the refund of ${amount} is not final`);
     } else if (kind === 'charge') {
       const [row] = intents.get(nameOf(merchant, amount)) ?? [];
-      const due = books.statusDue(entry);
+      const due = index.statusDue(entry);
       if (row && row.status !== due)
         found.push(`the payment of ${amount} is ${row.status}, not ${due}`);
     } else {
-      const [row] = books.chargesByReference.get(nameOf(merchant, entry.payment)) ?? [];
+      const [row] = index.chargesByReference.get(nameOf(merchant, entry.payment)) ?? [];
       const done = kind === 'cancel' ? row?.released : row?.amountCaptured === amount;
       if (!done) found.push(`the ${kind} of ${entry.payment} is not on its charge`);
     }
@@ -226,42 +225,46 @@ function entriesBecomeFinal({ tables }: Evidence, books: Books): string[] {
   return found;
 }
 
-/** I4: all stored answers to one key are the same bytes, and those of the key's row. */
-function oneAnswerEach({ clients, tables }: Evidence): string[] {
+/** I4: the first response to a key, its replays and the stored row have the same bytes. */
+function oneResponseEach({ clients, tables }: Evidence): string[] {
   const found: string[] = [];
   const rows = new Map(tables.keys.map((row) => [nameOf(row.account, row.key), row]));
-  for (const { order, answers } of clients) {
-    const stored = unlike(answers.filter((answer) => isStored(answer)));
-    if (stored.length > 1) found.push(`${order.key} was given ${stored.length} different answers`);
+  for (const { order, responses } of clients) {
+    const stored = distinct(responses.filter((res) => isStored(res)));
+    if (stored.length > 1)
+      found.push(`${order.key} was given ${stored.length} different responses`);
     const [seen] = stored;
     const row = rows.get(nameOf(order.account, order.key));
     if (!seen) continue;
-    if (!row) found.push(`${order.key} was answered ${seen.status}, and nothing is stored`);
+    if (!row) found.push(`${order.key} received ${seen.status}, and nothing is stored`);
     else if (row.status !== null && (row.status !== seen.status || row.body !== seen.body)) {
-      found.push(`${order.key} is stored with another answer than its client saw`);
+      found.push(`${order.key} is stored with another response than its client received`);
     }
   }
   return found;
 }
 
-/** A final answer that came from behind the key; what a guard or a pipe refuses is not stored. */
-const isStored = (answer: SeenAnswer): boolean =>
-  isFinal(answer) && answer.status !== 401 && answer.headers['original-request'] !== undefined;
+/** Whether a response comes from behind the key: refusals of guards and pipes are not stored. */
+const isStored = (res: SeenResponse): boolean =>
+  isFinal(res) && res.status !== 401 && res.headers['original-request'] !== undefined;
 
-/** I5: no key is unfinished, and no client that insists is without its answer. */
+/** I5: no key is unfinished, and every client that retries has a final response. */
 function nothingUnfinished({ tables, clients }: Evidence): string[] {
   return [
     ...tables.keys
       .filter(({ status }) => status === null)
       .map(({ key, attempt }) => `${key} is unfinished after ${attempt} attempts`),
     ...clients
-      .filter(({ gone, answers }) => !gone && !answers.some(isFinal))
-      .map(({ order, answers }) => `${order.key} has no final answer, only ${told(answers)}`),
+      .filter(({ gone, responses }) => !gone && !responses.some(isFinal))
+      .map(
+        ({ order, responses }) =>
+          `${order.key} has no final response, only ${statusesOf(responses)}`,
+      ),
   ];
 }
 
 /** I6: payments less refunds are the acquirer's balance, for each account. */
-function balancesAgree({ tables }: Evidence, { approved }: Books): string[] {
+function balancesAgree({ tables }: Evidence, { approved }: EvidenceIndex): string[] {
   const owed = new Map<string, number>();
   const said = new Map<string, number>();
   const add = (sums: Map<string, number>, account: string, amount: number) =>
@@ -281,18 +284,16 @@ function balancesAgree({ tables }: Evidence, { approved }: Books): string[] {
     );
 }
 
-/** One of each kind of answer: replays are many. */
-function unlike(answers: readonly SeenAnswer[]): SeenAnswer[] {
-  return [
-    ...new Map(answers.map((answer) => [`${answer.status} ${answer.body}`, answer])).values(),
-  ];
+/** Drops repeated responses. */
+function distinct(responses: readonly SeenResponse[]): SeenResponse[] {
+  return [...new Map(responses.map((res) => [`${res.status} ${res.body}`, res])).values()];
 }
 
-function told(answers: readonly SeenAnswer[]): string {
-  return [...new Set(answers.map(({ status }) => status))].join(', ') || 'silence';
+function statusesOf(responses: readonly SeenResponse[]): string {
+  return [...new Set(responses.map(({ status }) => status))].join(', ') || 'none';
 }
 
-/** What the acquirer calls the outcome: a charge by its payment, a refund by a name of its own. */
+/** The acquirer's reference: of a refund its own, otherwise the payment's. */
 const referenceOf = ({ kind, payment, reference }: LedgerEntry): string =>
   kind === 'refund' ? (reference ?? '') : payment;
 

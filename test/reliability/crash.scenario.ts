@@ -1,16 +1,23 @@
-/** Processes that end at the worst moment: at each step in turn, and at random. */
+/** Processes that are killed at each step in turn, and at random moments. */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { RunningServer } from '../support/server';
-import { type Clients, intentOf, type Wish } from './clients';
+import { type Clients, intentOf, type IntendedRequest } from './clients';
 import { Load } from './load';
-import { inWorld, type Report, type Run, type Scenario, together, type Told } from './scenario';
-import type { AcquirerOptions, Finding, World } from './world';
+import {
+  inTestbed,
+  type Report,
+  type Run,
+  type Scenario,
+  together,
+  type ScenarioResult,
+} from './scenario';
+import type { AcquirerOptions, Finding, Testbed } from './testbed';
 
-/** Where a process can be told to kill itself, on the way of a phased and of an atomic operation. */
+/** The fail points of a phased and of an atomic operation. */
 const PHASED_POINTS = ['after_claim', 'after_remote', 'before_finish', 'after_finish'] as const;
 const ATOMIC_POINTS = ['after_claim', 'before_finish', 'after_finish'] as const;
 
-/** What the process is asked for; what must be there before is done by others. */
+/** The request that the failing process is sent. Other servers make what it needs beforehand. */
 const OPERATIONS = {
   payment: async (clients: Clients) => clients.payment(),
   capture: (clients: Clients) => afterwards(clients, clients.authorisation(), 'capture'),
@@ -25,7 +32,7 @@ interface Case {
   readonly retries: boolean;
 }
 
-/** It does nothing that it is not asked for, so that it dies of nothing else. */
+/** No jobs and no recovery, so that the process reaches the fail point only by the request. */
 const IDLE = { JOBS: 'off', IDEMPOTENCY_RECOVERY_INTERVAL_MS: '0' };
 
 export const failPoints: Scenario = {
@@ -33,12 +40,12 @@ export const failPoints: Scenario = {
   about:
     'the process kills itself at each step of a payment, a capture, a cancellation, a refund and a ' +
     'customer; the client retries or is gone',
-  run: (run) => inWorld(run, {}, (world) => everyStep(world, run)),
+  run: (run) => inTestbed(run, {}, (testbed) => everyStep(testbed, run)),
 };
 
-async function everyStep(world: World, { bug, say }: Run): Promise<Told> {
+async function everyStep(testbed: Testbed, { bug, say }: Run): Promise<ScenarioResult> {
   const cases = everyCase().filter(({ point, retries }) => {
-    // With a bug planted, the step alone that brings it out.
+    // With a planted bug, only the step that shows it.
     if (bug === undefined) return true;
     return (
       retries && point === (bug === 'remote_key_per_attempt' ? 'after_remote' : 'before_finish')
@@ -50,11 +57,11 @@ async function everyStep(world: World, { bug, say }: Run): Promise<Told> {
     for (const one of waiting) {
       const { operation, point } = one;
       const kind = operation === 'customer' ? 'atomic' : 'phased';
-      const wish = await OPERATIONS[operation](world.clients);
+      const intended = await OPERATIONS[operation](testbed.clients);
       const failure = { ...IDLE, FAILPOINT: point, FAILPOINT_KIND: kind };
-      const server = await world.startDoomed(failure);
+      const server = await testbed.startFailingServer(failure);
       // Its client may have to wait for a lease; the next process starts meanwhile.
-      ends.push(die(world, server, wish, one));
+      ends.push(die(testbed, server, intended, one));
       if (ends.length % 10 === 0) say(`${ends.length} of ${cases.length} processes`);
     }
   };
@@ -71,43 +78,43 @@ function everyCase(): Case[] {
   );
 }
 
-/** What changes a payment, once that is made. */
+/** Makes a payment, and returns a request that changes it. */
 async function afterwards(
   clients: Clients,
-  payment: Wish,
+  payment: IntendedRequest,
   change: 'capture' | 'cancellation' | 'refund',
-): Promise<Wish> {
-  const intent = intentOf(await clients.insist(payment));
+): Promise<IntendedRequest> {
+  const intent = intentOf(await clients.retryUntilFinal(payment));
   if (intent === undefined) throw new Error(`There is no payment for a ${change}.`);
   return clients[change](payment, intent);
 }
 
 async function die(
-  world: World,
+  testbed: Testbed,
   server: RunningServer,
-  wish: Wish,
+  intended: IntendedRequest,
   { operation, point, retries }: Case,
 ): Promise<Finding[]> {
-  const { failure } = await world.clients.once(wish, server.url, { requestMs: 60_000 });
+  const { failure } = await testbed.clients.once(intended, server.url, { requestMs: 60_000 });
   const end = await Promise.race([server.program.ended, pause(30_000)]);
-  const patience = { allMs: world.patienceMs, headers: { prefer: 'wait=10' } };
-  if (retries) await world.clients.insist(wish, patience);
+  const patience = { allMs: testbed.patienceMs, headers: { prefer: 'wait=10' } };
+  if (retries) await testbed.clients.retryUntilFinal(intended, patience);
   if (failure !== undefined && end?.signal === 'SIGKILL') return [];
   return [{ rule: 'fault', what: `the process did not die: ${point} of a ${operation}` }];
 }
 
-/** One round of kills, in a world of its own. */
+/** One round of kills, in a testbed of its own. */
 interface Round {
   readonly name: string;
   readonly acquirer: AcquirerOptions;
   /** Between two kills, ms. */
   readonly pauseMs: readonly [number, number];
-  /** It ends after so many kills, and not before it has so many keys. */
+  /** The round ends after at least this many kills and keys. */
   readonly kills: number;
   readonly keys: number;
 }
 
-/** So many kills are one of the acquirer. */
+/** Every fifth kill is one of the acquirer. */
 const ACQUIRER_EVERY = 5;
 const LOSING = { loseReplyRate: 0.02 };
 const ROUGH = {
@@ -116,7 +123,7 @@ const ROUGH = {
   kills: 20,
   keys: 0,
 } as const;
-/** A quick acquirer and kills far apart: for the number of keys. */
+/** A quick acquirer and rare kills: for many keys. */
 const MANY = {
   acquirer: { latencyMs: 0, latencyMaxMs: 5, ...LOSING },
   pauseMs: [10_000, 15_000],
@@ -139,36 +146,40 @@ export const kills: Scenario = {
     const reports: Report[] = [];
     for (const round of rounds) {
       const options = { acquirer: round.acquirer, remoteDeadlineMs: 2_500 };
-      reports.push(await inWorld(run, options, (world) => killAround(world, run, round)));
+      reports.push(await inTestbed(run, options, (testbed) => killAround(testbed, run, round)));
     }
     return together(reports);
   },
 };
 
-async function killAround(world: World, { bug, chance, say }: Run, round: Round): Promise<Told> {
-  await world.startServer();
-  await world.startWorker();
-  const load = new Load(world.clients, chance.fork(), { clients: 32, allMs: 120_000 });
+async function killAround(
+  testbed: Testbed,
+  { bug, chance, say }: Run,
+  round: Round,
+): Promise<ScenarioResult> {
+  await testbed.startServer();
+  await testbed.startWorker();
+  const load = new Load(testbed.clients, chance.fork(), { clients: 32, allMs: 120_000 });
   const starting: Promise<unknown>[] = [];
   let killed = 0;
-  while (killed < round.kills || world.clients.count < round.keys) {
+  while (killed < round.kills || testbed.clients.count < round.keys) {
     await pause(chance.between(...round.pauseMs));
-    const running = [...world.servers, ...world.workers];
+    const running = [...testbed.servers, ...testbed.workers];
     if (bug === 'ledger_lags' || killed % ACQUIRER_EVERY === ACQUIRER_EVERY - 1) {
-      await world.startAcquirer(round.acquirer); // in place of the one that runs, with its ledger
+      await testbed.startAcquirer(round.acquirer); // kills the one that runs; the ledger stays
     } else if (running.length > 0) {
       const victim = chance.pick(running);
       await victim.kill9();
-      starting.push('url' in victim ? world.startServer() : world.startWorker());
+      starting.push('url' in victim ? testbed.startServer() : testbed.startWorker());
     } else {
-      continue; // all of them are only just starting
+      continue; // all of them are starting
     }
     killed += 1;
-    say(`${round.name}${killed} kills, ${world.clients.count} keys`);
+    say(`${round.name}${killed} kills, ${testbed.clients.count} keys`);
   }
   await Promise.all(starting);
-  await world.startAcquirer(); // quick and reliable again
-  world.calm();
+  await testbed.startAcquirer(); // quick and reliable again
+  testbed.calm();
   await load.stop();
   return { faults: killed };
 }

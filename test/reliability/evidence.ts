@@ -1,4 +1,4 @@
-/** What a run leaves behind: the acquirer's ledger, the database, and what every client saw. */
+/** The evidence of a run: the acquirer ledger, the database, and the responses that clients received. */
 import { readFileSync } from 'node:fs';
 import { inflateRawSync } from 'node:zlib';
 import { Client } from 'pg';
@@ -19,36 +19,36 @@ export interface LedgerEntry {
 }
 
 /**
- * What one client wants, under one key. Amounts are unique for each account and effect, so that the
- * ledger names the client's order without the server's help. A cancellation has none of its own there:
- * it is named by the amount of the payment that it releases.
+ * What one client orders under one key. Amounts are unique for each account and effect, so that a ledger
+ * entry identifies its order without the server's help. A cancellation has no amount: the payment that it
+ * releases identifies it.
  */
 export interface Order {
   readonly key: string;
   readonly account: string;
   /**
-   * What it does at most once. `charge` may only authorise; `confirm` charges an intent that an `open`
-   * made.
+   * What happens at most once. `charge` may only authorise; `confirm` charges an intent that an `open`
+   * created.
    */
   readonly effect: 'charge' | 'capture' | 'cancel' | 'refund' | 'customer' | 'open' | 'confirm';
-  /** In the smallest unit; of a customer: the number in its name. */
+  /** In the smallest currency unit; of a customer: the number in its name. */
   readonly amount: number;
 }
 
-/** One answer, as it came over the wire. */
-export interface SeenAnswer {
+/** One response, as a client received it. */
+export interface SeenResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | undefined>>;
   readonly body: string;
 }
 
-/** Everything one client saw of its key. */
+/** All that one client saw of its key. */
 export interface ClientRecord {
   readonly order: Order;
-  readonly answers: readonly SeenAnswer[];
-  /** Requests that ended without an answer: connection lost, or out of patience. */
-  readonly unanswered: number;
-  /** It does not insist: it may leave without an answer. */
+  readonly responses: readonly SeenResponse[];
+  /** Requests that ended without a response: the connection broke, or the client hung up. */
+  readonly withoutResponse: number;
+  /** The client does not retry, and may have no final response. */
   readonly gone: boolean;
 }
 
@@ -75,7 +75,7 @@ export interface ChargeRow {
   readonly amount: number;
   readonly amountCaptured: number;
   readonly status: string;
-  /** What it held was given back. */
+  /** Whether the authorised amount was released. */
   readonly released: boolean;
   readonly reference: string | null;
 }
@@ -104,7 +104,7 @@ export interface Tables {
   readonly customers: readonly CustomerRow[];
 }
 
-/** Reads a ledger. The last line may be torn: its effect was never answered for. */
+/** Reads an acquirer ledger. The last line may be torn: its effect was never confirmed to a server. */
 export function readLedger(path: string): LedgerEntry[] {
   const lines = readFileSync(path, 'utf8').split('\n');
   lines.pop(); // empty, or torn

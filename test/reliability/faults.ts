@@ -1,6 +1,6 @@
 /**
- * The fault harness: `npm run test:faults -- [--only NAME[,NAME]] [--seed N] [--long] [--write]
- * [--no-bugs]`. Everything runs on 127.0.0.1, on a PostgreSQL, an acquirer and servers of its own.
+ * The fault harness runs scenarios and planted bugs. `npm run test:faults -- [--only NAME[,NAME]] [--seed N]
+ * [--long] [--write] [--no-bugs]`. It starts its own PostgreSQL, acquirer and servers, all on 127.0.0.1.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ import { redis } from './redis.scenario';
 import { type Line, table, withFigures } from './report';
 import { type Report, Skipped, type Scenario } from './scenario';
 
-/** Those that keep the processors busy beside those that wait. */
+/** In an order that runs scenarios that compute beside scenarios that wait. */
 const scenarios: readonly Scenario[] = [
   postgresRestarts,
   network,
@@ -33,7 +33,7 @@ const scenarios: readonly Scenario[] = [
 
 const PAGE = join(__dirname, '..', '..', 'docs', 'RELIABILITY.md');
 
-/** Findings of one scenario that are shown; more are counted. */
+/** How many findings of one scenario are shown; the others are counted. */
 const MAX_SHOWN = 10;
 
 interface Options {
@@ -58,7 +58,7 @@ async function main(): Promise<number> {
   return lines.every(({ passed }) => passed) ? 0 : 1;
 }
 
-/** Two at a time, as they mostly wait; but long ones are measured, and some disturb all others. */
+/** Runs two scenarios at a time, as they mostly wait. Long runs, and scenarios that disturb all others, run alone. */
 async function runAll(options: Options): Promise<Line[]> {
   const set = scenarios.filter(({ name }) => chosen(options, name));
   const sprung = traps.filter(
@@ -86,7 +86,7 @@ async function runScenario(scenario: Scenario, options: Options): Promise<Line> 
   return line;
 }
 
-/** The scenario must find what was planted, by the rules that were foretold. */
+/** Runs a scenario with a planted bug: it must break one of the expected rules. */
 async function runTrap(trap: Trap, options: Options): Promise<Line> {
   const scenario = scenarios.find(({ name }) => name === trap.scenario);
   if (!scenario) throw new Error(`${trap.bug} names no scenario.`);
@@ -110,7 +110,7 @@ async function runTrap(trap: Trap, options: Options): Promise<Line> {
 
 async function measured(scenario: Scenario, options: Options, trap?: Trap): Promise<Line> {
   const started = performance.now();
-  // By name, so that a scenario does the same whether it runs alone or among the others.
+  // By name, so that a scenario makes the same choices alone and among others.
   const chance = new Chance(options.seed + sumOf(scenario.name));
   const say = (what: string) => print(`  ${trap?.bug ?? scenario.name}: ${what}`);
   let report: Report;
@@ -121,8 +121,8 @@ async function measured(scenario: Scenario, options: Options, trap?: Trap): Prom
     say(`skipped: ${error.message}`);
     const nothing = { faults: 0, keys: 0, retries: 0, findings: [], finalMs: 0 };
     const notes = [`skipped: ${error.message}`];
-    const told = { name: scenario.name, notes, seconds: 0, passed: true };
-    return { ...nothing, ...told, planted: trap !== undefined, skipped: true };
+    const result = { name: scenario.name, notes, seconds: 0, passed: true };
+    return { ...nothing, ...result, planted: trap !== undefined, skipped: true };
   }
   const seconds = Math.round((performance.now() - started) / 1_000);
   const passed = report.findings.length === 0;

@@ -1,4 +1,4 @@
-/** Connections whose other end is gone without a word, where a statement may take minutes. */
+/** Half-open connections are replaced early, also where a statement may take minutes. */
 import { randomUUID } from 'node:crypto';
 import { type RunningApp, startApp } from '../support/app';
 import { freshDatabase, type FreshDatabase } from '../support/database';
@@ -28,20 +28,20 @@ describe('connections to PostgreSQL that are half open', () => {
       headers: { authorization: `Bearer ${app.apiKey}`, 'idempotency-key': randomUUID() },
     });
 
-  it('are found and replaced, all with the first one, long before a statement may be given up', async () => {
-    // As many as the pool holds.
+  it('are all replaced as soon as one is found, long before a statement times out', async () => {
+    // Fills the pool.
     const before = await Promise.all(Array.from({ length: 2 * POOL_SIZE }, create));
     expect(new Set(before.map(({ status }) => status))).toEqual(new Set([200]));
     proxy.halfOpen();
     let refused = 0;
     for (;;) {
-      const answer = await create();
-      if (answer.status === 200) break;
-      expect(answer.status).toBe(503);
-      expect(answer.headers.get('retry-after')).not.toBeNull();
+      const res = await create();
+      if (res.status === 200) break;
+      expect(res.status).toBe(503);
+      expect(res.headers.get('retry-after')).not.toBeNull();
       refused += 1;
     }
-    // Were they found one after the other, each would cost a request.
+    // If they were found one by one, each would cost a request.
     expect(refused).toBeLessThan(POOL_SIZE / 2);
   });
 });

@@ -1,8 +1,8 @@
 /**
- * Clients that buy, are declined, capture what they authorised or release it, pay back, and sometimes
- * leave in the middle, until told to stop.
+ * Load: clients that pay, are declined, capture or cancel authorised payments, refund, and sometimes leave
+ * before their response.
  */
-import { type Clients, intentOf, type Patience, type Wish } from './clients';
+import { type Clients, intentOf, type Patience, type IntendedRequest } from './clients';
 import type { Chance } from './random';
 
 export interface LoadOptions extends Patience {
@@ -21,7 +21,7 @@ export class Load {
     this.#shoppers = Array.from({ length: options.clients }, () => this.shop(chance.fork()));
   }
 
-  /** No new orders; those under way come to their end. */
+  /** Starts no new orders, and waits for those in flight. */
   async stop(): Promise<void> {
     this.#stop.abort();
     await Promise.all(this.#shoppers);
@@ -29,46 +29,46 @@ export class Load {
 
   private async shop(chance: Chance): Promise<void> {
     const { clients, options } = this;
-    let paid: { readonly wish: Wish; readonly intent: string } | undefined;
+    let paid: { readonly intended: IntendedRequest; readonly intent: string } | undefined;
     while (!this.#stop.signal.aborted) {
       const dice = chance.next();
       if (dice < 0.15 && paid) {
-        await clients.insist(clients.refund(paid.wish, paid.intent), options);
+        await clients.retryUntilFinal(clients.refund(paid.intended, paid.intent), options);
       } else if (dice < 0.3) {
-        await clients.insist(clients.customer(), options);
+        await clients.retryUntilFinal(clients.customer(), options);
       } else if (dice < 0.36) {
         const declined = clients.payment({ payment_method: 'pm_card_chargeDeclined' });
-        await clients.insist(declined, options);
+        await clients.retryUntilFinal(declined, options);
       } else if (dice < 0.42) {
         await this.leave(clients.payment(), chance);
       } else if (dice < 0.6) {
         await this.authorise(chance);
       } else {
-        const wish = clients.payment();
-        const intent = intentOf(await clients.insist(wish, options));
-        if (intent !== undefined) paid = { wish, intent };
+        const intended = clients.payment();
+        const intent = intentOf(await clients.retryUntilFinal(intended, options));
+        if (intent !== undefined) paid = { intended, intent };
       }
     }
   }
 
-  /** And captures it, or releases it; some clients do not wait for that. */
+  /** Authorises a payment, and captures or cancels it. Some clients leave before the second response. */
   private async authorise(chance: Chance): Promise<void> {
     const { clients, options } = this;
     const authorised = clients.authorisation();
-    const intent = intentOf(await clients.insist(authorised, options));
+    const intent = intentOf(await clients.retryUntilFinal(authorised, options));
     if (intent === undefined) return;
-    const wish = chance.happens(0.6)
+    const intended = chance.happens(0.6)
       ? clients.capture(authorised, intent)
       : clients.cancellation(authorised, intent);
-    if (chance.happens(0.2)) await this.leave(wish, chance);
-    else await clients.insist(wish, options);
+    if (chance.happens(0.2)) await this.leave(intended, chance);
+    else await clients.retryUntilFinal(intended, options);
   }
 
-  /** Hangs up before the answer, and never comes back. */
-  private async leave(wish: Wish, chance: Chance): Promise<void> {
+  /** Hangs up before the response, and never retries. */
+  private async leave(intended: IntendedRequest, chance: Chance): Promise<void> {
     const { clients, options } = this;
     const server = clients.anyServer();
     if (server === undefined) return;
-    await clients.once(wish, server, { ...options, requestMs: chance.between(5, 300) });
+    await clients.once(intended, server, { ...options, requestMs: chance.between(5, 300) });
   }
 }

@@ -1,4 +1,4 @@
-/** What networks do to the connections that go through a proxy. */
+/** Network faults, injected into the connections of a proxy. */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { TcpProxy } from '../support/tcp-proxy';
 
@@ -9,7 +9,7 @@ export type NetworkFault = (typeof NETWORK_FAULTS)[number];
 const SLOW_MS = 2_000;
 
 /**
- * Breaks the network and mends it again. What was half open stays so: only new connections work.
+ * Breaks the network and repairs it. Half-open connections stay half open: only new ones work.
  *
  * @param holeMs how long a black hole lasts
  */

@@ -1,15 +1,14 @@
 /**
- * Fail points and planted bugs, from outside: preloaded into a server under test with
- * `NODE_OPTIONS=--require=<this file>`, it wraps the compiled classes of src/idempotency. The product
- * itself has no switch for any of this, so no build of it can reach one.
+ * Fail points and planted bugs, preloaded into a server under test. `NODE_OPTIONS=--require=<this file>` wraps the
+ * compiled classes of src/idempotency. The product has no switch for any of this.
  *
  * FAILPOINT=after_claim|after_remote|before_finish|after_finish
  *   The process kills itself with SIGKILL the first time it gets there. `before_finish` and
- *   `after_finish` are on both sides of the commit that stores the answer, of atomic and of phased
- *   operations; `after_claim` is the commit of the first local phase, or, of an atomic operation, the
- *   moment its transaction is open; `after_remote` is between the far side's answer and its record.
+ *   `after_finish` are before and after the commit that stores the response, of atomic and of phased
+ *   operations. `after_claim` follows the commit of the first local phase, or, of an atomic operation, the
+ *   start of its transaction. `after_remote` is between the result of the remote call and its record.
  * FAILPOINT_SIGNAL=SIGSTOP
- *   It freezes there instead, once, until it is sent SIGCONT.
+ *   It freezes there instead, once, until it receives SIGCONT.
  * PLANTED_BUG=no_fence|remote_key_per_attempt|lease_ignored|response_after_commit|
  *   no_statement_patience|waits_for_redis|jobs_declared_once|own_clock, or, in the acquirer, ledger_lags
  */
@@ -36,7 +35,7 @@ function die() {
   if (frozenBefore) return;
   frozenBefore = FAILPOINT_SIGNAL === 'SIGSTOP';
   process.kill(process.pid, FAILPOINT_SIGNAL);
-  // The signal may take a moment to arrive; nothing more may happen until then.
+  // The signal may take a moment to arrive; nothing may happen until then.
   const forever = frozenBefore ? 100 : Infinity;
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, forever);
 }
@@ -51,7 +50,7 @@ function failAt(point, store, phased) {
         (original) =>
           async function (...args) {
             const opened = await original.apply(this, args);
-            // Phased operations go on to their claim; the caller tells which kind it is.
+            // Phased operations continue to their claim; FAILPOINT_KIND says which kind it is.
             if (process.env.FAILPOINT_KIND === 'atomic' && opened.locked && !opened.row) die();
             return opened;
           },
@@ -81,13 +80,13 @@ function failAt(point, store, phased) {
       wrap(store, 'finish', after);
       break;
     default:
-      throw new Error(`plant: there is no fail point ${point}`);
+      throw new Error(`plant: unknown fail point ${point}`);
   }
 }
 
 function plant(bug, store, phased) {
   switch (bug) {
-    // An attempt that was taken over writes as if the key were still its own.
+    // An attempt that was taken over writes as if it still owned the key.
     case 'no_fence': {
       const asOwner = (original) =>
         async function (tx, claim) {
@@ -136,7 +135,7 @@ function plant(bug, store, phased) {
           },
       );
       break;
-    // The effect is committed first, the answer afterwards, on its own.
+    // The effect is committed first, the response afterwards, in a second transaction.
     case 'response_after_commit': {
       const pause = () => new Promise((resolve) => setTimeout(resolve, 50));
       wrap(
@@ -162,7 +161,7 @@ function plant(bug, store, phased) {
       );
       break;
     }
-    // A statement is waited for as long as its connection seems to live.
+    // A statement has no timeout.
     case 'no_statement_patience':
       wrap(
         require('pg').Client.prototype,
@@ -175,7 +174,7 @@ function plant(bug, store, phased) {
           },
       );
       break;
-    // Whether a key has expired is decided by this process's clock.
+    // This process's clock decides whether a key has expired.
     case 'own_clock':
       wrap(
         store,
@@ -203,7 +202,7 @@ function plant(bug, store, phased) {
         'open',
         (original) =>
           async function (id) {
-            await redisAnswers(new URL(process.env.REDIS_URL));
+            await pingRedis(new URL(process.env.REDIS_URL));
             return original.call(this, id);
           },
       );
@@ -218,15 +217,15 @@ function plant(bug, store, phased) {
           },
       );
       break;
-    // The acquirer answers before its ledger has the line.
+    // The acquirer replies before its ledger has the line.
     case 'ledger_lags':
       break;
     default:
-      throw new Error(`plant: there is no bug ${bug}`);
+      throw new Error(`plant: unknown bug ${bug}`);
   }
 }
 
-function redisAnswers({ port, hostname }) {
+function pingRedis({ port, hostname }) {
   return new Promise((resolve) => {
     const socket = connect(Number(port), hostname, () => socket.write('PING\r\n'));
     const over = () => resolve(socket.destroy());
@@ -234,7 +233,7 @@ function redisAnswers({ port, hostname }) {
   });
 }
 
-/** How long a line of the ledger lags, ms. */
+/** How late a line of the ledger is written, ms. */
 const LAG_MS = 300;
 
 function plantInAcquirer(bug) {

@@ -1,16 +1,16 @@
 /**
- * Bugs on purpose, and the scenario that must catch each: a check that cannot fail proves nothing.
- * They exist in tests alone; a production build has no way to switch them on.
+ * The planted bugs, and the scenario that must catch each: a check that cannot fail proves nothing.
+ * Only the tests can plant them; a production build has no switch for them.
  */
-import type { Finding, PlantedBug } from './world';
+import type { Finding, PlantedBug } from './testbed';
 
 export interface Trap {
   readonly bug: PlantedBug;
   /** Name of the scenario. */
   readonly scenario: string;
-  /** The rules of which at least one must be found broken. */
+  /** At least one of these rules must be found broken. */
   readonly by: readonly Finding['rule'][];
-  /** Why these. */
+  /** Why the bug breaks these rules. */
   readonly because: string;
 }
 
@@ -40,36 +40,39 @@ export const traps: readonly Trap[] = [
     bug: 'response_after_commit',
     scenario: 'failpoints',
     by: ['I1', 'I3', 'I4', 'I5'],
-    because: 'a crash between the two leaves writes without an answer, and the retry repeats them',
+    because:
+      'a crash between the two commits leaves writes without a stored response, and the retry repeats them',
   },
   {
     bug: 'no_statement_patience',
     scenario: 'network',
     by: ['deadline'],
-    because: 'a statement on a connection that is half open is never answered, nor ever given up',
+    because: 'a statement on a half-open connection never ends',
   },
   {
     bug: 'waits_for_redis',
     scenario: 'redis',
     by: ['answers', 'deadline'],
-    because: 'requests wait as long as Redis does not answer',
+    because: 'requests wait until Redis answers',
   },
   {
     bug: 'jobs_declared_once',
     scenario: 'redis',
     by: ['jobs'],
-    because: 'the schedules are gone with what a flush removes, and nobody declares them again',
+    because: 'a flush removes the schedules, and nothing declares them again',
   },
   {
     bug: 'own_clock',
     scenario: 'clock',
     by: ['I1', 'clock'],
-    because: 'where the clock is two days fast a finished key has expired, and its copy pays again',
+    because:
+      'where the clock is two days fast, a finished key has expired, and its copy pays again',
   },
   {
     bug: 'ledger_lags',
     scenario: 'kills',
     by: ['I2', 'I3', 'I6'],
-    because: 'an acquirer that answers before its ledger is written forgets, killed, what it did',
+    because:
+      'an acquirer that replies before its ledger is written forgets, when killed, what it did',
   },
 ];

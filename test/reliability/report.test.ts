@@ -1,4 +1,4 @@
-/** The page of figures: what ran replaces its own rows, and nothing else. */
+/** The page of figures: a run replaces its own rows, and no others. */
 import { type Line, MARK, withFigures } from './report';
 
 const line = (name: string, keys: number, fields: Partial<Line> = {}): Line => ({
@@ -34,7 +34,7 @@ describe('the page of figures', () => {
     expect(first).toContain('| bug in redis |');
   });
 
-  it('replaces the row of what ran and leaves the others, the planted bugs too', () => {
+  it('replaces the rows of scenarios that ran and leaves the others, the planted bugs too', () => {
     const second = withFigures(first, [line('redis', 21)], on('2026-02-02'));
     expect(rows(second).map((row) => row.split(' | ').slice(0, 3).join())).toEqual([
       '| kills,1,10',

@@ -1,4 +1,4 @@
-/** What a run of the harness tells: a table for the terminal, and rows for docs/RELIABILITY.md. */
+/** Reports of a run of the harness: a table for the terminal, and rows for docs/RELIABILITY.md. */
 import { alignedTable, machine, markdownTable, rowsIn } from '../support/tables';
 import { traps } from './planted-bugs';
 import type { Report } from './scenario';
@@ -8,7 +8,7 @@ export interface Line extends Report {
   readonly name: string;
   readonly seconds: number;
   readonly passed: boolean;
-  /** Whether a bug was planted, which it had to find. */
+  /** Whether a bug was planted that the scenario had to find. */
   readonly planted: boolean;
   /** It could not run here. */
   readonly skipped?: boolean;
@@ -17,16 +17,16 @@ export interface Line extends Report {
 export interface RunFacts {
   readonly seed: number;
   readonly long: boolean;
-  /** ISO 8601, the day alone. */
+  /** An ISO 8601 date. */
   readonly date: string;
 }
 
-/** The page between its beginning, which people write, and its end is this program's. */
+/** People write what stands above this mark; this program writes the rest. */
 export const MARK = '<!-- What follows is written by npm run test:faults -- --write -->';
 
 const FIGURES = ['faults', 'keys', 'retries', 'violations', 'seconds'];
 
-/** For the terminal. */
+/** Makes the table for the terminal. */
 export function table(lines: readonly Line[]): string {
   return alignedTable([
     ['scenario', ...FIGURES, ''],
@@ -35,8 +35,8 @@ export function table(lines: readonly Line[]): string {
 }
 
 /**
- * The page with the rows of what ran in place of their last ones: those of other scenarios, and of the
- * other kind of run, stay. So runs that were made one scenario at a time add up to one table.
+ * Replaces the rows of the scenarios that ran. Rows of other scenarios, and of the other kind of run, stay, so
+ * that runs of one scenario each add up to one table.
  */
 export function withFigures(page: string, lines: readonly Line[], run: RunFacts): string {
   const [beginning = '', rest = ''] = page.split(MARK);

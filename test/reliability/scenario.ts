@@ -1,10 +1,10 @@
-/** What a scenario is, and what it tells. */
+/** A scenario and its report. */
 import type { Chance } from './random';
-import { type Finding, type PlantedBug, World, type WorldOptions } from './world';
+import { type Finding, type PlantedBug, Testbed, type TestbedOptions } from './testbed';
 
 export interface Run {
   readonly chance: Chance;
-  /** Reaches the figures of docs/RELIABILITY.md instead of a few minutes' worth. */
+  /** Runs for hours, to the numbers of docs/RELIABILITY.md, instead of for minutes. */
   readonly long: boolean;
   readonly bug?: PlantedBug;
   /** Shows progress. */
@@ -18,7 +18,7 @@ export interface Report {
   readonly findings: readonly Finding[];
   /** From the end of the faults until everything was final, ms. */
   readonly finalMs: number;
-  /** What was measured besides. */
+  /** Other measurements, in words. */
   readonly notes: readonly string[];
 }
 
@@ -26,45 +26,45 @@ export interface Scenario {
   readonly name: string;
   /** In one sentence. */
   readonly about: string;
-  /** It breaks what all share, so that no other may run beside it. */
+  /** No other scenario may run at the same time, as it breaks what all share. */
   readonly alone?: boolean;
   run(run: Run): Promise<Report>;
 }
 
-/** Thrown by a scenario that cannot run here; says what it lacks. */
+/** Thrown by a scenario that cannot run here; the message says what is missing. */
 export class Skipped extends Error {}
 
-/** What a scenario says of itself; the rest of its report is counted. */
-export interface Told {
+/** The part of a report that the scenario itself knows. */
+export interface ScenarioResult {
   readonly faults: number;
   readonly findings?: readonly Finding[];
   readonly notes?: readonly string[];
 }
 
-/** Opens a world, lets `happen` do its worst in it, then checks everything. */
-export async function inWorld(
+/** Opens a testbed, calls `injectFaults`, then checks everything. */
+export async function inTestbed(
   { chance, bug }: Run,
-  options: Omit<WorldOptions, 'chance' | 'bug'>,
-  happen: (world: World) => Promise<Told>,
+  options: Omit<TestbedOptions, 'chance' | 'bug'>,
+  injectFaults: (testbed: Testbed) => Promise<ScenarioResult>,
 ): Promise<Report> {
-  const world = await World.open({ ...options, chance, bug });
+  const testbed = await Testbed.open({ ...options, chance, bug });
   try {
-    const { faults, findings = [], notes = [] } = await happen(world);
-    const checked = await world.check();
+    const { faults, findings = [], notes = [] } = await injectFaults(testbed);
+    const checked = await testbed.check();
     return {
       faults,
-      keys: world.clients.count,
-      retries: world.clients.retries,
+      keys: testbed.clients.count,
+      retries: testbed.clients.retries,
       findings: [...findings, ...checked.findings],
       finalMs: checked.recoveredMs,
       notes,
     };
   } finally {
-    await world.close();
+    await testbed.close();
   }
 }
 
-/** One report of several. */
+/** Adds several reports up to one. */
 export function together(reports: readonly Report[]): Report {
   const sum = (count: (report: Report) => number) =>
     reports.reduce((total, report) => total + count(report), 0);

@@ -1,35 +1,35 @@
-/** What clients may see while something behind the server is away, and how soon it is back. */
+/** Checks what clients see during an outage behind the server, and how soon requests are served again. */
 import type { Sent } from './clients';
-import type { Finding, World } from './world';
+import type { Finding, Testbed } from './testbed';
 
-/** Nothing but answers, 503 with Retry-After and 409 may be seen, and each in time. */
-export class AnswerWatch {
+/** Clients may see 200, 402, 409, and 503 with Retry-After, each in time. */
+export class ResponseWatch {
   readonly findings: Finding[] = [];
   readonly #statuses = new Map<number, number>();
   #slowestMs = 0;
 
-  /** @param boundMs the longest a request may take, its grace included */
+  /** @param boundMs the longest time a request may take, ms */
   constructor(private readonly boundMs = Infinity) {}
 
-  /** What was seen, in words. */
-  get told(): string[] {
+  /** Counts and times for the report, in words. */
+  get notes(): string[] {
     const counts = [...this.#statuses].toSorted(([a], [b]) => a - b);
-    const answers = `answers ${counts.map(([status, count]) => `${status}: ${count}`).join(', ')}`;
+    const statuses = `answers ${counts.map(([status, count]) => `${status}: ${count}`).join(', ')}`;
     const slowest = `slowest request ${Math.round(this.#slowestMs)} ms of ${this.boundMs} allowed`;
-    return Number.isFinite(this.boundMs) ? [slowest, answers] : [answers];
+    return Number.isFinite(this.boundMs) ? [slowest, statuses] : [statuses];
   }
 
-  see({ answer, failure, tookMs }: Sent): void {
+  see({ res, failure, tookMs }: Sent): void {
     this.#slowestMs = Math.max(this.#slowestMs, tookMs);
     if (tookMs > this.boundMs) this.add('deadline', `a request took ${Math.round(tookMs)} ms`);
-    if (!answer) {
+    if (!res) {
       // Clients that leave hang up by themselves.
-      if (failure?.startsWith('no answer in') !== true) {
+      if (failure?.startsWith('no response in') !== true) {
         this.add('answers', `a connection broke: ${failure}`);
       }
       return;
     }
-    const { status, headers, body } = answer;
+    const { status, headers, body } = res;
     this.#statuses.set(status, (this.#statuses.get(status) ?? 0) + 1);
     const expected = [200, 402, 409, 503].includes(status);
     if (!expected) this.add('answers', `a ${status}: ${body.slice(0, 200)}`);
@@ -44,15 +44,15 @@ export class AnswerWatch {
 }
 
 /**
- * When every server has served a request that is new: those under way may wait for a lease.
+ * Waits until every server has served a new request. (Requests in flight may have to wait for a lease.)
  *
- * @param allMs after which it is not waited for any longer
- * @returns on the clock of `performance.now()`
+ * @param allMs the longest wait, ms
+ * @returns when, on the clock of `performance.now()`
  */
-export async function servedAgain({ clients, urls }: World, allMs = 30_000): Promise<number> {
+export async function servedAgain({ clients, urls }: Testbed, allMs = 30_000): Promise<number> {
   const patience = { allMs, requestMs: allMs };
   await Promise.all(
-    urls.map((server) => clients.insist(clients.payment(), { ...patience, server })),
+    urls.map((server) => clients.retryUntilFinal(clients.payment(), { ...patience, server })),
   );
   return performance.now();
 }

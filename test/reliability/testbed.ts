@@ -1,6 +1,6 @@
 /**
- * What a scenario happens in: a database of its own, the acquirer, API processes and workers, each a
- * process that can be killed, frozen and started again. Ends only what it started.
+ * The testbed of a scenario: a database, the acquirer, API processes and workers. Each is a process that can
+ * be killed, frozen and started again. It ends only processes that it started.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,7 +15,7 @@ import { Clients } from './clients';
 import { readLedger, readTables } from './evidence';
 import type { Chance } from './random';
 
-/** Names under which planted bugs go. */
+/** The names of the planted bugs. */
 export type PlantedBug =
   | 'no_fence'
   | 'remote_key_per_attempt'
@@ -27,7 +27,7 @@ export type PlantedBug =
   | 'ledger_lags'
   | 'own_clock';
 
-/** What is wrong, and by which rule: an invariant, or what a scenario expects besides. */
+/** A violation, and the rule it breaks: an invariant, or a check of one scenario. */
 export interface Finding {
   readonly rule:
     Invariant | 'answers' | 'deadline' | 'recovery' | 'jobs' | 'fence' | 'clock' | 'fault';
@@ -40,39 +40,39 @@ export interface AcquirerOptions {
   readonly loseReplyRate?: number;
 }
 
-export interface WorldOptions {
+export interface TestbedOptions {
   readonly chance: Chance;
   readonly bug?: PlantedBug;
   readonly acquirer?: AcquirerOptions;
-  /** Longest call to the acquirer, ms; the lease is 5 s longer. Default 1,000. */
+  /** Deadline of a call to the acquirer, ms; the lease is 5 s longer. Default 1,000. */
   readonly remoteDeadlineMs?: number;
   /** Settings of every server. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** Ends of an address: what stands between a server and what it talks to. */
-export interface Ways {
+/** Addresses that a server uses in place of the usual ones: those of proxies. */
+export interface Addresses {
   readonly databaseUrl?: string;
   readonly acquirerUrl?: string;
 }
 
-/** Brings fail points and planted bugs into a server from outside. */
+/** Preloads fail points and planted bugs into a server. */
 export const PRELOAD = { NODE_OPTIONS: `--require=${join(__dirname, 'plant.cjs')}` };
 
 const ACCOUNTS = ['north', 'south'];
-/** Short, so that leases are. */
+/** Short, so that leases are short. */
 const REMOTE_DEADLINE_MS = 1_000;
 const LEASE_MARGIN_MS = 5_000;
-/** Recovery looks every 2 s, give or take a quarter. */
+/** Recovery runs every 2 s, plus or minus a quarter. */
 const RECOVERY_INTERVAL_MS = 2_500;
-/** What a server takes to start on a free machine, ms, beside another scenario. */
+/** How long a server takes to start on a free machine, ms, while another scenario runs. */
 const USUAL_START_MS = 2_000;
 
-export class World {
+export class Testbed {
   readonly clients: Clients;
   readonly #directory = mkdtempSync(join(tmpdir(), 'paidonce-faults-'));
   readonly #servers = new Set<RunningServer>();
-  readonly #doomed = new Set<RunningServer>();
+  readonly #failing = new Set<RunningServer>();
   readonly #closing: (() => Promise<unknown>)[] = [];
   readonly #workers = new Set<Program>();
   #calmSince?: number;
@@ -80,27 +80,27 @@ export class World {
   #acquirer?: { readonly program: Program; readonly url: string };
 
   private constructor(
-    private readonly options: WorldOptions,
+    private readonly options: TestbedOptions,
     private readonly database: FreshDatabase,
     accounts: readonly TestAccount[],
   ) {
     this.clients = new Clients(accounts, () => this.urls, options.chance.fork());
   }
 
-  /** Opens a world with an acquirer and one server in it. */
-  static async open(options: WorldOptions): Promise<World> {
+  /** Opens a testbed with an acquirer and one server. */
+  static async open(options: TestbedOptions): Promise<Testbed> {
     const database = await freshDatabase();
     const accounts = ACCOUNTS.map(newAccount);
-    const world = new World(options, database, accounts);
+    const testbed = new Testbed(options, database, accounts);
     try {
-      await world.startAcquirer(options.acquirer);
-      await world.startServer();
+      await testbed.startAcquirer(options.acquirer);
+      await testbed.startServer();
       await insertAccounts(database.url, accounts);
     } catch (error) {
-      await world.close();
+      await testbed.close();
       throw error;
     }
-    return world;
+    return testbed;
   }
 
   get remoteDeadlineMs(): number {
@@ -111,25 +111,25 @@ export class World {
     return this.remoteDeadlineMs + LEASE_MARGIN_MS;
   }
 
-  /** How long a client insists that a planted bug may keep from its answer for ever, ms. */
+  /** How long a client retries, ms: shorter with a planted bug, which may withhold its response for ever. */
   get patienceMs(): number {
     return this.options.bug ? 20_000 : 60_000;
   }
 
   /**
-   * What every bound on time grows by, ms, so that a slow machine is not taken for a slow server: twice what
-   * the start of a server has taken more here than on a free machine, where it is 0.
+   * Added to every bound on time, ms, so that a slow machine does not look like a slow server: twice the time
+   * that the slowest start of a server took beyond that of a free machine.
    */
   get slackMs(): number {
     return 2 * Math.max(0, this.#slowestStartMs - USUAL_START_MS);
   }
 
-  /** What a scenario has put up and must take down, once everything was checked. */
+  /** Adds a step to `close`, for what a scenario has started itself. */
   onClose(step: () => Promise<unknown>): void {
     this.#closing.push(step);
   }
 
-  /** From here on nothing is broken on purpose: the time that I3 grants begins. */
+  /** The faults are over: the time that I3 allows begins. */
   calm(): void {
     this.#calmSince = performance.now();
   }
@@ -155,35 +155,35 @@ export class World {
     return [...this.#workers];
   }
 
-  /** A server that clients do not choose by themselves; it may be told where to fail. */
-  async startDoomed(
+  /** Starts a server that clients use only by its URL. `failure` says where it fails. */
+  async startFailingServer(
     failure: Readonly<Record<string, string>> = {},
-    ways: Ways = {},
+    addresses: Addresses = {},
   ): Promise<RunningServer> {
-    const server = await this.startServer({ ...PRELOAD, ...failure }, ways);
+    const server = await this.startServer({ ...PRELOAD, ...failure }, addresses);
     this.#servers.delete(server);
-    this.#doomed.add(server);
-    void server.program.ended.then(() => this.#doomed.delete(server));
+    this.#failing.add(server);
+    void server.program.ended.then(() => this.#failing.delete(server));
     return server;
   }
 
   async startServer(
     env: Readonly<Record<string, string>> = {},
-    ways: Ways = {},
+    addresses: Addresses = {},
   ): Promise<RunningServer> {
-    const { databaseUrl = this.databaseUrl } = ways;
+    const { databaseUrl = this.databaseUrl } = addresses;
     const started = performance.now();
-    const server = await startServer({ databaseUrl, env: { ...this.env(ways), ...env } });
+    const server = await startServer({ databaseUrl, env: { ...this.env(addresses), ...env } });
     this.#slowestStartMs = Math.max(this.#slowestStartMs, performance.now() - started);
     this.#servers.add(server);
     void server.program.ended.then(() => this.#servers.delete(server));
     return server;
   }
 
-  /** In place of all servers, one that goes other ways. */
-  async replaceServers(ways: Ways): Promise<void> {
+  /** Replaces all servers by one that uses other addresses. */
+  async replaceServers(addresses: Addresses): Promise<void> {
     await this.endServers();
-    await this.startServer({}, ways);
+    await this.startServer({}, addresses);
   }
 
   async endServers(): Promise<void> {
@@ -199,7 +199,7 @@ export class World {
     return worker;
   }
 
-  /** Starts the acquirer on its ledger; again on the same port, with other habits, where it ran. */
+  /** Starts the acquirer on its ledger. One that runs already is replaced, on the same port. */
   async startAcquirer({ latencyMs = 0, latencyMaxMs, loseReplyRate }: AcquirerOptions = {}) {
     const port = this.#acquirer ? new URL(this.#acquirer.url).port : '0';
     await this.#acquirer?.program.kill9();
@@ -213,9 +213,9 @@ export class World {
     });
   }
 
-  /** Waits for what a run may still need, at most as long as I3 grants, and checks everything. */
+  /** Waits until all keys are finished, at most as long as I3 allows, and checks everything. */
   async check(): Promise<{ findings: Finding[]; recoveredMs: number }> {
-    const recoveredMs = await this.recovered();
+    const recoveredMs = await this.waitUntilRecovered();
     const findings = check({
       ledger: readLedger(this.ledger),
       tables: await readTables(this.databaseUrl),
@@ -227,7 +227,7 @@ export class World {
     };
   }
 
-  /** One value out of the database, by whatever way is direct. */
+  /** Queries the database directly, past any proxy. */
   async ask<T>(sql: string, values: unknown[] = []): Promise<T[]> {
     const client = new Client({ connectionString: this.databaseUrl });
     client.on('error', () => undefined);
@@ -242,7 +242,7 @@ export class World {
   async close(): Promise<void> {
     this.clients.close();
     const programs = [
-      ...[...this.#servers, ...this.#doomed].map(({ program }) => program),
+      ...[...this.#servers, ...this.#failing].map(({ program }) => program),
       ...this.#workers,
       ...(this.#acquirer ? [this.#acquirer.program] : []),
     ];
@@ -256,10 +256,10 @@ export class World {
     return join(this.#directory, 'acquirer.ledger');
   }
 
-  private env(ways: Ways = {}): Record<string, string> {
+  private env(addresses: Addresses = {}): Record<string, string> {
     return {
       LOG_LEVEL: 'silent',
-      ACQUIRER_URL: ways.acquirerUrl ?? this.acquirerUrl,
+      ACQUIRER_URL: addresses.acquirerUrl ?? this.acquirerUrl,
       IDEMPOTENCY_REMOTE_DEADLINE_MS: String(this.remoteDeadlineMs),
       ...this.options.env,
       ...this.planted,
@@ -271,8 +271,8 @@ export class World {
     return bug ? { ...PRELOAD, PLANTED_BUG: bug } : {};
   }
 
-  /** How long it took until nothing was unfinished, or the whole bound. */
-  private async recovered(): Promise<number> {
+  /** Returns how long it took until no key was unfinished, ms, at most the bound. */
+  private async waitUntilRecovered(): Promise<number> {
     const since = (this.#calmSince ??= performance.now());
     const boundMs = this.leaseMs + 2 * RECOVERY_INTERVAL_MS + this.slackMs;
     for (;;) {
