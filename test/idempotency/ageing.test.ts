@@ -1,4 +1,4 @@
-/** The life of a key, by the database's clock alone, and what removes keys past it. */
+/** The life of a key, by the database's clock alone, and the purge of expired keys. */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -38,7 +38,7 @@ describe('the life of a key', () => {
   beforeAll(async () => {
     shop = await openShop('fastify', {
       controllers: [LivesController],
-      // Rows are aged behind the back of the process; kept answers would not see it.
+      // The tests age rows directly; cached replays would not notice.
       options: { replayMemoryBytes: 0 },
     });
   });
@@ -66,7 +66,7 @@ describe('the life of a key', () => {
     );
     return rows[0];
   };
-  /** As if the row had been written this long ago. */
+  /** Makes the row look as if it had been written this long ago. */
   const age = (key: string, seconds: number) =>
     shop.dataSource.query(
       `UPDATE idempotency_keys SET created_at = created_at - $2::int * interval '1 second',
@@ -82,7 +82,7 @@ describe('the life of a key', () => {
     return n;
   };
 
-  it('R18 is 24 hours by default, and what the endpoint says where it says so', async () => {
+  it('R18 is 24 hours by default, or as the endpoint declares', async () => {
     const [byDefault, short, long] = [randomUUID(), randomUUID(), randomUUID()];
     await shop.post('/orders', { amount: 1 }, byDefault);
     await shop.post('/lives/short', {}, short);
@@ -196,7 +196,7 @@ describe('the life of a key', () => {
     }
   });
 
-  it('R11 the clock of this process takes over nobody', async () => {
+  it('R11 the clock of this process takes over no key', async () => {
     const key = randomUUID();
     const held = once(shop.watch, 'held wrong-clock');
     const body = { amount: 1, hold: 'wrong-clock' };
@@ -212,7 +212,7 @@ describe('the life of a key', () => {
 
   it('R18 a key that was taken over lives its whole life from the finish', async () => {
     const key = randomUUID();
-    shop.watch.remote = () => Promise.reject(new Error('no answer'));
+    shop.watch.remote = () => Promise.reject(new Error('no result'));
     expect((await shop.post('/orders/pay', { amount: 1 }, key)).status).toBe(503);
     await age(key, 3 * DAY_S);
     expect(await purge()).toMatchObject({ removed: 0 }); // unfinished: it never expires
@@ -226,7 +226,7 @@ describe('the life of a key', () => {
     expect((await shop.post('/orders/pay', { amount: 1 }, key)).text).toBe(done.text);
   });
 
-  it('R18 a key that nobody took over lives from its claim', async () => {
+  it('R18 a key that was not taken over lives from its claim', async () => {
     const key = randomUUID();
     const held = once(shop.watch, 'held slow');
     const running = shop.post('/orders/pay', { amount: 1, hold: 'slow' }, key);
@@ -241,7 +241,7 @@ describe('the life of a key', () => {
     expect(await row(key)).toMatchObject({ attempt: 1, life: DAY_S });
   });
 
-  it('R20 a key past its life is not known, and one that is there says until when', async () => {
+  it('R20 an expired key is unknown, and another one tells when it expires', async () => {
     const key = randomUUID();
     const keys = shop.app.get(KeyStatusService, { strict: false });
     const asker = (account: string) => ({ account, method: 'GET', url: '/', headers: {} });
@@ -254,7 +254,7 @@ describe('the life of a key', () => {
     expect(await keys.find(asker('a'), key)).toBeUndefined();
   });
 
-  it('R20 whoever asks what became of a key is in nobody’s way', async () => {
+  it('R20 a request for the status of a key does not delay others', async () => {
     const keys = shop.app.get(KeyStatusService, { strict: false });
     const asker = { account: 'a', method: 'GET', url: '/', headers: {} };
     const done = new AbortController();
@@ -292,7 +292,7 @@ describe('the life of a key', () => {
   });
 
   describe('purging', () => {
-    /** Many rows of one kind, as if written two days ago and good for one. */
+    /** Inserts many rows of one kind, as if written two days ago with a life of one day. */
     const insert = (count: number, kind: 'finished' | 'unfinished', expired: boolean) =>
       shop.dataSource.query(
         `INSERT INTO idempotency_keys (account, mode, key, claim_id, attempt, operation, fingerprint,
@@ -308,7 +308,7 @@ describe('the life of a key', () => {
         [`${kind}-${expired}-`, kind === 'finished', expired, count],
       );
 
-    it('R18 removes what is finished and expired, in batches, and nothing else', async () => {
+    it('R18 removes finished and expired keys, in batches, and no others', async () => {
       await insert(12_000, 'finished', true);
       await insert(20, 'finished', false);
       await insert(20, 'unfinished', true);
@@ -337,7 +337,7 @@ describe('the life of a key', () => {
       expect(done).toMatchObject({ removed: 1_000, batches: 1 });
     });
 
-    it('R19 goes past rows that somebody holds, without waiting for them', async () => {
+    it('R19 skips locked rows without waiting for them', async () => {
       await insert(10, 'finished', true);
       const holder = new Client({ connectionString: databaseUrl() });
       await holder.connect();
@@ -354,7 +354,7 @@ describe('the life of a key', () => {
       }
     });
 
-    it('R19 of two that run at once each row goes once', async () => {
+    it('R19 two purges at once remove each row once', async () => {
       await insert(2_000, 'finished', true);
       const both = await Promise.all([purge(), purge()]);
       expect(both.reduce((sum, { removed }) => sum + removed, 0)).toBe(2_000);
@@ -376,7 +376,7 @@ describe('the life of a key', () => {
   });
 
   describe('the table', () => {
-    it('goes up, down and up again, and the entity maps what is there', async () => {
+    it('migrates up, down and up again, and the entity maps it', async () => {
       const runner = shop.dataSource.createQueryRunner();
       const migration = new CreateIdempotencyKeys1764000000000();
       const there = () => runner.hasTable('idempotency_keys');
@@ -408,14 +408,14 @@ describe('the life of a key', () => {
       }
     });
 
-    it('has its unique key begin with the account, so that it shards by tenant', async () => {
+    it('begins its unique key with the account, so that it shards by tenant', async () => {
       const [{ definition }] = await shop.dataSource.query<[{ definition: string }]>(
         "SELECT pg_get_indexdef('idempotency_keys_pkey'::regclass) AS definition",
       );
       expect(definition).toContain('(account, mode, key)');
     });
 
-    it('answers every statement of the store from an index', async () => {
+    it('serves every statement of the store from an index', async () => {
       await shop.dataSource.query('DELETE FROM idempotency_keys');
       await shop.dataSource.query(
         `INSERT INTO idempotency_keys (account, mode, key, claim_id, attempt, operation, fingerprint,
@@ -431,7 +431,7 @@ describe('the life of a key', () => {
         await age(key, DAY_S);
         await shop.post('/orders', { amount: 1 }, key);
         const phased = randomUUID();
-        shop.watch.remote = () => Promise.reject(new Error('no answer'));
+        shop.watch.remote = () => Promise.reject(new Error('no result'));
         await shop.post('/orders/pay', { amount: 1 }, phased);
         shop.watch.remote = () => Promise.resolve('approved');
         await shop.post('/orders/pay', { amount: 1 }, phased);
@@ -461,7 +461,7 @@ describe('the life of a key', () => {
     return [...seen];
   }
 
-  /** A statement as pg is handed it: alone, or one of a batch. */
+  /** A statement as pg receives it: alone, or in a batch. */
   function textsOf(sent: unknown): (string | undefined)[] {
     if (typeof sent === 'string') return [sent];
     const { text, statements } = sent as { text?: string; statements?: { text?: string }[] };

@@ -13,7 +13,7 @@ describe.each<Adapter>(['fastify', 'express'])('atomic operations on %s', (adapt
   const keys = (key: string) =>
     shop.dataSource.query<unknown[]>('SELECT * FROM idempotency_keys WHERE key = $1', [key]);
 
-  it('R6 R15 R17 a replay has the same status and bytes, names the original and says it is one', async () => {
+  it('R6 R15 R17 a replay has the same status and bytes, names the original and is marked as a replay', async () => {
     const key = randomUUID();
     const before = await orders();
     const first = await shop.post('/orders', { amount: 5 }, key);
@@ -48,7 +48,7 @@ describe.each<Adapter>(['fastify', 'express'])('atomic operations on %s', (adapt
     expect(shop.watch.runs).toBe(runs);
   });
 
-  it('R8 a copy that comes while the first runs is told so, and to retry', async () => {
+  it('R8 a copy that comes while the first runs gets 409 and is told to retry', async () => {
     const key = randomUUID();
     const held = once(shop.watch, 'held busy');
     const first = shop.post('/orders', { amount: 7, hold: 'busy' }, key);
@@ -62,7 +62,7 @@ describe.each<Adapter>(['fastify', 'express'])('atomic operations on %s', (adapt
     expect((await first).status).toBe(201);
   });
 
-  it('R9 everything the handler writes, by whatever way, commits or goes with the key', async () => {
+  it('R9 all writes of the handler, made in any way, commit or roll back with the key', async () => {
     const key = randomUUID();
     const before = await orders();
     const failed = await shop.post('/orders/many', { amount: 1, fail: 500 }, key);
@@ -74,7 +74,7 @@ describe.each<Adapter>(['fastify', 'express'])('atomic operations on %s', (adapt
     expect(await orders()).toBe(before + 5);
   });
 
-  it('R9 what a handler has written is not seen before its commit', async () => {
+  it('R9 writes of a handler are not visible before its commit', async () => {
     const before = await orders();
     const held = once(shop.watch, 'held unseen');
     const running = shop.post('/orders/many', { amount: 1, hold: 'unseen' }, randomUUID());
@@ -134,7 +134,7 @@ describe.each<Adapter>(['fastify', 'express'])('atomic operations on %s', (adapt
     expect(await keys(key)).toEqual([]);
   });
 
-  it('R2 without a key where none is needed the handler runs, its writes still in one transaction', async () => {
+  it('R2 where a key is optional, the handler runs without one, its writes still in one transaction', async () => {
     const before = await orders();
     expect((await shop.post('/orders', { amount: 1 })).status).toBe(201);
     expect((await shop.post('/orders', { amount: 1 })).status).toBe(201);

@@ -1,4 +1,4 @@
-/** Prepared statements in one packet: what goes there, what comes back, and what a failure leaves. */
+/** Prepared statements in one packet: what is sent, what comes back, and the state after a failure. */
 import type { Duplex } from 'node:stream';
 import { DatabaseError, Pool, type PoolClient, type QueryConfig } from 'pg';
 import { DataSource } from 'typeorm';
@@ -21,8 +21,8 @@ const sleep = (seconds: number) => statement('SELECT pg_sleep($1)', [seconds]);
 const insert = (n: number) => statement('INSERT INTO numbers VALUES ($1)', [n]);
 const insertDeferred = (n: number) => statement('INSERT INTO deferreds VALUES ($1)', [n]);
 const VALUES = [-1.5, 'ünï ✓', Buffer.from([0, 255, 92]), null];
-/** Of everything that comes back: a statement, its command and count of rows, and its rows. */
-const ANSWERS: readonly [QueryConfig, string, ...object[]][] = [
+/** Every kind of result: a statement, its command and count of rows, and its rows. */
+const RESULTS: readonly [QueryConfig, string, ...object[]][] = [
   [BEGIN, 'BEGIN null'],
   [statement('SELECT generate_series(1, 3) AS n'), 'SELECT 3', { n: 1 }, { n: 2 }, { n: 3 }],
   [statement('SELECT 1 AS n WHERE false'), 'SELECT 0'],
@@ -130,18 +130,18 @@ describe.each([true, false])('a batch on connections with pipeline: %s', (pipeli
 
   it('brings the results in order, each as pg reads it', async () => {
     const client = await connection();
-    const statements = ANSWERS.map(([each]) => each);
+    const statements = RESULTS.map(([each]) => each);
     await prepare(client, statements);
-    const answers = await batch(client, statements);
-    const read = answers.map(({ command, rowCount, rows }) => [`${command} ${rowCount}`, ...rows]);
-    expect(read).toStrictEqual(ANSWERS.map(([, ...expected]) => expected));
+    const results = await batch(client, statements);
+    const read = results.map(({ command, rowCount, rows }) => [`${command} ${rowCount}`, ...rows]);
+    expect(read).toStrictEqual(RESULTS.map(([, ...expected]) => expected));
   });
 
   it('is one packet, and the server is ready once', async () => {
     const client = await connection();
     const statements = [echo(1), statement('SELECT 2 AS two'), echo(3)];
     const alone = await traffic(client, () => prepare(client, statements));
-    expect(alone).toEqual({ packets: 3, ready: 3 }); // so this is a count that counts
+    expect(alone).toEqual({ packets: 3, ready: 3 }); // so the count is not always one
     const together = await traffic(client, () => batch(client, statements));
     expect(together).toEqual({ packets: 1, ready: 1 });
   });
@@ -181,21 +181,21 @@ describe.each([true, false])('a batch on connections with pipeline: %s', (pipeli
   it('has its own results among batches and queries that were sent without waiting', async () => {
     const client = await connection();
     await prepare(client, [echo(0), insert(1)]);
-    const answers = await Promise.allSettled([
+    const results = await Promise.allSettled([
       batch(client, [echo(1), echo(2)]),
       client.query<{ n: number }>('SELECT 3 AS n'),
       batch(client, [echo(4), insert(1), echo(5)]),
       client.query<{ n: number }>(echo(6)),
       batch(client, [echo(7)]),
     ]);
-    const numbers = answers.map((answer) => {
-      if (answer.status === 'rejected') return (answer.reason as DatabaseError).code;
-      return [answer.value].flat().map(({ rows }) => (rows as { n: number }[])[0]?.n);
+    const numbers = results.map((result) => {
+      if (result.status === 'rejected') return (result.reason as DatabaseError).code;
+      return [result.value].flat().map(({ rows }) => (rows as { n: number }[])[0]?.n);
     });
     expect(numbers).toEqual([[1, 2], [3], '23505', [6], [7]]);
   });
 
-  it('ends after its patience when the server never answers, and so does the connection', async () => {
+  it('ends after its timeout when the server never replies, and so does the connection', async () => {
     await warmUp([insert(1)]);
     const client = await connection();
     proxy.blackHole();
@@ -232,7 +232,7 @@ describe.each([true, false])('a batch on connections with pipeline: %s', (pipeli
     expect(await batch(client, [json('[3]')])).toMatchObject([{ rows: [{ json: [3] }] }]);
   });
 
-  it('sends nothing of itself when a value cannot be written', async () => {
+  it('sends nothing when a value cannot be written', async () => {
     const client = await connection();
     const nothing = statement('TRUNCATE deferreds');
     await prepare(client, [echo(1), nothing]);

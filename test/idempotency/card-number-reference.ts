@@ -1,6 +1,6 @@
 /**
- * The search for card numbers as it was first written, word for word: what it finds is the rule. On some
- * texts its cost is quadratic, so it stands beside the tests, which compare the search with it.
+ * The first version of the search for card numbers, unchanged: the tests compare the search of today with it.
+ * On some texts its cost is quadratic.
  */
 export function hasCardNumber(text: string): boolean {
   if (text.length < MIN_DIGITS) return false;

@@ -1,6 +1,6 @@
-/** Texts that cost a search for card numbers the most, each kind for a reason of its own. */
+/** Texts on which a search for card numbers costs the most, each kind for another reason. */
 
-/** A text of about so many bytes in UTF-8. */
+/** A text of about this many bytes in UTF-8. */
 type Text = (bytes: number) => string;
 
 const repeated =

@@ -1,4 +1,4 @@
-/** The whole table of decisions: every combination of what can be known of a key. */
+/** The whole table of decisions: every combination of facts about a key. */
 import { decide, type Decision, type KeyState } from '../../src/idempotency/pipeline/decision';
 
 const [yes, no] = [true, false];

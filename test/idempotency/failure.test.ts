@@ -1,4 +1,4 @@
-/** The database fails before, during and after the handler, and while its COMMIT is on the way. */
+/** The database fails before, during and after the handler, and during its COMMIT. */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { Body, Controller, Post } from '@nestjs/common';
@@ -9,7 +9,7 @@ import { eventually } from '../support/eventually';
 import { TcpProxy } from '../support/tcp-proxy';
 import { type Adapter, openShop, Order, type Shop, type ShopOptions, Watch } from './shop.fixture';
 
-/** Handlers that misuse the database, or are misused by it. */
+/** Handlers that misuse the database, or see it fail. */
 @Controller('risky')
 class RiskyController {
   constructor(
@@ -138,7 +138,7 @@ describe.each<[Adapter, boolean]>([
     number('SELECT count(*)::int AS n FROM idempotency_keys WHERE key = $1', [key]);
   const orders = () => number('SELECT count(*)::int AS n FROM orders');
 
-  /** As time would. */
+  /** Expires the lease. */
   const endLease = (key: string) =>
     witness.dataSource.query(
       'UPDATE idempotency_keys SET lease_until = now() WHERE key = $1 AND status IS NULL',
@@ -157,7 +157,7 @@ describe.each<[Adapter, boolean]>([
   };
 
   describe('before the handler', () => {
-    it('answers 503 with Retry-After and runs nothing when it cannot be reached', async () => {
+    it('that cannot be reached: 503 with Retry-After, and nothing runs', async () => {
       const { runs } = shop.watch;
       const key = randomUUID();
       proxy.refusing = true;
@@ -169,7 +169,7 @@ describe.each<[Adapter, boolean]>([
       expect((await shop.post('/orders', { amount: 1 }, key)).status).toBe(201);
     });
 
-    it('answers 503 when it takes the request and does not answer', async () => {
+    it('that takes the request and does not reply: 503', async () => {
       const key = randomUUID();
       await shop.post('/orders', { amount: 1 }, randomUUID()); // a connection that was good
       const { runs } = shop.watch;
@@ -180,7 +180,7 @@ describe.each<[Adapter, boolean]>([
       expect((await shop.post('/orders', { amount: 1 }, key)).status).toBe(201);
     });
 
-    it('answers 503 when it does not answer, also where the pool sets no bound', async () => {
+    it('that does not reply: 503, also where the pool sets no bound', async () => {
       const patient = await open({ extra: { query_timeout: undefined } });
       try {
         expect((await patient.post('/orders', { amount: 1 }, randomUUID())).status).toBe(201);
@@ -192,7 +192,7 @@ describe.each<[Adapter, boolean]>([
       }
     });
 
-    it('answers 503 when every connection of the pool is taken', async () => {
+    it('of which every connection in the pool is taken: 503', async () => {
       const busy = await open({ extra: { connectionTimeoutMillis: 2_000 } });
       try {
         const runners = Array.from({ length: 4 }, () => busy.dataSource.createQueryRunner());
@@ -207,7 +207,7 @@ describe.each<[Adapter, boolean]>([
       }
     });
 
-    it('only takes longer when it is slow', async () => {
+    it('that is slow: only takes longer', async () => {
       proxy.delayMs = 50;
       const reply = await shop.post('/orders', { amount: 1 }, randomUUID());
       proxy.delayMs = 0;
@@ -277,7 +277,7 @@ describe.each<[Adapter, boolean]>([
       }
     });
 
-    it('R9 a second connection in a pool of one is an error soon, not a deadlock', async () => {
+    it('R9 a second connection in a pool of one is an early error, not a deadlock', async () => {
       const small = await open({ poolSize: 1, extra: { connectionTimeoutMillis: 2_000 } });
       try {
         const key = randomUUID();
@@ -293,7 +293,7 @@ describe.each<[Adapter, boolean]>([
   });
 
   describe('at the commit', () => {
-    it('R21 a COMMIT that was executed and whose answer was lost is found out: the one true answer', async () => {
+    it('R21 a COMMIT that was executed, and whose reply was lost, is resolved: the one true response', async () => {
       const key = randomUUID();
       const [before, { runs }] = [await orders(), shop.watch];
       proxy.onNextCommit('lose its reply');
@@ -319,7 +319,7 @@ describe.each<[Adapter, boolean]>([
       expect([await orders(), shop.watch.runs]).toEqual([before + 1, runs + 2]);
     });
 
-    it('R21 a COMMIT that is still on its way is waited for: nothing stored yet does not mean nothing done', async () => {
+    it('R21 a late COMMIT is waited for: nothing stored yet does not mean that nothing was done', async () => {
       const key = randomUUID();
       const [before, { runs }] = [await orders(), shop.watch];
       proxy.onNextCommit('deliver late');
@@ -334,7 +334,7 @@ describe.each<[Adapter, boolean]>([
       expect([await orders(), shop.watch.runs]).toEqual([before + 1, runs + 1]);
     });
 
-    it('R21 an outcome that cannot be found out in time is said to be unknown, and the key tells it later', async () => {
+    it('R21 an outcome that cannot be resolved in time is reported as unknown, and the key tells it later', async () => {
       const key = randomUUID();
       const before = await orders();
       const impatient = await open({
@@ -356,7 +356,7 @@ describe.each<[Adapter, boolean]>([
       }
     });
 
-    it('R21 the lost answer to a decline’s COMMIT does not turn it into a second run’s', async () => {
+    it('R21 the lost reply to a decline’s COMMIT does not turn it into a second run’s', async () => {
       const key = randomUUID();
       const before = await orders();
       const body = { amount: 1, fail: 402 };
@@ -369,12 +369,12 @@ describe.each<[Adapter, boolean]>([
       expect(await orders()).toBe(before);
     });
 
-    it('R21 the lost answer to the COMMIT of a claim never runs the remote call under another key', async () => {
+    it('R21 the lost reply to the COMMIT of a claim never runs the remote call under another key', async () => {
       const key = randomUUID();
       const before = await orders();
       shop.watch.remoteCalls = [];
-      for (const fate of ['lose its reply', 'lose'] as const) {
-        proxy.onNextCommit(fate);
+      for (const outcome of ['lose its reply', 'lose'] as const) {
+        proxy.onNextCommit(outcome);
         const reply = await shop.post('/orders/pay', { amount: 1 }, key);
         expect([reply.status, reply.json['code']]).toEqual([503, 'idempotency_outcome_unknown']);
         expect(proxy.commitSeen).toBe(true);
@@ -387,7 +387,7 @@ describe.each<[Adapter, boolean]>([
       shop.watch.remoteCalls = [];
     });
 
-    it('R21 a handler that swallowed a failed statement is not believed: 500, nothing stored', async () => {
+    it('R21 a handler that swallowed a failed statement gets a 500, and nothing is stored', async () => {
       const key = randomUUID();
       const before = await orders();
       const { runs } = shop.watch;

@@ -1,4 +1,4 @@
-/** What makes two requests the same: properties of the canonical form, and what a person is told. */
+/** The fingerprint decides whether two requests are the same, and names what differs. */
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import {
@@ -22,7 +22,7 @@ const request = (body: unknown, more: Partial<HttpRequest> = {}): HttpRequest =>
 const hash = (body: unknown, more?: Partial<HttpRequest>) =>
   fingerprintOf(request(body, more)).hash;
 
-/** As it comes off the wire: what the parser makes of the text. */
+/** Parses a text as the server does. */
 const parsed = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
 
 /** JSON as clients send it, with names and strings that try to break a canonical form. */

@@ -1,4 +1,4 @@
-/** The `Idempotency-Key` header: what names a key, and what is refused (R1, R23). */
+/** The `Idempotency-Key` header: which values are keys, and which are refused (R1, R23). */
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import { connect } from 'node:net';
@@ -17,7 +17,7 @@ const read = (header: string | string[] | undefined) => readKey(request(header))
 /** As a string of RFC 8941. */
 const quoted = (key: string) => `"${key.replace(/[\\"]/g, (character) => `\\${character}`)}"`;
 
-/** So many headers of no meaning. */
+/** Makes this many headers without meaning. */
 const fillers = (count: number) => Array.from({ length: count }, (_, at) => `a${at}: 1`);
 
 const printable = fc.string({
@@ -161,7 +161,7 @@ describe.each<Adapter>(['fastify', 'express'])('R1 a key on the wire, on %s', (a
   });
   afterAll(() => shop.close());
 
-  /** Sends header lines as they are, which no HTTP client would. */
+  /** Sends header lines unchanged, which no HTTP client does. */
   async function raw(...lines: string[]): Promise<string> {
     const { hostname, port } = new URL(shop.url);
     const socket = connect(Number(port), hostname);
@@ -180,10 +180,10 @@ describe.each<Adapter>(['fastify', 'express'])('R1 a key on the wire, on %s', (a
       ].join('\r\n'),
       'latin1',
     );
-    let answer = '';
-    socket.setEncoding('latin1').on('data', (text: string) => (answer += text));
+    let rawResponse = '';
+    socket.setEncoding('latin1').on('data', (text: string) => (rawResponse += text));
     await once(socket, 'end');
-    return answer;
+    return rawResponse;
   }
 
   it.each([
@@ -196,10 +196,10 @@ describe.each<Adapter>(['fastify', 'express'])('R1 a key on the wire, on %s', (a
     ['R23 a card number in quotes', ['Idempotency-Key: "4242 4242 4242 4242"']],
   ])('%s: refused, with nothing stored', async (_what, lines) => {
     const { runs } = shop.watch;
-    const answer = await raw(...lines);
-    expect(answer).toMatch(/^HTTP\/1\.1 400 /);
-    expect(answer).toContain('idempotency_key_invalid');
-    expect(answer).not.toMatch(/4242/);
+    const rawResponse = await raw(...lines);
+    expect(rawResponse).toMatch(/^HTTP\/1\.1 400 /);
+    expect(rawResponse).toContain('idempotency_key_invalid');
+    expect(rawResponse).not.toMatch(/4242/);
     expect(shop.watch.runs).toBe(runs);
     const [{ n }] = await shop.dataSource.query<[{ n: number }]>(
       'SELECT count(*)::int AS n FROM idempotency_keys',
@@ -213,8 +213,8 @@ describe.each<Adapter>(['fastify', 'express'])('R1 a key on the wire, on %s', (a
   ])('%s behind more headers than Node keeps: refused, never run unkeyed', async (_what, line) => {
     const { runs } = shop.watch;
     // Node 20 drops what is too many; those after it refuse it themselves.
-    const answer = await raw(...fillers(1_100), line);
-    expect(answer).toMatch(
+    const rawResponse = await raw(...fillers(1_100), line);
+    expect(rawResponse).toMatch(
       /^HTTP\/1\.1 (400 [^]*some were dropped[^]*idempotency_key_invalid|431 )/,
     );
     expect(shop.watch.runs).toBe(runs);

@@ -7,7 +7,7 @@ import type { Repository } from 'typeorm';
 import { Idempotent, Phases } from '../../src/idempotency';
 import { type Adapter, openShop, Order, type Shop, Watch } from './shop.fixture';
 
-/** Handlers that do with phases what they must not. */
+/** Handlers that misuse phases. */
 @Controller('odd')
 class OddController {
   constructor(
@@ -84,7 +84,7 @@ describe.each<Adapter>(['fastify', 'express'])('phased operations on %s', (adapt
       [key],
     );
 
-  it('R10 runs its phases once and replays the answer', async () => {
+  it('R10 runs its phases once and replays the response', async () => {
     const key = randomUUID();
     const first = await shop.post('/orders/pay', { amount: 9 }, key);
     const second = await shop.post('/orders/pay', { amount: 9 }, key);
@@ -110,7 +110,7 @@ describe.each<Adapter>(['fastify', 'express'])('phased operations on %s', (adapt
     expect((await running).status).toBe(201);
   });
 
-  it('R7 R8 while it runs a copy is told so, and another request is refused', async () => {
+  it('R7 R8 while it runs a copy gets 409, and another request is refused', async () => {
     const key = randomUUID();
     const held = once(shop.watch, 'held dup');
     const running = shop.post('/orders/pay', { amount: 9, hold: 'dup' }, key);
@@ -123,7 +123,7 @@ describe.each<Adapter>(['fastify', 'express'])('phased operations on %s', (adapt
     expect(copy.headers.get('original-request')).toBe(done.headers.get('request-id'));
   });
 
-  it('R12 an unknown outcome answers 503, stores nothing, and the retry repeats the same remote key', async () => {
+  it('R12 an unknown outcome is a 503, stores nothing, and the retry repeats the same remote key', async () => {
     const key = randomUUID();
     shop.watch.remote = () => Promise.reject(new Error('connection lost'));
     const first = await shop.post('/orders/pay', { amount: 9 }, key);
@@ -147,7 +147,7 @@ describe.each<Adapter>(['fastify', 'express'])('phased operations on %s', (adapt
     expect(orders).toHaveLength(1);
   });
 
-  it('R12 a remote call that does not answer in time is unknown, and is told to stop', async () => {
+  it('R12 a remote call without a result in time is unknown, and is aborted', async () => {
     const impatient = await openShop(adapter, { options: { remoteDeadlineMs: 500 } });
     let stopped: AbortSignal | undefined;
     impatient.watch.remote = (_key, signal) => {
@@ -167,7 +167,7 @@ describe.each<Adapter>(['fastify', 'express'])('phased operations on %s', (adapt
     const frozen = shop.post('/orders/pay', body, key);
     await held;
     await expireLease(key);
-    // No real lease is shorter than this process's word for it: that, too, is over.
+    // No real lease is shorter than the time this process trusts a read: that is over, too.
     const now = performance.now.bind(performance);
     const later = jest.spyOn(performance, 'now').mockImplementation(() => now() + 1_000);
     const again = once(shop.watch, 'held frozen');

@@ -80,7 +80,7 @@ class CreateProfile {
   @IsInt() amount: number;
 }
 
-/** Domain errors that know nothing of HTTP. */
+/** Domain errors without HTTP statuses. */
 class OutOfStock extends Error {}
 class Broken extends Error {}
 
@@ -246,8 +246,8 @@ class PipelineController extends InheritedController {
   async stream(@Param('kind') kind: string) {
     await this.write();
     if (kind === 'node') return Readable.from(['a', 'b']);
-    if (kind === 'web') return new Response('a web answer').body;
-    if (kind === 'response') return new Response('a web answer', { status: 201 });
+    if (kind === 'web') return new Response('a web response').body;
+    if (kind === 'response') return new Response('a web response', { status: 201 });
     return (async function* () {
       yield 'a';
     })();
@@ -518,7 +518,7 @@ describe.each<Adapter>(['fastify', 'express'])('the NestJS pipeline on %s', (ada
     return { status: response.status, headers: response.headers, bytes, text: bytes.toString() };
   }
 
-  /** The first answer and the second: the same, and the second a replay. */
+  /** Sends twice: the responses must be the same, and the second a replay. */
   async function twice(path: string, sending?: Sending): Promise<[Sent, Sent]> {
     const key = randomUUID();
     const first = await send(path, key, sending);
@@ -563,12 +563,12 @@ describe.each<Adapter>(['fastify', 'express'])('the NestJS pipeline on %s', (ada
   }
 
   describe('serialisation', () => {
-    it('R15 a replay leaks no field that a global serialiser left out of the first answer', async () => {
+    it('R15 a replay leaks no field that a global serialiser left out of the first response', async () => {
       const [first] = await twice('/pipeline/excluded');
       expect(first.text).toMatch(/^\{"id":\d+\}$/);
     });
 
-    it('R15 an outer interceptor that wraps bodies wraps the stored answer once, not twice', async () => {
+    it('R15 an outer interceptor that wraps bodies wraps the stored response once, not twice', async () => {
       const [first] = await twice('/pipeline/excluded', { headers: { 'x-outer': 'wrap' } });
       expect(first.text).toMatch(/^\{"data":\{"id":(\d+)\},"id":\1\}$/);
     });
@@ -599,7 +599,7 @@ describe.each<Adapter>(['fastify', 'express'])('the NestJS pipeline on %s', (ada
       expect(second.headers.get('location')).toBe('/there');
     });
 
-    it('R15 cookies come with the first answer as they were set, and are never replayed', async () => {
+    it('R15 cookies come with the first response as they were set, and are never replayed', async () => {
       const [first, second] = await twice('/pipeline/coded');
       expect(first.headers.getSetCookie()).toEqual(['one=1; Path=/', 'two=2; Path=/']);
       expect(second.headers.getSetCookie()).toEqual([]);
@@ -617,7 +617,7 @@ describe.each<Adapter>(['fastify', 'express'])('the NestJS pipeline on %s', (ada
       expect(second.headers.get('location')).toBe(first.headers.get('location'));
     });
 
-    it('R15 an answer without content has no content and no length, first and replayed', async () => {
+    it('R15 a response without content has no content and no length, first and replayed', async () => {
       for (const sent of await twice('/pipeline/no-content')) {
         expect(sent.status).toBe(204);
         expect(sent.bytes).toHaveLength(0);
@@ -711,7 +711,7 @@ describe.each<Adapter>(['fastify', 'express'])('the NestJS pipeline on %s', (ada
       expect(await orders()).toBe(before + 2);
     });
 
-    it('R9 when an outer interceptor’s time is up before the key is looked at, no connection is left behind', async () => {
+    it('R9 when an outer interceptor’s time is up before the key is read, no connection is left behind', async () => {
       const runners = Array.from({ length: 4 }, () => shop.dataSource.createQueryRunner());
       await Promise.all(runners.map((runner) => runner.connect() as Promise<unknown>));
       const key = randomUUID();
@@ -799,7 +799,7 @@ describe.each<Adapter>(['fastify', 'express'])('the NestJS pipeline on %s', (ada
     });
   });
 
-  describe('answers that cannot be stored', () => {
+  describe('responses that cannot be stored', () => {
     it.each([
       '/pipeline/file',
       '/pipeline/stream/node',
@@ -821,7 +821,7 @@ describe.each<Adapter>(['fastify', 'express'])('the NestJS pipeline on %s', (ada
       expect(await orders()).toBe(before);
     });
 
-    it('R15 of an observable of several values the last is the answer, as without a key', async () => {
+    it('R15 the last value of an observable is the response, as without a key', async () => {
       const [first] = await twice('/pipeline/values');
       expect(first.text).toBe('{"value":3}');
       expect((await send('/pipeline/values')).text).toBe('{"value":3}');
@@ -831,7 +831,7 @@ describe.each<Adapter>(['fastify', 'express'])('the NestJS pipeline on %s', (ada
   });
 
   describe('clients that leave', () => {
-    it('R9 mid-handler: the work is kept and the answer waits for the retry', async () => {
+    it('R9 mid-handler: the work is committed and the response waits for the retry', async () => {
       const key = randomUUID();
       const before = await orders();
       const held = once(shop.watch, 'held left');
@@ -839,7 +839,7 @@ describe.each<Adapter>(['fastify', 'express'])('the NestJS pipeline on %s', (ada
       await held;
       client.destroy();
       shop.watch.release('left');
-      await eventually('the answer is stored', async () => (await keys(key)) === 1);
+      await eventually('the response is stored', async () => (await keys(key)) === 1);
       const again = await send('/pipeline/held', key, { body: { hold: 'left' } });
       expect(again.status).toBe(201);
       expect(again.headers.get('idempotent-replayed')).toBe('true');
@@ -891,7 +891,7 @@ interface Sending {
 }
 
 describe.each<Adapter>(['fastify', 'express'])('a serialiser outside, on %s', (adapter) => {
-  it('R15 leaks nothing in a replay, and finds the same bytes as the first answer', async () => {
+  it('R15 leaks nothing in a replay, and finds the same bytes as the first response', async () => {
     const shop = await openShop(adapter, {
       ...OPTIONS,
       configure: undefined,
@@ -917,7 +917,7 @@ describe.each<Adapter>(['fastify', 'express'])('a serialiser outside, on %s', (a
   });
 });
 
-/** What NestJS's compression middleware and plugins do, in the least of words. */
+/** Does what NestJS's compression middleware and plugins do, briefly. */
 function compress(app: INestApplication, adapter: Adapter): void {
   if (adapter === 'fastify') {
     const fastify: FastifyInstance = app.getHttpAdapter().getInstance();
@@ -940,7 +940,7 @@ function compress(app: INestApplication, adapter: Adapter): void {
 }
 
 describe.each<Adapter>(['fastify', 'express'])('compression on %s', (adapter) => {
-  it('R15 reaches the client once, in the first answer and in the replay', async () => {
+  it('R15 reaches the client once, in the first response and in the replay', async () => {
     const shop = await openShop(adapter, { configure: (app) => compress(app, adapter) });
     try {
       const key = randomUUID();

@@ -1,4 +1,4 @@
-/** R19 what recovery and purge cost on a table of a million keys: by what they find, not by the table. */
+/** R19 the cost of recovery and purge on a table of a million keys grows with the keys they find, not with the table. */
 import { DataSource } from 'typeorm';
 import { CreateIdempotencyKeys1764000000000 } from '../../src/idempotency';
 import { DatabaseClock } from '../../src/idempotency/store/database-clock';
@@ -89,7 +89,7 @@ const pages = (plan: Plan) => plan['Shared Hit Blocks'] + plan['Shared Read Bloc
 describe(`R19 on ${KEYS} keys`, () => {
   it('abandoned requests are found through the index of unfinished keys alone', async () => {
     const plan = await planOf((store) => store.findAbandoned(200));
-    // In the order of the index or of the table: only what the index holds is looked at.
+    // In the order of the index or of the table: only rows in the index are read.
     expect(scans(plan).filter((scan) => scan !== 'Bitmap Heap Scan')).toEqual([
       'idempotency_keys_lease_until',
     ]);
@@ -97,7 +97,7 @@ describe(`R19 on ${KEYS} keys`, () => {
     expect(pages(plan)).toBeLessThan(FEW_PAGES);
   });
 
-  it('the backlog is told without reading the table', async () => {
+  it('the backlog is counted without reading the table', async () => {
     const plan = await planOf((store) => store.backlog());
     expect(scans(plan)).not.toContain('Seq Scan');
     expect(scans(plan)).toContain('idempotency_keys_lease_until');

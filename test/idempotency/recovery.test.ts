@@ -40,7 +40,7 @@ describe.each<Adapter>(['fastify', 'express'])('R19 recovery on %s', (adapter) =
     );
   const makeDue = () => shop.dataSource.query('UPDATE idempotency_keys SET retry_at = NULL');
 
-  it('finishes what a client left behind, with the same remote key, and erases the stored request', async () => {
+  it('finishes a request whose client left, with the same remote key, and erases the stored request', async () => {
     const key = `"quoted" ${randomUUID()}`;
     const quoted = `"${key.replace(/"/g, '\\"')}"`;
     expect((await shop.post('/orders/pay', { amount: 9 }, quoted)).status).toBe(503);
@@ -67,7 +67,7 @@ describe.each<Adapter>(['fastify', 'express'])('R19 recovery on %s', (adapter) =
     expect(await row(key)).toMatchObject({ account: 'b', status: 201 });
   });
 
-  it('leaves a request alone that is running, and one that failed again until its turn comes', async () => {
+  it('leaves alone a request that is running, and one that failed again until its next turn', async () => {
     const key = randomUUID();
     const held = once(shop.watch, 'held here');
     const running = shop.post('/orders/pay', { amount: 9, hold: 'here' }, randomUUID());
@@ -99,7 +99,7 @@ describe.each<Adapter>(['fastify', 'express'])('R19 recovery on %s', (adapter) =
     );
   });
 
-  it('parks what has failed for a day, visibly, and a client’s retry still finishes it', async () => {
+  it('parks a request that has failed for a day, visibly, and a client’s retry still finishes it', async () => {
     const key = randomUUID();
     await shop.post('/orders/pay', { amount: 9 }, key);
     await age(key, 86_401);
@@ -112,7 +112,7 @@ describe.each<Adapter>(['fastify', 'express'])('R19 recovery on %s', (adapter) =
     expect(await row(key)).toMatchObject({ status: 201, parked_at: null });
   });
 
-  it('two processes that look at once finish each request once', async () => {
+  it('two processes that recover at once finish each request once', async () => {
     const databaseUrl = (shop.dataSource.options as { url: string }).url;
     const other = await openShop(adapter, {
       databaseUrl,

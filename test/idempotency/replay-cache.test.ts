@@ -1,4 +1,4 @@
-/** R5, R6, R18 the tiers that replay without PostgreSQL: what they save, and that they decide nothing. */
+/** R5, R6, R18 the tiers that replay without PostgreSQL save reads and decide nothing. */
 import { hash, randomBytes, randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Body, Controller, Header, Post } from '@nestjs/common';
@@ -21,8 +21,8 @@ import {
   Watch,
 } from './shop.fixture';
 
-@Controller('answers')
-class AnswersController {
+@Controller('responses')
+class ResponsesController {
   constructor(
     private readonly watch: Watch,
     private readonly dataSource: DataSource,
@@ -64,16 +64,16 @@ class AnswersController {
   }
 
   /** Its commit fails: a constraint that is checked only then. */
-  @Post('doomed')
+  @Post('failing')
   @Idempotent()
-  async doomed(@Body() { amount }: OrderBody) {
+  async failing(@Body() { amount }: OrderBody) {
     this.watch.runs += 1;
     await this.dataSource.query('INSERT INTO only_even (amount) VALUES ($1)', [amount]);
     return { amount };
   }
 }
 
-const controllers = [AnswersController];
+const controllers = [ResponsesController];
 const removeRow = (shop: Shop, key: string) =>
   shop.dataSource.query('DELETE FROM idempotency_keys WHERE key = $1', [key]);
 
@@ -146,19 +146,19 @@ describe.each<Adapter>(['fastify', 'express'])('R6 replays from memory on %s', (
     },
   );
 
-  it('an answer whose commit failed is not kept', async () => {
+  it('a response whose commit failed is not cached', async () => {
     const key = randomUUID();
     const { runs } = shop.watch;
     for (const _ of [1, 2]) {
-      const answer = await shop.post('/answers/doomed', { amount: 1 }, key);
-      expect(answer.status).toBe(500);
-      expect(answer.headers.get('idempotent-replayed')).toBeNull();
+      const res = await shop.post('/responses/failing', { amount: 1 }, key);
+      expect(res.status).toBe(500);
+      expect(res.headers.get('idempotent-replayed')).toBeNull();
     }
     expect(shop.watch.runs - runs).toBe(2);
   });
 });
 
-describe('R5 the life of a kept answer', () => {
+describe('R5 the life of a cached response', () => {
   let shop: Shop;
   let other: Shop;
   beforeAll(async () => {
@@ -172,21 +172,21 @@ describe('R5 the life of a kept answer', () => {
   });
   afterEach(() => jest.restoreAllMocks());
 
-  it('ends when the database says, though nobody asks it', async () => {
+  it('ends when the database says, without a query', async () => {
     const key = randomUUID();
-    await shop.post('/answers/short', {}, key);
+    await shop.post('/responses/short', {}, key);
     const [[{ ends }]] = await shop.dataSource.query<[[{ ends: Date }]]>(
       `UPDATE idempotency_keys SET expires_at = expires_at + interval '1 hour' WHERE key = $1
        RETURNING expires_at AS ends`,
       [key],
     );
-    const replay = await other.post('/answers/short', {}, key); // read, and kept for what is left
+    const replay = await other.post('/responses/short', {}, key); // read, and kept for what is left
     await removeRow(shop, key);
     const clock = jest.spyOn(other.app.get(DatabaseClock, { strict: false }), 'latestMs');
     clock.mockReturnValue(ends.getTime() - 1);
-    expect((await other.post('/answers/short', {}, key)).text).toBe(replay.text);
+    expect((await other.post('/responses/short', {}, key)).text).toBe(replay.text);
     clock.mockReturnValue(ends.getTime());
-    const fresh = await other.post('/answers/short', {}, key);
+    const fresh = await other.post('/responses/short', {}, key);
     expect(fresh.headers.get('idempotent-replayed')).toBeNull();
   });
 
@@ -194,9 +194,9 @@ describe('R5 the life of a kept answer', () => {
     const key = randomUUID();
     const now = Date.now.bind(Date);
     jest.spyOn(Date, 'now').mockImplementation(() => now() + hours * 3_600_000);
-    await shop.post('/answers/short', {}, key);
+    await shop.post('/responses/short', {}, key);
     await removeRow(shop, key);
-    const replay = await shop.post('/answers/short', {}, key);
+    const replay = await shop.post('/responses/short', {}, key);
     expect(replay.headers.get('idempotent-replayed')).toBe('true');
   });
 
@@ -278,11 +278,11 @@ describe('the memory of a process', () => {
     const shop = await openShop('fastify', { controllers, options: { replayMemoryBytes: 0 } });
     const key = randomUUID();
     const { runs } = shop.watch;
-    await shop.post('/answers/large', {}, key);
-    await shop.post('/answers/large', {}, key);
+    await shop.post('/responses/large', {}, key);
+    await shop.post('/responses/large', {}, key);
     expect(shop.watch.runs - runs).toBe(1);
     await removeRow(shop, key);
-    await shop.post('/answers/large', {}, key);
+    await shop.post('/responses/large', {}, key);
     expect(shop.watch.runs - runs).toBe(2);
     await shop.close();
   });
@@ -298,14 +298,14 @@ describe('the memory of a process', () => {
     async (length, random, deflated) => {
       const shop = await openShop('fastify', { controllers, options: { replayMemoryBytes: 0 } });
       const key = randomUUID();
-      const first = await shop.post('/answers/text', { length, random }, key);
+      const first = await shop.post('/responses/text', { length, random }, key);
       const [row] = await shop.dataSource.query<{ deflated: boolean; size: number }[]>(
         'SELECT deflated, octet_length(body) AS size FROM idempotency_keys WHERE key = $1',
         [key],
       );
       expect(row?.deflated).toBe(deflated);
       if (deflated) expect(row?.size).toBeLessThan(length / 2);
-      const replay = await shop.post('/answers/text', { length, random }, key);
+      const replay = await shop.post('/responses/text', { length, random }, key);
       expect(replay.headers.get('idempotent-replayed')).toBe('true');
       expect(replay.text).toBe(first.text);
       await shop.close();
@@ -315,7 +315,7 @@ describe('the memory of a process', () => {
   it('off: a row keeps headers only where there is more than the usual one', async () => {
     const shop = await openShop('fastify', { controllers, options: { replayMemoryBytes: 0 } });
     const kept: unknown[] = [];
-    for (const path of ['/answers/short', '/answers/placed', '/answers/plain']) {
+    for (const path of ['/responses/short', '/responses/placed', '/responses/plain']) {
       const key = randomUUID();
       const first = await shop.post(path, {}, key);
       const [row] = await shop.dataSource.query<{ headers: unknown }[]>(
@@ -339,7 +339,7 @@ describe('the memory of a process', () => {
     await shop.close();
   });
 
-  it('off, where most requests are replays: a plain read comes first, and decides no more than that', async () => {
+  it('off, where most requests are replays: a plain read comes first, and decides nothing else', async () => {
     const shop = await openShop('fastify', { controllers, options: { replayMemoryBytes: 0 } });
     const key = randomUUID();
     const { runs } = shop.watch;
@@ -356,7 +356,7 @@ describe('the memory of a process', () => {
     const reused = await shop.post('/orders', { amount: 2 }, key);
     expect(reused.json['code']).toBe('idempotency_key_reused');
     expect((await shop.post('/orders', { amount: 1 }, randomUUID())).status).toBe(201);
-    // An expired answer is no answer, and a running request none yet.
+    // An expired response is not replayed, and a running request has none yet.
     await shop.dataSource.query(
       `UPDATE idempotency_keys SET expires_at = now() - interval '1 s' WHERE key = $1`,
       [key],
@@ -375,7 +375,7 @@ describe('the memory of a process', () => {
   });
 });
 
-describe('R6 looks for answers in PostgreSQL', () => {
+describe('R6 reads of responses in PostgreSQL', () => {
   let shop: Shop;
   let store: PostgresKeyStore;
   const idOf = (key: string) => ({ account: 'a', mode: '', key });
@@ -390,7 +390,7 @@ describe('R6 looks for answers in PostgreSQL', () => {
     const keys = Array.from({ length: 40 }, () => randomUUID());
     const texts = new Map<string, string>();
     for (const key of keys.slice(20)) {
-      texts.set(key, (await shop.post('/answers/short', {}, key)).text);
+      texts.set(key, (await shop.post('/responses/short', {}, key)).text);
     }
     const look = () => Promise.all(keys.map((key) => store.findFinished(idOf(key))));
     for (let times = 0; times < 5; times += 1) await look(); // each connection prepares the statement
@@ -408,7 +408,7 @@ describe('R6 looks for answers in PostgreSQL', () => {
 
   it('one that PostgreSQL refuses fails by itself', async () => {
     const key = randomUUID();
-    const { text } = await shop.post('/answers/short', {}, key);
+    const { text } = await shop.post('/responses/short', {}, key);
     const looks = [idOf(key), { ...idOf(key), mode: '\0' }, idOf(key), idOf('nobody')];
     for (let times = 0; times < 10; times += 1) {
       const [first, refused, second, none] = await Promise.allSettled(
@@ -452,28 +452,28 @@ describe('R6 looks for answers in PostgreSQL', () => {
   const entryOf = (key: string) =>
     `paidonce:replay:${hash('sha256', keyNameOf({ account: 'a', mode: '', key }), 'base64url')}`;
 
-  /** An answer that is in Redis alone, where that has taken it. */
+  /** Makes a response that is in Redis alone, where Redis has stored it. */
   const postAndForgetRow = async () => {
     const key = randomUUID();
-    const first = await shop.post('/answers/short', {}, key);
-    // The entry is sent behind the answer, and given up where Redis is slow.
+    const first = await shop.post('/responses/short', {}, key);
+    // The entry is sent after the response, and dropped where Redis is slow.
     const kept = async () => (await redis.command(`EXISTS ${entryOf(key)}`)) === ':1';
     for (let times = 0; times < 100 && !(await kept()); times += 1) await pause(5);
     await removeRow(shop, key);
     // Another process needs to have heard the database's clock.
-    await other.post('/answers/short', {}, randomUUID());
+    await other.post('/responses/short', {}, randomUUID());
     return { key, first };
   };
 
   /**
-   * An answer that Redis has given. It is waited for briefly, as PostgreSQL would answer by then: where it
-   * is too slow for that, the next one is asked for.
+   * Gets a response from Redis. The server waits for it only briefly, as PostgreSQL would have replied by then: where
+   * Redis is too slow, this tries again.
    */
   const replayedFromRedis = async () => {
     let found: { key: string; first: Reply; replay: Reply } | undefined;
-    await eventually('Redis answers in time', async () => {
+    await eventually('Redis replies in time', async () => {
       const { key, first } = await postAndForgetRow();
-      const replay = await other.post('/answers/short', {}, key);
+      const replay = await other.post('/responses/short', {}, key);
       if (replay.headers.get('idempotent-replayed') === 'true') found = { key, first, replay };
       return found !== undefined;
     });
@@ -486,9 +486,9 @@ describe('R6 looks for answers in PostgreSQL', () => {
   });
 
   it('R7 another process refuses another request under the same key', async () => {
-    await eventually('Redis answers in time', async () => {
+    await eventually('Redis replies in time', async () => {
       const { key } = await replayedFromRedis();
-      const reused = await other.post('/answers/short', { amount: 1 }, key);
+      const reused = await other.post('/responses/short', { amount: 1 }, key);
       return reused.json['code'] === 'idempotency_key_reused';
     });
   });
@@ -503,7 +503,7 @@ describe('R6 looks for answers in PostgreSQL', () => {
   it.each(['flushed', 'killed', 'frozen'] as const)('%s: slower, never wrong', async (what) => {
     const key = randomUUID();
     const { runs } = shop.watch;
-    const first = await shop.post('/answers/short', {}, key);
+    const first = await shop.post('/responses/short', {}, key);
     const replays = shop.app.get(RedisReplays, { strict: false });
     const asked = [jest.spyOn(replays, 'get'), jest.spyOn(replays, 'set')];
     if (what === 'flushed') await redis.command('FLUSHALL');
@@ -512,8 +512,8 @@ describe('R6 looks for answers in PostgreSQL', () => {
     try {
       const started = performance.now();
       for (let times = 0; times < 20; times += 1) {
-        expect((await shop.post('/answers/short', {}, key)).text).toBe(first.text);
-        expect((await shop.post('/answers/short', {}, randomUUID())).status).toBe(201);
+        expect((await shop.post('/responses/short', {}, key)).text).toBe(first.text);
+        expect((await shop.post('/responses/short', {}, randomUUID())).status).toBe(201);
       }
       expect(shop.watch.runs - runs).toBe(21);
       // Three that fail, with what was sent meanwhile, and from then on one in a second.

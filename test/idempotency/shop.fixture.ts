@@ -1,6 +1,6 @@
 /**
- * A small shop on plain NestJS, as a developer who only uses the idempotency module would write it.
- * It runs on both HTTP adapters, and its handlers do what the body asks them to.
+ * A small shop on plain NestJS, written as a user of the idempotency module would write it. It runs on both HTTP
+ * adapters, and the request body tells its handlers what to do.
  */
 import {
   Body,
@@ -46,9 +46,9 @@ export class Order {
 /** What a request asks its handler to do. */
 export interface OrderBody {
   amount: number;
-  /** Answer with this status by throwing. */
+  /** Respond with this status by throwing. */
   fail?: number;
-  /** Answer with this status by returning. */
+  /** Respond with this status by returning. */
   status?: number;
   /** Mark the thrown error as worth retrying. */
   retryable?: boolean;
@@ -56,7 +56,7 @@ export interface OrderBody {
   hold?: string;
 }
 
-/** What the test sees and steers of the handlers. */
+/** Lets a test watch and control the handlers. */
 @Injectable()
 export class Watch extends EventEmitter {
   runs = 0;
@@ -67,7 +67,7 @@ export class Watch extends EventEmitter {
     Promise.resolve('approved');
   readonly #released = new Set<string>();
 
-  /** In a handler: tells that it is here, and waits. */
+  /** Called in a handler: reports that it has arrived, and waits. */
   async hold(name?: string): Promise<void> {
     if (!name) return;
     this.emit(`held ${name}`);
@@ -79,7 +79,7 @@ export class Watch extends EventEmitter {
   }
 }
 
-/** Who an injected request acts for; nothing on a socket can set it. */
+/** The account of an injected request; a request on a socket cannot set it. */
 export const impersonated = new AsyncLocalStorage<string>();
 
 @Injectable()
@@ -125,7 +125,7 @@ export class OrdersController {
     return { id: order.id, runs: this.watch.runs };
   }
 
-  /** Four ways to write, none of which is handed the transaction. */
+  /** Writes in four ways, none of which is passed the transaction. */
   @Post('many')
   @Idempotent()
   async many(@Body() body: OrderBody) {
@@ -204,15 +204,15 @@ export interface ShopOptions {
   /** Another shop's database. */
   readonly databaseUrl?: string;
   readonly controllers?: (new (...args: never[]) => unknown)[];
-  /** Beside the shop's own; an APP_INTERCEPTOR here stands outside of the idempotency one. */
+  /** In addition to the shop's; an APP_INTERCEPTOR here wraps the idempotency interceptor. */
   readonly providers?: Provider[];
   /** More settings of the pool, such as `query_timeout`. */
   readonly extra?: object;
-  /** Before it listens. */
+  /** Called before the application listens. */
   readonly configure?: (app: INestApplication) => void;
 }
 
-/** Bounds that a request which runs as it should never meets. */
+/** Bounds that a normal request never reaches. */
 const PATIENT = { remoteDeadlineMs: 60_000, idleTransactionTimeoutMs: 60_000, maxWaitSeconds: 60 };
 
 export async function openShop(adapter: Adapter, given: ShopOptions = {}): Promise<Shop> {
@@ -233,7 +233,7 @@ export async function openShop(adapter: Adapter, given: ShopOptions = {}): Promi
         extra: {
           pipeline: given.pipeline ?? true,
           max: given.poolSize ?? 8,
-          // No slow machine reaches these, nor the module's below; a test that is about one sets its own.
+          // Even a slow machine reaches neither these nor the module's below; a test about one of them sets its own.
           connectionTimeoutMillis: 60_000,
           query_timeout: 60_000,
           ...given.extra,

@@ -23,7 +23,7 @@ describe('R8 duplicates that wait', () => {
     await shop.close();
   });
 
-  it('get the owner’s answer as soon as it is stored, in this process and in another', async () => {
+  it('get the owner’s response as soon as it is stored, in this process and in another', async () => {
     const key = randomUUID();
     const body = { amount: 3, hold: 'owner' };
     const held = once(shop.watch, 'held owner');
@@ -43,11 +43,11 @@ describe('R8 duplicates that wait', () => {
     expect([shop.watch.runs, neighbour.watch.runs]).toEqual([1, 0]);
   });
 
-  it('cost the database one look and one poller, all of them together, whether they wait or not', async () => {
+  it('cost the database one read and one poller together, whether they wait or not', async () => {
     const key = randomUUID();
     const body = { amount: 3, hold: 'looked' };
     const atOnce = looksAtOnce(shop.app.get<KeyStore>(KeyStore, { strict: false }));
-    // Its word is good for a moment, which lasts until every copy is here.
+    // The result of one read is reused for a moment, which lasts until every copy is here.
     jest.spyOn(performance, 'now').mockReturnValue(performance.now());
     const held = once(shop.watch, 'held looked');
     const copies = Array.from({ length: 40 }, (_, at) =>
@@ -60,11 +60,11 @@ describe('R8 duplicates that wait', () => {
     shop.watch.release('looked');
     const statuses = (await Promise.all(copies)).map(({ status }) => status);
     expect(new Set(statuses)).toEqual(new Set([201, 409]));
-    // Nobody's word is left behind: the next copy finds the answer.
+    // No reused result is left behind: the next copy finds the response.
     expect((await shop.post('/orders', body, key)).status).toBe(201);
   });
 
-  it('share the answer that one look finds, but not with another request under the key', async () => {
+  it('share the response that one read finds, but not with another request under the key', async () => {
     const key = randomUUID();
     const first = await neighbour.post('/orders', { amount: 3 }, key);
     const [other, ...copies] = await Promise.all(
@@ -74,7 +74,7 @@ describe('R8 duplicates that wait', () => {
     expect(copies.map(({ text }) => text)).toEqual(copies.map(() => first.text));
   });
 
-  it('leave a pool of 4 connections to others: of 300 none is in the way of an unrelated request', async () => {
+  it('leave a pool of 4 connections to others: 300 copies do not delay an unrelated request', async () => {
     const key = randomUUID();
     const body = { amount: 3, hold: 'crowd' };
     const held = once(shop.watch, 'held crowd');
@@ -94,12 +94,12 @@ describe('R8 duplicates that wait', () => {
     const first = await owner;
     const texts = new Set((await Promise.all(copies)).map((copy) => copy.text));
     expect([...texts]).toEqual([first.text]);
-    // The owner holds one of the four, and one looks for all: whoever comes finds a free one.
+    // The owner holds one of the four, and one reads for all copies: an unrelated request finds a free one.
     expect(queues.length).toBeGreaterThanOrEqual(30);
     expect(Math.max(...queues)).toBeLessThanOrEqual(1);
   });
 
-  it('run, one of them, when the owner ended without an answer; the others wait on', async () => {
+  it('run, one of them, when the owner ended without a response; the others keep waiting', async () => {
     const key = randomUUID();
     const body = { amount: 3, hold: 'once', fail: 503 };
     const { runs } = shop.watch;
@@ -123,7 +123,7 @@ describe('R8 duplicates that wait', () => {
     expect(shop.watch.runs).toBe(runs + 6);
   });
 
-  it('are told 409 when their time is up, when it is too many of them, and without Prefer at once', async () => {
+  it('get 409 when their time is up, when they are too many, and at once without Prefer', async () => {
     const key = randomUUID();
     const body = { amount: 3, hold: 'long' };
     const held = once(shop.watch, 'held long');
@@ -147,7 +147,7 @@ describe('R8 duplicates that wait', () => {
     expect((await owner).status).toBe(201);
   });
 
-  it('R7 do not get the answer of another request', async () => {
+  it('R7 do not get the response of another request', async () => {
     const key = randomUUID();
     const held = once(shop.watch, 'held mine');
     const owner = shop.post('/orders', { amount: 3, hold: 'mine' }, key);
@@ -160,7 +160,7 @@ describe('R8 duplicates that wait', () => {
   });
 });
 
-/** From now on: the most looks at the store that were under way at once. */
+/** Counts, from now on, the most reads of the store that were in flight at once. */
 function looksAtOnce(store: KeyStore): () => number {
   const open = store.open.bind(store);
   let [now, most] = [0, 0];

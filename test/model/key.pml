@@ -1,5 +1,5 @@
 /*
- * One idempotency key: clients, recovery, the database, the far side, and what fails between them.
+ * The model of one idempotency key: clients, recovery, the database, the far side, and faults between them.
  * docs/MODEL.md says which function each step stands for, and what is left out.
  *
  * An `atomic` is one transaction or statement of the database, or one act of the far side. Between
@@ -18,8 +18,8 @@
 #define CLAIMS 4   /* claim ids count from 1 */
 
 /* The row of idempotency_keys. `request`: its fingerprint; `leased`: its lease is not over; `past`:
-   the answer of the far side, once a later local phase has recorded it. */
-typedef Row { bool there, request, finished, expired, leased; byte claim, attempt, past, answer }
+   the result of the far side, once a later local phase has recorded it. */
+typedef Row { bool there, request, finished, expired, leased; byte claim, attempt, past, response }
 Row row;
 byte open;            /* who has a transaction open, and so holds the key's lock; one bit each */
 byte holder = NOBODY; /* who has the row FOR UPDATE */
@@ -43,8 +43,8 @@ byte life = 1;           /* which life of the key: the next begins when a finish
 byte claims;
 byte lifeOf[CLAIMS];     /* by claim id */
 byte effects[LIVES + 1]; /* by life: entries in the far side's ledger, writes of atomic handlers */
-byte stored[LIVES + 1];  /* by life: the answer that is stored for good */
-byte serial;             /* numbers effects and refusals; the number stands for the answer */
+byte stored[LIVES + 1];  /* by life: the response that is stored for good */
+byte serial;             /* numbers effects and refusals; the number stands for the response */
 byte owner = NOBODY;     /* whose attempt an unfinished row is, while that attempt runs */
 
 /* The properties, by the names that pan prints; -DWATCHED=bits looks at some of them alone. */
@@ -52,13 +52,13 @@ byte owner = NOBODY;     /* whose attempt an unfinished row is, while that attem
 #define WATCHED 255
 #endif
 bool one_effect_per_life = !(WATCHED & 1);
-bool one_answer_per_life = !(WATCHED & 2);
-bool answered_when_durable = !(WATCHED & 4);
+bool one_response_per_life = !(WATCHED & 2);
+bool responds_when_durable = !(WATCHED & 4);
 bool no_write_without_the_fence = !(WATCHED & 8);
 bool fenced_after_a_fault = !(WATCHED & 16);
 bool only_clients_begin = !(WATCHED & 32);
 bool finished_in_the_end = !(WATCHED & 64);
-bool every_effect_is_answered = !(WATCHED & 128);
+bool every_effect_has_a_response = !(WATCHED & 128);
 
 #define FAULT faults > 0 -> faults--
 #define CRASH :: atomic { FAULT; rest() }
@@ -104,14 +104,14 @@ inline insert() {
   assert(only_clients_begin || me != RECOVERY);
   claims++; lifeOf[claims] = life; claim = claims; attempt = 1;
   row.there = true; row.request = request; row.expired = false; row.finished = false;
-  row.leased = true; row.claim = claim; row.attempt = 1; row.answer = 0
+  row.leased = true; row.claim = claim; row.attempt = 1; row.response = 0
 }
 inline write() { assert(no_write_without_the_fence || owner == me) }
 inline store() {
-  assert(one_answer_per_life || stored[life] == 0 || stored[life] == got);
-  stored[life] = got; row.answer = got; row.finished = true; row.leased = false; row.past = 0
+  assert(one_response_per_life || stored[life] == 0 || stored[life] == got);
+  stored[life] = got; row.response = got; row.finished = true; row.leased = false; row.past = 0
 }
-inline reply(it) { assert(answered_when_durable || it == stored[1] || it == stored[2]) }
+inline reply(it) { assert(responds_when_durable || it == stored[1] || it == stored[2]) }
 
 inline hold() { begin(); claim = row.claim; attempt = row.attempt; got = row.past }
 inline start() {
@@ -122,7 +122,7 @@ inline start() {
 inline look() {
   if
   :: ALIVE && !SAME -> rest()                                             /* reused */
-  :: ALIVE && SAME && row.finished -> reply(row.answer); rest()           /* replay */
+  :: ALIVE && SAME && row.finished -> reply(row.response); rest()           /* replay */
   :: ALIVE && SAME && !row.finished && !(ABANDONED && UNLOCKED) -> rest() /* in use */
   :: !ALIVE && !UNLOCKED -> rest()                                        /* in use */
   :: SAME && ABANDONED && UNLOCKED -> hold(); goto takeOver
@@ -131,7 +131,7 @@ inline look() {
 }
 
 proctype sender(byte me; bool request) {
-  byte claim, attempt, replaced, got; /* got: what the far side answered, or what is to be stored */
+  byte claim, attempt, replaced, got; /* got: the result of the far side, or the response to store */
 
 end_ready:
   if
@@ -158,7 +158,7 @@ perform: /* an atomic handler: its writes and the finished row commit, or it is 
   if
   :: atomic { !MINE || !FREE -> rest() }
   :: atomic { MINE && FREE -> effect(life); got = serial; insert(); store(); reply(got); rest() }
-#ifdef ANSWER_AFTER_EFFECT
+#ifdef RESPONSE_AFTER_EFFECT
   :: atomic { MINE && FREE -> effect(life); got = serial; end(); goto storeAlone }
 #endif
   :: atomic { MINE && FREE && FAULT;
@@ -224,7 +224,7 @@ unknown: /* the lease ends, and the client is told to ask again */
   CRASH
   fi;
 
-finish: /* a later phase: holds the row, then advances the recovery point or stores the answer */
+finish: /* a later phase: holds the row, then advances the recovery point or stores the response */
   if
   :: atomic { UNLOCKED && holder == NOBODY && MAY_WRITE -> begin(); holder = me }
   :: atomic { UNLOCKED && holder == NOBODY && !MAY_WRITE ->
@@ -248,7 +248,7 @@ finish: /* a later phase: holds the row, then advances the recovery point or sto
   CRASH
   fi;
 
-settle: /* the answer to COMMIT was lost */
+settle: /* the reply to COMMIT was lost */
   if
 #ifdef DOUBT_IS_SUCCESS
   :: atomic { reply(got); rest() }
@@ -276,7 +276,7 @@ end_world:
   :: atomic { ALIVE && !row.finished && claims == 1 -> row.expired = true }
 #endif
   :: atomic { ALIVE && row.finished && life < LIVES ->
-    row.expired = true; life++; row.request = 0; row.answer = 0 }
+    row.expired = true; life++; row.request = 0; row.response = 0 }
   :: atomic { row.there && row.expired -> /* purged */
     row.there = false; row.expired = false; row.finished = false; row.leased = false;
     row.request = 0; row.claim = 0; row.attempt = 0; row.past = 0 }
@@ -302,5 +302,5 @@ init {
   }
   (timeout && gone == CLIENTS);
   assert(finished_in_the_end || !row.there || row.finished);
-  assert(every_effect_is_answered || ((!effects[1] || stored[1]) && (!effects[2] || stored[2])))
+  assert(every_effect_has_a_response || ((!effects[1] || stored[1]) && (!effects[2] || stored[2])))
 }

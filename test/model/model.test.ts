@@ -16,13 +16,13 @@ const run = promisify(execFile);
 /** The properties of the model in the order of their bits, and what pan itself looks for. */
 const PROPERTIES = [
   'one_effect_per_life',
-  'one_answer_per_life',
-  'answered_when_durable',
+  'one_response_per_life',
+  'responds_when_durable',
   'no_write_without_the_fence',
   'fenced_after_a_fault',
   'only_clients_begin',
   'finished_in_the_end',
-  'every_effect_is_answered',
+  'every_effect_has_a_response',
 ] as const;
 type Property = (typeof PROPERTIES)[number];
 type Violation = Property | 'invalid end state' | 'non-progress cycle';
@@ -34,16 +34,16 @@ const allBut = (property: Property) => watching(...PROPERTIES.filter((each) => e
 /** Each mistake, and the property that must not survive it. Only that one is looked at. */
 const MISTAKES: readonly (readonly [names: string, violates: Violation])[] = [
   ['NO_FENCE', 'no_write_without_the_fence'],
-  ['NO_FENCE', 'one_answer_per_life'],
+  ['NO_FENCE', 'one_response_per_life'],
   ['ATTEMPT_NOT_RAISED', 'no_write_without_the_fence'],
   ['KEY_PER_ATTEMPT', 'one_effect_per_life'],
   ['KEY_PER_ATTEMPT LOOK_UP_FIRST', 'one_effect_per_life'],
   ['LEASE_IGNORED', 'fenced_after_a_fault'],
-  ['ANSWER_AFTER_EFFECT', 'one_effect_per_life'],
+  ['RESPONSE_AFTER_EFFECT', 'one_effect_per_life'],
   ['EXPIRES_UNFINISHED', 'one_effect_per_life'],
-  ['EXPIRES_UNFINISHED', 'every_effect_is_answered'],
-  ['REPLAY_EARLY', 'answered_when_durable'],
-  ['DOUBT_IS_SUCCESS', 'answered_when_durable'],
+  ['EXPIRES_UNFINISHED', 'every_effect_has_a_response'],
+  ['REPLAY_EARLY', 'responds_when_durable'],
+  ['DOUBT_IS_SUCCESS', 'responds_when_durable'],
   ['RECOVERY_BEGINS', 'only_clients_begin'],
   ['NO_RECOVERY', 'finished_in_the_end'],
   ['ROW_BEFORE_LOCK', 'invalid end state'],

@@ -1,6 +1,6 @@
 /**
- * A hundred copies of one request at the same moment, against compiled servers in processes of their
- * own, some of which are killed. The truth is the acquirer's ledger and the tables, read directly.
+ * A hundred copies of one request at once, against compiled servers in separate processes, some of which are
+ * killed. The tests compare with the acquirer ledger and the tables, which they read directly.
  */
 import { randomUUID } from 'node:crypto';
 import { Client } from 'pg';
@@ -12,7 +12,19 @@ import { PATIENT } from '../support/patience';
 import { type RunningServer, startServer, stopAll } from '../support/server';
 
 const COPIES = 100;
-const PAYMENT = 'amount=2000&currency=usd&payment_method=pm_card_visa&confirm=true';
+const PAYMENT: PostRequest = {
+  path: '/v1/payment_intents',
+  body: 'amount=2000&currency=usd&payment_method=pm_card_visa&confirm=true',
+};
+const customer = (email: string): PostRequest => ({
+  path: '/v1/customers',
+  body: `email=${email}`,
+});
+
+interface PostRequest {
+  readonly path: string;
+  readonly body: string;
+}
 
 interface Seen {
   readonly status: number;
@@ -41,16 +53,15 @@ async function start(env: Record<string, string> = {}): Promise<RunningServer> {
   return server;
 }
 
-/** One request as it is; nothing when the server is not there or died under it. */
+/** Sends one request; undefined when the server is down, or dies meanwhile. */
 async function send(
   server: RunningServer,
-  path: string,
-  body: string,
+  { path, body }: PostRequest,
   key: string,
   headers: Record<string, string> = {},
 ): Promise<Seen | undefined> {
   try {
-    const response = await fetch(`${server.url}${path}`, {
+    const res = await fetch(`${server.url}${path}`, {
       method: 'POST',
       headers: {
         authorization: `Bearer ${apiKey}`,
@@ -61,19 +72,19 @@ async function send(
       body,
     });
     return {
-      status: response.status,
-      body: await response.text(),
-      originalRequest: response.headers.get('original-request'),
+      status: res.status,
+      body: await res.text(),
+      originalRequest: res.headers.get('original-request'),
     };
   } catch {
     return undefined;
   }
 }
 
-/** Sends until it is answered for good, as a client that retries does; not 409 and 5xx. */
-async function insist(servers: () => RunningServer, path: string, body: string, key: string) {
+/** Sends until there is a final response, neither 409 nor 5xx, as a client that retries does. */
+async function retryUntilFinal(servers: () => RunningServer, request: PostRequest, key: string) {
   for (;;) {
-    const seen = await send(servers(), path, body, key, { prefer: 'wait=2' });
+    const seen = await send(servers(), request, key, { prefer: 'wait=2' });
     if (seen && seen.status !== 409 && seen.status < 500) return seen;
     await new Promise((resolve) => setImmediate(resolve));
   }
@@ -94,53 +105,51 @@ const allCharges = () =>
 const unfinished = () =>
   countOf('SELECT count(*)::int AS count FROM idempotency_keys WHERE status IS NULL', []);
 
-function oneAnswer(seen: (Seen | undefined)[]): Record<string, unknown> {
-  const answers = new Set(seen.map((answer) => `${answer?.status} ${answer?.body}`));
-  expect([...answers]).toHaveLength(1);
-  expect(new Set(seen.map((answer) => answer?.originalRequest)).size).toBe(1);
+function oneResponse(seen: (Seen | undefined)[]): Record<string, unknown> {
+  const responses = new Set(seen.map((res) => `${res?.status} ${res?.body}`));
+  expect([...responses]).toHaveLength(1);
+  expect(new Set(seen.map((res) => res?.originalRequest)).size).toBe(1);
   expect(seen[0]?.status).toBe(200);
   return JSON.parse(seen[0]?.body ?? '') as Record<string, unknown>;
 }
 
 describe('a hundred copies at once', () => {
-  it('R8 R9 P1 make one customer in one process, and all who wait get the same bytes', async () => {
+  it('R8 R9 P1 make one customer in one process, and all copies that wait get the same bytes', async () => {
     const server = await start();
     const key = randomUUID();
     const email = `${key}@example.com`;
     const seen = await Promise.all(
       Array.from({ length: COPIES }, () =>
-        send(server, '/v1/customers', `email=${email}`, key, { prefer: 'wait=60' }),
+        send(server, customer(email), key, { prefer: 'wait=60' }),
       ),
     );
-    oneAnswer(seen);
+    oneResponse(seen);
     expect(
       await countOf('SELECT count(*)::int AS count FROM customers WHERE email = $1', [email]),
     ).toBe(1);
   });
 
-  it('R8 R10 P1 charge once in one process, and those who do not wait are told 409, then the answer', async () => {
+  it('R8 R10 P1 charge once in one process, and copies that do not wait get 409, then the response', async () => {
     const server = await start();
     const key = randomUUID();
     const before = await allCharges();
     const charges = await holdCharges(database.url);
     const refused: unknown[] = [];
     const first = Array.from({ length: COPIES }, async () => {
-      const answer = await send(server, '/v1/payment_intents', PAYMENT, key);
-      if (answer?.status === 409) refused.push(answer);
-      return answer;
+      const res = await send(server, PAYMENT, key);
+      if (res?.status === 409) refused.push(res);
+      return res;
     });
     await charges.arrived();
     await eventually('all but one are refused', () => refused.length === COPIES - 1);
     await charges.release();
-    const later = Array.from({ length: COPIES }, () =>
-      send(server, '/v1/payment_intents', PAYMENT, key),
-    );
+    const later = Array.from({ length: COPIES }, () => send(server, PAYMENT, key));
     const seen = await Promise.all([...first, ...later]);
-    const answered = seen.filter((answer) => answer?.status !== 409);
-    expect(answered).toHaveLength(COPIES + 1);
-    const answer = oneAnswer(answered);
+    const finals = seen.filter((res) => res?.status !== 409);
+    expect(finals).toHaveLength(COPIES + 1);
+    const res = oneResponse(finals);
     expect(await allCharges()).toBe(before + 1);
-    expect(await inLedger(String(answer['id']))).toBe(1);
+    expect(await inLedger(String(res['id']))).toBe(1);
   });
 
   it('R8 P1 charge once over two processes on one database', async () => {
@@ -149,10 +158,10 @@ describe('a hundred copies at once', () => {
     const before = await allCharges();
     const seen = await Promise.all(
       Array.from({ length: COPIES }, (_, i) =>
-        send(servers[i % 2]!, '/v1/payment_intents', PAYMENT, key, { prefer: 'wait=60' }),
+        send(servers[i % 2]!, PAYMENT, key, { prefer: 'wait=60' }),
       ),
     );
-    oneAnswer(seen);
+    oneResponse(seen);
     expect(await allCharges()).toBe(before + 1);
   });
 
@@ -180,44 +189,47 @@ describe('a hundred copies at once', () => {
   });
 
   it('R9 P1 P2 make one customer though the process is killed among them', async () => {
-    const doomed = await start();
+    const failing = await start();
     const survivor = await start();
     const key = randomUUID();
     const email = `${key}@example.com`;
     let turn = 0;
     const seen = Array.from({ length: COPIES }, () =>
-      insist(() => (turn++ % 2 === 0 ? doomed : survivor), '/v1/customers', `email=${email}`, key),
+      retryUntilFinal(() => (turn++ % 2 === 0 ? failing : survivor), customer(email), key),
     );
-    await doomed.kill9();
-    oneAnswer(await Promise.all(seen));
+    await failing.kill9();
+    oneResponse(await Promise.all(seen));
     expect(
       await countOf('SELECT count(*)::int AS count FROM customers WHERE email = $1', [email]),
     ).toBe(1);
   });
 
-  it('R10 R11 P1 P2 P4 charge once though the process is killed between the charge and the record of it', async () => {
-    const doomed = await start();
+  it('R10 R11 P1 P2 P4 charge once though the process is killed between the charge and its record', async () => {
+    const failing = await start();
     const survivor = await start();
     const key = randomUUID();
     const before = await allCharges();
     const charges = await holdCharges(database.url);
-    const owner = send(doomed, '/v1/payment_intents', PAYMENT, key);
+    const owner = send(failing, PAYMENT, key);
     // The claim is committed and the charge is with the acquirer: now the owner dies.
     await charges.arrived();
     const copies = Array.from({ length: COPIES }, () =>
-      insist(() => survivor, '/v1/payment_intents', PAYMENT, key),
+      retryUntilFinal(() => survivor, PAYMENT, key),
     );
-    await doomed.kill9();
+    await failing.kill9();
     expect(await owner).toBeUndefined();
-    // The acquirer charges, and there is nobody to hear of it.
+    // The acquirer charges, and no process receives the result.
     await charges.release();
-    await eventually('the charge is in the books', async () => (await allCharges()) === before + 1);
+    await eventually(
+      'the charge is in the acquirer ledger',
+      async () => (await allCharges()) === before + 1,
+    );
     expect(await unfinished()).toBe(1);
     await sql.query('UPDATE idempotency_keys SET lease_until = now() WHERE status IS NULL');
-    const answer = oneAnswer(await Promise.all(copies));
-    expect(answer['status']).toBe('succeeded');
+    const res = oneResponse(await Promise.all(copies));
+    expect(res['status']).toBe('succeeded');
     expect(await allCharges()).toBe(before + 1);
-    expect(await inLedger(String(answer['id']))).toBe(1);
+    expect(await inLedger(String(res['id']))).toBe(1);
     expect(await unfinished()).toBe(0);
   });
 });
