@@ -1,7 +1,7 @@
 /** A bound on how long something outside of the process may take. */
 
 /**
- * Waits for `call` up to `deadlineMs`. Then its signal fires, and nobody waits for it any more.
+ * Waits for `call` up to `deadlineMs`. Then its signal fires, and the wait ends.
  *
  * @throws Error at the deadline; what `call` throws before it
  */
@@ -12,7 +12,7 @@ export async function withDeadline<T>(
   const controller = new AbortController();
   const { signal } = controller;
   const timer = setTimeout(
-    () => controller.abort(new Error(`No answer in ${deadlineMs} ms.`)),
+    () => controller.abort(new Error(`No result in ${deadlineMs} ms.`)),
     deadlineMs,
   );
   try {

@@ -76,7 +76,7 @@ export interface IdempotencyOptions {
   /** Interval of this process's search for abandoned requests, ms, 0 (never) to 3,600,000. Default 2,000. */
   readonly recoveryIntervalMs?: number;
   /**
-   * Age at which recovery parks a request that keeps failing, for a person to look at, s, 1 to 2,592,000.
+   * Age at which recovery parks a request that keeps failing, for a person to inspect, s, 1 to 2,592,000.
    * Default 86,400.
    */
   readonly parkAfterSeconds?: number;

@@ -70,7 +70,7 @@ import { WaitingRoom } from './waiting-room';
 
 /** Methods that have no effect to repeat (R2). */
 const WITHOUT_EFFECT = new Set(['GET', 'HEAD', 'OPTIONS']);
-/** How long a commit in doubt is looked into before the client is told to retry, ms (R21). */
+/** How long the server tries to resolve a commit in doubt before it tells the client to retry, ms (R21). */
 const RESOLVE_IN_DOUBT_TIMEOUT_MS = 5_000;
 
 /**
@@ -294,7 +294,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
     return finished;
   }
 
-  /** What is stored of a request that is to run: made before the handler can touch the body. */
+  /** Makes the stored part of a request before the handler can change the body. */
   private storedOf(call: IdempotentCall, originalRequest: string): StoredRequest {
     const { http, endpoint, operation, fingerprint } = call;
     return {

@@ -29,7 +29,7 @@ export interface RecoveryReport {
   finished: number;
   /** Failed again; due later. */
   postponed: number;
-  /** Failed for too long: left for a person to look at, and never deleted. */
+  /** Failed for too long: left for a person to inspect, and never deleted. */
   parked: number;
 }
 

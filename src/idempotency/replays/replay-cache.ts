@@ -47,7 +47,7 @@ export class ReplayCache {
   }
 
   /**
-   * The finished key, if one of the tiers has it and its life goes on.
+   * The finished key, if one of the tiers has it and it has not expired.
    *
    * @returns no promise where it is in memory, or where Redis is not asked
    */

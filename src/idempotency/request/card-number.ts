@@ -59,7 +59,7 @@ export class CardSearch {
 
   constructor(private readonly text: string) {}
 
-  /** The work that was done so far: characters looked at, and how often a group was weighed. */
+  /** The work done so far: characters read, and how often a group was checked. */
   get steps(): number {
     return this.characters + this.digits.weighed;
   }

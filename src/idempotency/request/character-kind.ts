@@ -21,7 +21,7 @@ export const Kind = {
 
 const { OTHER, WORD, JOINT, PLUS, MARK, DIGIT, SEQUENCE } = Kind;
 
-/** By code point; 0 where nobody has asked yet. Memory is used only for what was asked. */
+/** By code point; 0 before the first use. Only used pages take memory. */
 export const KINDS = new Uint16Array(0x110000);
 
 /** The kinds that a kind from `Kind.SEQUENCE` on stands for. */
@@ -33,7 +33,7 @@ export function sequenceOf(kind: number): Uint8Array {
  * Fills in the kind of a code point that has none yet, and with the eighth of a page those of all that
  * NFKC leaves alone: so neither one character of each page costs much nor all of one.
  *
- * @returns how many characters were looked at
+ * @returns how many characters were read
  */
 export function learnKind(codePoint: number): number {
   const page = codePoint >> PAGE_BITS;

@@ -153,7 +153,7 @@ export interface KeyStore {
   /** BEGIN alone: an operation without a key. */
   begin(): Promise<OpenTransaction>;
   /**
-   * The stored response of a key whose life goes on: enough for a replay (R6). Reads of one turn of the
+   * The stored response of a key that has not expired: enough for a replay (R6). Reads of one turn of the
    * event loop share a round trip.
    */
   findFinished(id: KeyId): Promise<FinishedKey | undefined>;

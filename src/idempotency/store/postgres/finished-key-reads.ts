@@ -27,7 +27,7 @@ export class FinishedKeyReads {
     private readonly clock: DatabaseClock,
   ) {}
 
-  /** The finished key, if it is there and its life goes on. */
+  /** The finished key, if it is there and has not expired. */
   find(id: KeyId): Promise<FinishedKey | undefined> {
     return new Promise((resolve, reject) => {
       const pending = this.#pending.push({ id, resolve, reject });

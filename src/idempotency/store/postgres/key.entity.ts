@@ -92,7 +92,7 @@ export class IdempotencyKeyEntity {
   @Column({ name: 'retry_at', type: 'timestamptz', nullable: true })
   retryAt: Date | null;
 
-  /** When recovery gave the row up, for a person to look at. */
+  /** When recovery parked the row, for a person to inspect. */
   @Column({ name: 'parked_at', type: 'timestamptz', nullable: true })
   parkedAt: Date | null;
 }

@@ -50,7 +50,7 @@ import {
 } from './statements';
 import { toResponseColumns } from './stored-response';
 
-/** Pauses between two looks at a commit in doubt, ms: doubled from the first to the longest. */
+/** Pauses between two tries to resolve a commit in doubt, ms: doubled from the first to the longest. */
 const FIRST_PAUSE_MS = 20;
 const MAX_PAUSE_MS = 250;
 
@@ -59,7 +59,7 @@ export class PostgresKeyStore implements KeyStore {
 
   /**
    * @param idleTimeoutMs after which PostgreSQL ends a transaction that sends no statement (R9)
-   * @param clock is told each reading of the database's clock
+   * @param clock receives each reading of the database's clock
    */
   constructor(
     private readonly dataSource: DataSource,
