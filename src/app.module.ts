@@ -1,4 +1,4 @@
-/** The table of contents: every module, in the order a request meets them. */
+/** The table of contents: every module, and how /v1 sets up idempotency. */
 import { type DynamicModule, Module, type Type } from '@nestjs/common';
 import type { MigrationInterface } from 'typeorm';
 import { AccountsModule, principalOf, runAs } from './accounts';

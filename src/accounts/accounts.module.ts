@@ -6,7 +6,7 @@ import { AccountEntity } from './account.entity';
 import { AccountsService } from './accounts.service';
 import { AccountsStore } from './accounts.store';
 import { ApiKeyEntity } from './api-key.entity';
-import { ApiKeyGuard } from './api-key.guard';
+import { PrincipalGuard } from './principal.guard';
 import { Authentication } from './authentication';
 
 @Module({
@@ -15,7 +15,7 @@ import { Authentication } from './authentication';
     AccountsStore,
     AccountsService,
     Authentication,
-    { provide: APP_GUARD, useClass: ApiKeyGuard },
+    { provide: APP_GUARD, useClass: PrincipalGuard },
   ],
   exports: [AccountsService, Authentication],
 })

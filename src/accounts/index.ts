@@ -3,5 +3,5 @@ export { AccountsError, AccountsService, type CreatedKey } from './accounts.serv
 export { AccountsModule } from './accounts.module';
 export { CreateAccounts1764000001000 } from './accounts.migration';
 export { Authentication } from './authentication';
-export { Public } from './api-key.guard';
+export { Public } from './principal.guard';
 export { CurrentTenant, principalOf, runAs, type Principal } from './principal';

@@ -756,7 +756,7 @@ export interface components {
             status: "ok" | "unavailable";
             /** @description What is wrong, in words; only where something is. */
             message?: string;
-            /** @description How far behind the jobs are; only where the database answers. */
+            /** @description How far behind the jobs are; only where the database responds. */
             jobs?: {
                 /** @description Unfinished keys, running ones included. */
                 unfinished: number;

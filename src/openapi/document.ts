@@ -22,7 +22,12 @@ import {
   declaredReferences,
   namedSchemas,
 } from '../wire';
-import { type DescribedOperation, HEADERS, responsesOf, type SharedResponses } from './responses';
+import {
+  type DescribedOperation,
+  HEADERS,
+  responsesOf,
+  type SharedResponses,
+} from './documented-responses';
 
 type OpenApiOperation = NonNullable<OpenAPIObject['paths'][string]['get']>;
 type Parameter = Exclude<NonNullable<OpenApiOperation['parameters']>[number], { $ref: string }>;

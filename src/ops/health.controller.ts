@@ -34,7 +34,7 @@ const jobsSchema = object(
     purgeLagSeconds: number('How long the oldest expired key has been expired.'),
     reportedSecondsAgo: orNull(number('Since the last report of any worker; null without one.')),
   },
-  'How far behind the jobs are; only where the database answers.',
+  'How far behind the jobs are; only where the database responds.',
 );
 const healthSchema = named(
   'Health',

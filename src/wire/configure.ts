@@ -68,7 +68,7 @@ export function configureWire(app: NestFastifyApplication, options: WireOptions)
       done(error as Error);
     }
   });
-  // These two depend on the options above and inject nothing. The global guard and interceptor inject
+  // These two inject nothing, so they are registered here. The global guard and interceptor inject
   // providers, so their modules register them with APP_GUARD and APP_INTERCEPTOR.
   app.useGlobalPipes(new WireValidationPipe());
   app.useGlobalFilters(new WireErrorFilter(options.errorLink, options.reusedStatus));

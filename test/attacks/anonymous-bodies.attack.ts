@@ -32,7 +32,7 @@ const length = (bytes: number) => `${FORM}content-length: ${bytes}\r\n`;
 /** All of a body but its last byte. */
 const held: Part = { text: 'a', times: BYTES - 1 };
 
-export const anonymousBodies: Attack = {
+export const anonymousBodies: Attack<Arena> = {
   name: 'anonymous-bodies',
   about: `${CONNECTIONS} connections without a valid key send 1 MB each, and keep back its last byte`,
   checks(arena) {

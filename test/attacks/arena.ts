@@ -201,7 +201,7 @@ export class Arena {
   }
 
   /** Lets the victim pay, first alone, then under attack, and checks what must hold in every attack. */
-  async fight(attack: Attack): Promise<Report> {
+  async fight(attack: Attack<Arena>): Promise<Report> {
     const { everyMs, calmMs, attackMs } = phasesOf(this.run);
     await this.warmUp();
     const calm = this.victim.pay(everyMs);
@@ -255,7 +255,7 @@ export class Arena {
   }
 
   /** With a weakness planted only the check that must notice it. */
-  private async attackOnce(attack: Attack): Promise<Finding[]> {
+  private async attackOnce(attack: Attack<Arena>): Promise<Finding[]> {
     const { planted, long } = this.run;
     const checks = attack.checks(this);
     const chosen = planted ? checks.filter(({ name }) => name === planted.check) : checks;

@@ -1,5 +1,4 @@
 /** Types of an attack, its checks, its findings and its report. */
-import type { Arena } from './arena';
 import type { Memory } from './probe';
 import type { Waits } from './victim';
 
@@ -40,14 +39,15 @@ export interface Run {
   readonly say: (what: string) => void;
 }
 
-export interface Attack {
+/** @typeParam Place where it is carried out: the arena */
+export interface Attack<Place> {
   readonly name: string;
   /** In one sentence. */
   readonly about: string;
   /** Settings of the server that is attacked. */
   readonly env?: Readonly<Record<string, string>>;
   /** What it tries, in this order. */
-  checks(arena: Arena): readonly Check[];
+  checks(place: Place): readonly Check[];
 }
 
 /** One thing that an attack tries. It returns what did not hold. */

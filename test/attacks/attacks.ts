@@ -73,7 +73,7 @@ async function runAll(options: Options): Promise<Outcome[]> {
   return [...real, ...planted];
 }
 
-async function runAttack(attack: Attack, seconds: number): Promise<Outcome> {
+async function runAttack(attack: Attack<Arena>, seconds: number): Promise<Outcome> {
   print(`${attack.name}: ${attack.about}`);
   const line = await measured(attack, seconds);
   for (const { rule, what } of line.findings.slice(0, MAX_SHOWN)) {
@@ -98,7 +98,11 @@ async function runTrap({ weakness, check, attack: name, by }: Trap): Promise<Out
   return { passed: caught !== undefined };
 }
 
-async function measured(attack: Attack, phaseSeconds: number, planted?: Planted): Promise<Line> {
+async function measured(
+  attack: Attack<Arena>,
+  phaseSeconds: number,
+  planted?: Planted,
+): Promise<Line> {
   const started = performance.now();
   const say = (what: string) => print(`  ${planted?.weakness ?? attack.name}: ${what}`);
   const run = { long: phaseSeconds > 0, seconds: phaseSeconds, planted, say };

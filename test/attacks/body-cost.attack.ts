@@ -91,7 +91,7 @@ const kinds: readonly Kind[] = [
   form('equals signs', 'name', '='),
 ];
 
-export const bodyCost: Attack = {
+export const bodyCost: Attack<Arena> = {
   name: 'body-cost',
   about:
     'bodies of up to 1 MB that are expensive to read, as JSON and as forms, and in tiny chunks',

@@ -30,7 +30,7 @@ const paths = CARDS.flatMap((card) => [
 /** A letter in front makes it something else. */
 const HARMLESS = 'order-N4242424242424242';
 
-export const cardKeys: Attack = {
+export const cardKeys: Attack<Arena> = {
   name: 'card-keys',
   about: 'card numbers as idempotency keys, in the header and in the path that looks a key up',
   checks(arena) {

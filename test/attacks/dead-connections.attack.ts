@@ -27,7 +27,7 @@ const NOTICE_MS = 10_000;
 /** How long a client stays, ms: not at all, or until the server has begun. */
 const STAYS_MS = [0, 300];
 
-export const deadConnections: Attack = {
+export const deadConnections: Attack<Arena> = {
   name: 'dead-connections',
   about: `${CONNECTIONS} connections ask for ${REQUESTS} responses each, read none, and are gone`,
   checks(arena) {

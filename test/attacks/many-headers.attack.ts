@@ -8,7 +8,7 @@ const COUNTS = [1_010, 1_900];
 /** As many as any client needs. */
 const FEW = 50;
 
-export const manyHeaders: Attack = {
+export const manyHeaders: Attack<Arena> = {
   name: 'many-headers',
   about: `a payment, sent twice, with ${COUNTS[0]} headers in front of its Idempotency-Key`,
   // With the key lost the payment must not be refused for want of one.

@@ -16,7 +16,7 @@ const PATIENCE_MS = 120_000;
 
 const madeUp = `sk_test_${'0'.repeat(39)}{n4}`;
 
-export const pipelining: Attack = {
+export const pipelining: Attack<Arena> = {
   name: 'pipelining',
   about: `one connection sends ${REQUESTS} requests at once`,
   checks(arena) {

@@ -7,7 +7,7 @@ import { FORM, head, PAYMENT, post } from './requests';
 const CLIENTS = 200;
 const BYTES = 100_000;
 
-export const resets: Attack = {
+export const resets: Attack<Arena> = {
   name: 'resets',
   about: `${CLIENTS} clients reset their connections: in a head, in a body, in and before a response`,
   checks(arena) {

@@ -46,7 +46,7 @@ const harmless = [
 
 const INTENTS = '/v1/payment_intents';
 
-export const returnUrls: Attack = {
+export const returnUrls: Attack<Arena> = {
   name: 'return-urls',
   about: 'javascript: and its disguises as the address that a buyer is sent back to',
   checks(arena) {

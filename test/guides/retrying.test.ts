@@ -127,13 +127,13 @@ describe('a payment whose response is lost', () => {
   });
 
   it('is unknown to a client that got no response, until it asks, and paid when it sends it again', async () => {
-    const { settle } = load('outcome');
+    const { payAndReport } = load('outcome');
     const { ask } = load('question');
     const lost = newOrder();
-    await expect(losingTheResponse(lost, () => settle(lost), true)).resolves.toBe('unknown');
+    await expect(losingTheResponse(lost, () => payAndReport(lost), true)).resolves.toBe('unknown');
     network.heal();
     await expect(ask(lost)).resolves.toBe('finished');
-    await expect(settle(lost)).resolves.toBe('paid');
+    await expect(payAndReport(lost)).resolves.toBe('paid');
     expect(await charges(lost)).toBe(1);
   });
 
@@ -141,9 +141,9 @@ describe('a payment whose response is lost', () => {
     const gone = await TcpProxy.to(app.url);
     await gone.close();
     process.env.PAYMENTS_URL = gone.url.replace(/\/$/, '');
-    const { settle } = load('outcome');
+    const { payAndReport } = load('outcome');
     const unsent = newOrder();
-    await expect(settle(unsent)).resolves.toBe('not charged');
+    await expect(payAndReport(unsent)).resolves.toBe('not charged');
     process.env.PAYMENTS_URL = app.url;
     jest.resetModules();
     const { ask } = load('question');
@@ -152,13 +152,13 @@ describe('a payment whose response is lost', () => {
   });
 
   it('is told apart from a declined one, one that takes longer, and a mistake', async () => {
-    const { settle } = load('outcome');
+    const { payAndReport } = load('outcome');
     const paid = newOrder();
-    await expect(settle(paid)).resolves.toBe('paid');
-    await expect(settle({ ...paid, amount: 9_999 })).rejects.toThrow(/another request/);
-    await expect(settle(newOrder('pm_card_chargeDeclined'))).resolves.toBe('declined');
-    await expect(settle(newOrder('pm_card_authenticationRequired'))).resolves.toBe('not yet');
-    await expect(settle(newOrder('pm_card_of_nobody'))).rejects.toThrow(/pm_card_of_nobody/);
+    await expect(payAndReport(paid)).resolves.toBe('paid');
+    await expect(payAndReport({ ...paid, amount: 9_999 })).rejects.toThrow(/another request/);
+    await expect(payAndReport(newOrder('pm_card_chargeDeclined'))).resolves.toBe('declined');
+    await expect(payAndReport(newOrder('pm_card_authenticationRequired'))).resolves.toBe('not yet');
+    await expect(payAndReport(newOrder('pm_card_of_nobody'))).rejects.toThrow(/pm_card_of_nobody/);
   });
 
   it('is seen by the hook', async () => {

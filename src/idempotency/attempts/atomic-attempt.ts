@@ -58,7 +58,7 @@ export class AtomicAttempt implements Attempt {
     return true;
   }
 
-  abandon(): Promise<void> {
+  giveUp(): Promise<void> {
     return this.start.transaction.rollback();
   }
 }

@@ -39,7 +39,7 @@ export interface Attempt {
     storedResponse: StoredResponse,
   ): Promise<boolean>;
   /** Rolls back: this attempt's response is never sent. */
-  abandon(): Promise<void>;
+  giveUp(): Promise<void>;
 }
 
 /** What becomes of a handler's writes and of its response (R13, R14). */

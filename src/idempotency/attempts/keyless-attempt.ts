@@ -27,7 +27,7 @@ export class KeylessAttempt implements Attempt {
     return false;
   }
 
-  abandon(): Promise<void> {
+  giveUp(): Promise<void> {
     return this.transaction.rollback();
   }
 }

@@ -12,7 +12,7 @@ import type { KeyId, KeyStore, StoredRequest } from '../store/key.store';
 import type { OpenTransaction } from '../store/open-transaction';
 import { CommitInDoubtError, KeyAlreadyFinishedError, LeaseLostError } from '../store/store.errors';
 import { type Attempt, type HandlerEnd, rethrowModuleError, transactionEndOf } from './attempt';
-import { withDeadline } from './deadline';
+import { withDeadline } from './remote-deadline';
 import { assertStorable, type OutgoingResponse } from './outgoing-response';
 
 /** How much longer a lease lasts than the longest remote phase, ms (R11). */
@@ -193,7 +193,7 @@ export class PhasedAttempt implements Attempt, Phases {
     return true;
   }
 
-  async abandon(): Promise<void> {
+  async giveUp(): Promise<void> {
     // The lease is not ended here: a remote call may still be on its way.
     this.#abandoned = true;
     await this.rollBack();

@@ -3,11 +3,10 @@
  * it. It is ambient, because NestJS hands neither of them anything of the interceptor's.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Phases } from './phases';
 
 export interface HandlerContext {
-  /** Set for a phased endpoint alone. */
-  readonly phases?: Phases;
+  /** Set for a phased endpoint alone: the `Phases` of `phases.ts`. */
+  readonly phases?: object;
   /** Records that the handler itself was reached: what pipes refuse is not stored (R14). */
   enter(): void;
 }

@@ -89,7 +89,7 @@ export class IdempotencyKeyInUseError extends IdempotencyError {
   constructor(override readonly originalRequest?: string) {
     super(
       'Another request with this Idempotency-Key is still running. Send the same request again ' +
-        'shortly, or send it with "Prefer: wait=10" to be given its answer.',
+        'shortly, or send it with "Prefer: wait=10" to get its response.',
     );
   }
 }

@@ -62,7 +62,7 @@ export interface RemoteOptions<T> {
  * @throws Error on a handler that is not phased
  */
 export const Phases = createParamDecorator((): Phases => {
-  const phases = currentHandlerContext()?.phases;
+  const phases = currentHandlerContext()?.phases as Phases | undefined;
   if (!phases) {
     throw new Error('@Phases() needs @Idempotent({ phased: true }) on the same handler.');
   }

@@ -39,7 +39,7 @@ import { idempotentOptionsOf } from '../contract/idempotent.decorator';
 import { ReplayCache } from '../replays/replay-cache';
 import { digestsOf, fingerprintOf } from '../request/fingerprint';
 import { readKey } from '../request/key-header';
-import { recordRequest, recoveredClaim } from '../request/recorded-request';
+import { recordRequest, claimBeingRecovered } from '../request/recorded-request';
 import { scopeOf } from '../request/scope';
 import { newFence } from '../store/fence';
 import {
@@ -127,7 +127,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
       : this.handle(http, endpoint, opened, next);
   }
 
-  /** A response that this process has in memory is replayed at once; all else waits for the store. */
+  /** What this process has in memory is replayed at once. The rest asks Redis, where there is one, and the store. */
   private handle(
     http: HttpRequest,
     endpoint: IdempotentOptions,
@@ -161,7 +161,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
       if ('attempt' in verdict) {
         if (!pending.finished) return this.run(call, verdict.attempt, pending, next);
         // An interceptor outside of this one has responded meanwhile, and will not subscribe any more.
-        await verdict.attempt.abandon();
+        await verdict.attempt.giveUp();
         this.wakeWaiters(call);
         return EMPTY;
       }
@@ -174,7 +174,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
 
   /** Key, scope and fingerprint, before the handler can touch the body (R1 to R3, R23). */
   private read(http: HttpRequest, endpoint: IdempotentOptions, requestId: string): IdempotentCall {
-    const sent = readKey(http, recoveredClaim() !== undefined);
+    const sent = readKey(http, claimBeingRecovered() !== undefined);
     const { keyRequired } = this.options;
     const required = keyRequired === 'by-endpoint' ? endpoint.required : keyRequired === 'always';
     if (sent === undefined && required) throw new IdempotencyKeyMissingError();
@@ -191,7 +191,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
     };
   }
 
-  /** Run, replay or refuse. A duplicate that prefers to wait does so here, up to its bound (R8). */
+  /** Run, replay or refuse. A copy that prefers to wait does so here, up to its bound (R8). */
   private async admit(
     call: IdempotentCall,
   ): Promise<{ attempt: Attempt } | { replay: FinishedKey }> {
@@ -222,7 +222,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
 
   /** Single flight: a copy of a request that is in flight in this process reuses its verdict (R8). */
   private readAndDecideOnce(id: KeyId, name: string, call: IdempotentCall): Promise<Verdict> {
-    if (recoveredClaim() !== undefined) return this.readAndDecide(id, call);
+    if (claimBeingRecovered() !== undefined) return this.readAndDecide(id, call);
     const sinceMs = performance.now();
     const other = this.#inFlight.get(name);
     const same = other?.call.fingerprint.hash === call.fingerprint.hash;
@@ -242,9 +242,12 @@ export class IdempotencyInterceptor implements NestInterceptor {
     if (name !== undefined && this.#inFlight.get(name)?.call === call) this.#inFlight.delete(name);
   }
 
-  /** Reads the key and decides, in one round trip that also begins the transaction (R4). */
+  /**
+   * Reads the key and decides, in one round trip that also begins the transaction (R4). After many replays
+   * a plain read comes first.
+   */
   private async readAndDecide(id: KeyId, call: IdempotentCall): Promise<Verdict> {
-    const claim = recoveredClaim();
+    const claim = claimBeingRecovered();
     if (this.#hitRate > PLAIN_READ_MIN_HIT_RATE && claim === undefined) {
       const finished = await this.store.findFinished(id);
       if (finished) return { replay: this.recordHit(id, finished) };
@@ -358,7 +361,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
     pending.onFinish(
       (outgoing) =>
         this.finish(call, attempt, outgoing, { entered: pending.entered, error: thrown }),
-      () => attempt.abandon().then(() => this.wakeWaiters(call)),
+      () => attempt.giveUp().then(() => this.wakeWaiters(call)),
     );
     const end = (error?: unknown) => {
       ended = true;
@@ -408,10 +411,10 @@ export class IdempotencyInterceptor implements NestInterceptor {
   ): Promise<FinalResponse> {
     const storedResponse = storedResponseOf(outgoing, this.options.storedHeaders);
     try {
-      const stored = await attempt.finishWith(outgoing, end, storedResponse);
-      if (stored) this.notifyWaiters(call, attempt, storedResponse);
+      const isStored = await attempt.finishWith(outgoing, end, storedResponse);
+      if (isStored) this.cacheAndNotify(call, attempt, storedResponse);
       else this.wakeWaiters(call);
-      const shouldRetry = !stored && isWorthRetrying(outgoing.status, end.error);
+      const shouldRetry = !isStored && isWorthRetrying(outgoing.status, end.error);
       return { with: keyHeaders(call, attempt.originalRequest, shouldRetry) };
     } catch (failure) {
       try {
@@ -448,7 +451,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
       RESOLVE_IN_DOUBT_TIMEOUT_MS,
     );
     if (outcome === 'committed') {
-      this.notifyWaiters(call, attempt, storedResponse);
+      this.cacheAndNotify(call, attempt, storedResponse);
       return { with: keyHeaders(call, attempt.originalRequest, false) };
     }
     if (row?.storedResponse && !row.expired) {
@@ -462,8 +465,8 @@ export class IdempotencyInterceptor implements NestInterceptor {
     throw new IdempotencyOutcomeUnknownError({ cause: failure });
   }
 
-  /** Caches the stored response and gives it to duplicates that wait in this process. */
-  private notifyWaiters(
+  /** Caches the stored response and gives it to copies that wait in this process. */
+  private cacheAndNotify(
     call: IdempotentCall,
     { originalRequest }: Attempt,
     storedResponse: StoredResponse,
@@ -483,7 +486,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
     this.waiting.notifyWaiters(keyNameOf(id), finished);
   }
 
-  /** This attempt stored nothing: lets a duplicate that waits in this process read the store now. */
+  /** This attempt stored nothing: lets a copy that waits in this process read the store now. */
   private wakeWaiters(call: IdempotentCall): void {
     this.clearInFlight(call);
     if (call.id) this.waiting.wakeWaiters(keyNameOf(call.id));

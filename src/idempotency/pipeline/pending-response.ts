@@ -1,5 +1,5 @@
 /**
- * One request to an idempotent endpoint, and the response that it will have.
+ * Which response a request gets, and what happens just before it is sent.
  *
  * What is stored must be what goes over the wire (R15), and only the last moment before it is sent shows
  * that: exception filters run outside of all interceptors, and other interceptors may run outside of this

@@ -1,4 +1,4 @@
-/** Holds responses back until they are finished, on either HTTP adapter. */
+/** Gives each request of an idempotent endpoint its pending response, on either HTTP adapter. */
 import type { ServerResponse } from 'node:http';
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';

@@ -1,5 +1,5 @@
 /**
- * Where duplicates wait for the response of the running request (R8). They hold no connection. For each
+ * Where copies of a request wait for the response of the running request (R8). They hold no connection. For each
  * key one of them at a time reads the store, at growing intervals with jitter, and all get what it finds.
  */
 

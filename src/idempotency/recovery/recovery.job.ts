@@ -27,7 +27,7 @@ export interface RecoveryReport {
   found: number;
   /** Finished, by this run or meanwhile by a client's retry. */
   finished: number;
-  /** Failed again; due later. */
+  /** Failed again and due later, or could not be sent from this process and still due. */
   postponed: number;
   /** Failed for too long: left for a person to inspect, and never deleted. */
   parked: number;

@@ -41,4 +41,4 @@ export const runAsRecovery = <T>(claimId: string, work: () => T): T =>
   recovering.run(claimId, work);
 
 /** The life of a key that is being recovered here; nothing for a client's request. */
-export const recoveredClaim = (): string | undefined => recovering.getStore();
+export const claimBeingRecovered = (): string | undefined => recovering.getStore();

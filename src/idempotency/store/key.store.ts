@@ -146,7 +146,9 @@ export interface CommitOutcome {
 }
 
 /**
- * Each method is one round trip, but for `resolveInDoubt`, which asks repeatedly. A method that commits
+ * What a request does with its key is one round trip each: `begin`, `open`, `claim`, `resume`, `advance`,
+ * `takeOver` and every `finish…`. `read` and `purge` are two, `resolveInDoubt` asks repeatedly, and the last
+ * two methods ask nothing. A method that commits
  * throws the errors of `store.errors.ts`; other errors of the database come through as they are.
  */
 export interface KeyStore {

@@ -144,7 +144,7 @@ export const ERROR_CODES = {
     title: 'The database could not take the request',
     status: [503],
     type: 'api_error',
-    when: 'The database did not answer, or asked for another try. Nothing was done.',
+    when: 'The database did not respond, or asked for another try. Nothing was done.',
     action: 'Send the same request again after the seconds in `Retry-After`.',
     retry: 'same key',
   },
@@ -153,7 +153,7 @@ export const ERROR_CODES = {
     status: [503],
     type: 'api_error',
     when:
-      'The acquirer did not answer in time, or the database lost its connection during a commit. The ' +
+      'The acquirer did not respond in time, or the database lost its connection during a commit. The ' +
       'request may or may not have taken effect.',
     action:
       'Send the same request with the same key until it gets another response: it is not done twice. ' +
@@ -195,7 +195,7 @@ export const ERROR_CODES = {
     title: 'The server cannot take the request now',
     status: [503],
     type: 'api_error',
-    when: 'The database did not answer. Nothing was done.',
+    when: 'The database did not respond. Nothing was done.',
     action: 'Send the same request again after the seconds in `Retry-After`.',
     retry: 'same key',
   },

@@ -1,4 +1,7 @@
-/** Turns every error into a response of the API; no other file does. */
+/**
+ * Turns an error that a handler, guard or pipe threw into a response in Stripe's format. What the idempotency
+ * module, Fastify or the socket refuses does not come here.
+ */
 import {
   Catch,
   HttpException,

@@ -4,7 +4,7 @@ import type { Order } from './shop';
 
 export type Outcome = 'paid' | 'not yet' | 'declined' | 'not charged' | 'unknown';
 
-export async function settle(order: Order): Promise<Outcome> {
+export async function payAndReport(order: Order): Promise<Outcome> {
   try {
     const payment = await pay(order);
     return payment.status === 'succeeded' ? 'paid' : 'not yet';

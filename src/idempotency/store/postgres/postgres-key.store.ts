@@ -1,6 +1,6 @@
 /**
  * store/postgres/: keys in PostgreSQL, and everything that knows TypeORM or pg. This is the adapter of the
- * port: one round trip a verb. It sends the SQL of `statements.ts` and returns what `rows.ts` makes of
+ * port. It sends the SQL of `statements.ts` and returns what `rows.ts` makes of
  * the result.
  */
 import { setTimeout as pause } from 'node:timers/promises';

@@ -1,4 +1,4 @@
-/** Refuses requests without a principal, in case the authentication did not cover their path. */
+/** Refuses a handler that is not public where `authentication.ts` has set no principal. */
 import { type CanActivate, type ExecutionContext, Injectable, SetMetadata } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { AuthenticationError } from '../wire';
@@ -14,7 +14,7 @@ export const Public = () => SetMetadata(PUBLIC, true);
  * under `/v1/` only (`authentication.ts`).
  */
 @Injectable()
-export class ApiKeyGuard implements CanActivate {
+export class PrincipalGuard implements CanActivate {
   constructor(private readonly reflector: Reflector) {}
 
   /** @throws AuthenticationError (401) for a request without a principal */
