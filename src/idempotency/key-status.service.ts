@@ -11,7 +11,7 @@ import { type Backlog, KeyStore } from './store/key.store';
 
 /** The state of a key at one moment. */
 export interface KeyStatus {
-  /** `running` also after its owner crashed, until the key is taken over. */
+  /** `running` until it is finished, also after its owner crashed. */
   readonly state: 'running' | 'finished';
   /** HTTP method and route. This and all below are missing while an atomic operation runs: it has no row yet. */
   readonly operation?: string;

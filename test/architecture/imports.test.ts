@@ -40,9 +40,7 @@ function project(files: Record<string, string>): string {
 
 const sound = {
   'src/idempotency/index.ts': `export * from './recovery/recovery.job';`,
-  'src/idempotency/idempotency.module.ts':
-    `import './store/postgres/postgres-key.store'; import './index'; import type { DataSource } from 'typeorm'; ` +
-    `export type D = DataSource;`,
+  'src/idempotency/idempotency.module.ts': `import './store/postgres/postgres-key.store'; import './index'; export const module = 1;`,
   'src/idempotency/contract/options.ts': `export const options = 1;`,
   'src/idempotency/request/scope.ts': `import '../contract/options'; export const scope = 1;`,
   'src/idempotency/store/key.store.ts': `import '../request/scope'; export const store = 1;`,
@@ -122,6 +120,7 @@ const planted: Record<string, { rule: string; path: string; text: string }> = Ob
       ['store-behind-its-port', 'src/idempotency/pipeline/a.ts', ADAPTER],
       ['store-behind-its-port', 'src/idempotency/key-status.ts', ADAPTER.replace('..', '.')],
       ['database-in-the-adapter', 'src/idempotency/store/a.ts', `import 'typeorm';`],
+      ['database-in-the-adapter', 'src/idempotency/idempotency.module.ts', `import 'typeorm';`],
       [
         'database-in-the-adapter',
         'src/idempotency/attempts/a.ts',

@@ -72,7 +72,7 @@ export class PhasedAttempt implements Attempt, Phases {
   /** The error that the last phase returned as its outcome. */
   #returned?: Error;
   #leaseLost = false;
-  #abandoned = false;
+  #givenUp = false;
   readonly fence: Fence;
 
   constructor(
@@ -195,7 +195,7 @@ export class PhasedAttempt implements Attempt, Phases {
 
   async giveUp(): Promise<void> {
     // The lease is not ended here: a remote call may still be on its way.
-    this.#abandoned = true;
+    this.#givenUp = true;
     await this.rollBack();
   }
 
@@ -244,7 +244,7 @@ export class PhasedAttempt implements Attempt, Phases {
 
   /** The transaction of a phase: the one that opened the key, or a new one that locks the row (R11). */
   private async beginPhase(): Promise<OpenTransaction> {
-    if (this.#abandoned) throw new Error('This request was given up.');
+    if (this.#givenUp) throw new Error('This request was given up.');
     const opening = this.#opening;
     this.#opening = undefined;
     if (!opening && !this.#claimed) throw new Error('An earlier phase of this request failed.');

@@ -59,8 +59,8 @@ export class PendingResponse implements HandlerContext {
   }
 
   /** Sends this response, whatever the rest of the pipeline makes. */
-  replaceWith(storedResponse: StoredResponse): void {
-    this.#instead = storedResponse;
+  replaceWith(replacement: StoredResponse): void {
+    this.#instead = replacement;
   }
 
   /** Ends the attempt without a response: what is sent from now on is sent unchanged. */

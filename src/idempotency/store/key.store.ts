@@ -125,7 +125,7 @@ export interface Backlog {
   readonly abandoned: number;
   /** How long the key that is most overdue for recovery has been due. */
   readonly recoveryLagSeconds: number;
-  /** Keys that recovery has given up. */
+  /** Parked keys: recovery no longer sends them. */
   readonly parked: number;
   /** How long the oldest expired key has been expired. */
   readonly purgeLagSeconds: number;
@@ -147,9 +147,9 @@ export interface CommitOutcome {
 
 /**
  * What a request does with its key is one round trip each: `begin`, `open`, `claim`, `resume`, `advance`,
- * `takeOver` and every `finish…`. `read` and `purge` are two, `resolveInDoubt` asks repeatedly, and the last
- * two methods ask nothing. A method that commits
- * throws the errors of `store.errors.ts`; other errors of the database come through as they are.
+ * `takeOver` and every `finish…`. `read` and `purge` are two, as is a `resume` whose lease is lost;
+ * `resolveInDoubt` asks repeatedly, and the last two methods ask nothing. A method that commits throws the
+ * errors of `store.errors.ts`; other errors of the database come through as they are.
  */
 export interface KeyStore {
   /** BEGIN alone: an operation without a key. */

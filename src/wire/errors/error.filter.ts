@@ -1,6 +1,7 @@
 /**
- * Turns an error that a handler, guard or pipe threw into a response in Stripe's format. What the idempotency
- * module, Fastify or the socket refuses does not come here.
+ * Turns an error that a handler, guard, pipe, hook or body parser threw into a response in Stripe's format.
+ * Refusals of the idempotency module, malformed URLs (`server-options.ts`) and errors of the socket do not
+ * come here.
  */
 import {
   Catch,
