@@ -73,12 +73,24 @@ export function withFigures(page: string, lines: readonly Line[], date: string):
   return `${beginning}${[BEGIN, words, tableOf, END].join('\n\n')}${end}`;
 }
 
+/** Most refusals that a row quotes. */
+const MAX_EXAMPLES = 3;
+
+/** The first refusals that can be read in a table, and how many more there were. */
+function examplesOf(refusals: readonly string[]): string[] {
+  const examples = refusals.filter((text) => /^[ -~]+$/.test(text)).slice(0, MAX_EXAMPLES);
+  const more = refusals.length - examples.length;
+  return more > 0 ? [...examples, `${more} more kinds of refusals`] : examples;
+}
+
 function rowOf(line: Line, date: string): string[] {
   const statuses = Object.entries(line.statuses).map(
     ([status, times]) => `${status}: ${figure(times)}`,
   );
   const sent = `${figure(line.requests)} requests, ${(line.bytes / MB).toFixed(1)} MB, ${figure(line.connections)} connections`;
-  const got = [...statuses, `closed: ${figure(line.closed)}`, ...line.refusals].join('; ');
+  const got = [...statuses, `closed: ${figure(line.closed)}`, ...examplesOf(line.refusals)].join(
+    '; ',
+  );
   const cost = line.costliest && `costliest body ${line.costliest.ms} ms (${line.costliest.what})`;
   const did = [
     `${figure(line.begun)} requests begun`,
