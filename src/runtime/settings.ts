@@ -1,6 +1,6 @@
 /**
  * Environment → typed settings: the one place that reads the environment. Every setting stands
- * here once, with its default, unit and bounds. A test compares `.env.example` with this list.
+ * here once, with its default, unit and bounds. `npm run settings` makes `.env.example` of them.
  */
 import { existsSync } from 'node:fs';
 import { Module, type DynamicModule } from '@nestjs/common';
@@ -88,110 +88,152 @@ const rate = makeValidator<number>((input) => {
 
 const anyText = makeValidator<string>((input) => input);
 
+/**
+ * Every setting with its default and bounds, in the order of `.env.example`. That file is made of this
+ * object: of its headings, comments, bounds and defaults.
+ */
 const specs = {
-  /**
-   * PostgreSQL 15 or newer. Empty until the embedded server is started, which then puts its URL
-   * here.
-   */
+  // Database
+
+  /** PostgreSQL 15 or newer. Empty: the embedded PostgreSQL is started on DATA_DIR. */
   DATABASE_URL: postgresUrl({ default: '' }),
   /**
-   * Directory of the embedded PostgreSQL and of the sandbox key; unused where DATABASE_URL is set.
+   * Directory of the embedded PostgreSQL and of the sandbox key. Unused where DATABASE_URL is set.
    */
   DATA_DIR: anyText({ default: './.data' }),
-  /** Address to listen on. */
-  HOST: anyText({ default: '127.0.0.1' }),
-  /** TCP port to listen on; 0 takes a free one. */
-  PORT: wholeNumber({ default: 3000, min: 0, max: 65_535 }),
-  /**
-   * The URL under which clients reach this server; links in responses begin with it. Empty:
-   * `http://HOST:PORT`.
-   */
-  PUBLIC_URL: linkBase({ default: '' }),
   /** Connections that requests share in one process. */
   DATABASE_POOL_SIZE: wholeNumber({ default: 8, min: 1, max: 100 }),
   /** Longest wait for a connection, a free one of the pool included, in milliseconds. */
   DATABASE_CONNECT_TIMEOUT_MS: wholeNumber({ default: 5_000, min: 100, max: 60_000 }),
-  /** Where a request must carry a key (R2): where money moves, everywhere, or nowhere. */
+
+  // HTTP
+
+  /** Address to listen on; 0.0.0.0 listens on all. */
+  HOST: anyText({ default: '127.0.0.1' }),
+  /** TCP port to listen on; 0 takes a free one. */
+  PORT: wholeNumber({ default: 3000, min: 0, max: 65_535 }),
+  /**
+   * The URL under which clients reach this server, with a path if need be. Links in responses
+   * (`doc_url`) begin with it. Set it where clients are not on this machine. Empty:
+   * `http://HOST:PORT`.
+   */
+  PUBLIC_URL: linkBase({ default: '' }),
+  /** Largest request body, in bytes. */
+  BODY_LIMIT_BYTES: wholeNumber({ default: 1_048_576, min: 1_024, max: 10_485_760 }),
+  /** Whether the API is described at /openapi.json and /docs, to anybody. */
+  DOCS: choice(['on', 'off'], 'on'),
+  /**
+   * How long requests in flight may take to finish once the process was asked to stop, in
+   * milliseconds.
+   */
+  DRAIN_TIMEOUT_MS: wholeNumber({ default: 10_000, min: 0, max: 300_000 }),
+
+  // Idempotency
+
+  /** Where a request must carry an Idempotency-Key (R2): where money moves, everywhere, or nowhere. */
   IDEMPOTENCY_KEY_REQUIRED: choice(['money', 'all', 'none'], 'money'),
   /** Life of a finished key (R18), in seconds. */
   IDEMPOTENCY_TTL_SECONDS: wholeNumber({ default: 86_400, min: 60, max: 2_592_000 }),
-  /** Longest call to the acquirer (R11), in milliseconds; the lease is 5 s longer. */
+  /** Longest call to the acquirer (R11), in milliseconds. The lease is 5 s longer. */
   IDEMPOTENCY_REMOTE_DEADLINE_MS: wholeNumber({ default: 10_000, min: 100, max: 120_000 }),
   /**
    * After this long without a statement PostgreSQL ends a transaction and frees its key (R9), in
-   * ms.
+   * milliseconds.
    */
   IDEMPOTENCY_IDLE_TRANSACTION_TIMEOUT_MS: wholeNumber({ default: 10_000, min: 100, max: 300_000 }),
   /** Upper bound of `Prefer: wait=N` (R8), in seconds. */
   IDEMPOTENCY_MAX_WAIT_SECONDS: wholeNumber({ default: 30, min: 0, max: 60 }),
   /** Requests of one process that may wait at once for the response of another request (R8). */
   IDEMPOTENCY_MAX_WAITERS: wholeNumber({ default: 1_000, min: 0, max: 100_000 }),
-  /** Most bytes of stored responses that one process keeps in memory for replays; 0: none. */
+  /** Most stored responses that one process keeps in memory for replays, in bytes; 0: none. */
   IDEMPOTENCY_REPLAY_MEMORY_BYTES: wholeNumber({
     default: 67_108_864,
     min: 0,
     max: 17_179_869_184,
   }),
   /**
-   * A Redis that keeps stored responses for all processes: one of its own, bounded, which evicts.
-   * The jobs' Redis must not evict, so it is not that one. Empty: none.
+   * A Redis that keeps stored responses for all processes. One of its own, with a `maxmemory` and a
+   * policy that evicts (`allkeys-lru`): the jobs' Redis must not evict. Empty: none.
    */
   IDEMPOTENCY_REPLAY_REDIS_URL: redisUrl({ default: '' }),
-  /** Status of a reused key; `auto` is 400 to clients that send Stripe-Version, 409 to others. */
-  IDEMPOTENCY_REUSED_STATUS: reusedStatus({ default: 'auto' }),
   /**
-   * How often this process looks for abandoned requests (R19), in milliseconds; 0: never.
+   * Status of a key that is reused with another request; `auto` is 400 to clients that send
+   * Stripe-Version, 409 to others.
    */
+  IDEMPOTENCY_REUSED_STATUS: reusedStatus({ default: 'auto' }),
+  /** How often a process looks for abandoned requests (R19), in milliseconds; 0: never. */
   IDEMPOTENCY_RECOVERY_INTERVAL_MS: wholeNumber({ default: 2_000, min: 0, max: 3_600_000 }),
   /** Age at which recovery leaves a request that keeps failing to a person (R19), in seconds. */
   IDEMPOTENCY_PARK_AFTER_SECONDS: wholeNumber({ default: 86_400, min: 1, max: 2_592_000 }),
-  /** Whether the HTTP process runs the jobs too; the worker always does. */
+
+  // Jobs
+
+  /** Whether the HTTP process runs the jobs too. The worker always runs them. */
   JOBS: choice(['on', 'off'], 'on'),
-  /** Where BullMQ keeps the jobs. Empty: in PostgreSQL. */
+  /** Where BullMQ keeps the jobs. Empty: in PostgreSQL, in the schema `bullmq`. */
   REDIS_URL: redisUrl({ default: '' }),
   /**
-   * The same database by a direct way, for the jobs, where DATABASE_URL leads through a pooler that
-   * shares sessions: they LISTEN. Empty: DATABASE_URL.
+   * The same database as DATABASE_URL by a direct way, for the jobs, where DATABASE_URL leads through
+   * a pooler that shares sessions (pgbouncer): they LISTEN. Empty: DATABASE_URL.
    */
   JOBS_DATABASE_URL: postgresUrl({ default: '' }),
-  /** From the start of a purge (R19) to the start of the next, in seconds. */
+  /** From the start of a purge of expired keys (R19) to the start of the next, in seconds. */
   PURGE_INTERVAL_SECONDS: wholeNumber({ default: 60, min: 1, max: 86_400 }),
   /** From one report of the jobs to the next, in seconds. */
   JOBS_REPORT_INTERVAL_SECONDS: wholeNumber({ default: 15, min: 1, max: 3_600 }),
-  /** Health turns red when a report of the jobs is later than this, in seconds. */
+
+  // Health
+
+  /**
+   * GET /health turns red when the jobs have not reported for JOBS_REPORT_INTERVAL_SECONDS and this,
+   * in seconds. It counts from the start of the process that is asked, at most.
+   */
   HEALTH_MAX_REPORT_LAG_SECONDS: wholeNumber({ default: 120, min: 1, max: 86_400 }),
-  /** Health turns red when an abandoned request has waited longer than this, in seconds. */
+  /**
+   * GET /health turns red when an abandoned request has waited for recovery longer than this, in
+   * seconds.
+   */
   HEALTH_MAX_RECOVERY_LAG_SECONDS: wholeNumber({ default: 300, min: 1, max: 86_400 }),
-  /** Health turns red when the purge of an expired key is later than this, in seconds. */
+  /**
+   * GET /health turns red when an expired key has waited longer for its purge than
+   * PURGE_INTERVAL_SECONDS and this, in seconds.
+   */
   HEALTH_MAX_PURGE_LAG_SECONDS: wholeNumber({ default: 900, min: 1, max: 2_592_000 }),
-  /** Largest request body, in bytes. */
-  BODY_LIMIT_BYTES: wholeNumber({ default: 1_048_576, min: 1_024, max: 10_485_760 }),
-  /** Whether /openapi.json and /docs are served. */
-  DOCS: choice(['on', 'off'], 'on'),
+
+  // Sandbox acquirer
+
   /** How long the sandbox acquirer inside the server takes for each call, in milliseconds. */
   SANDBOX_LATENCY_MS: wholeNumber({ default: 0, min: 0, max: 60_000 }),
-  /** The sandbox acquirer in a process of its own; empty for the one inside the server. */
+  /**
+   * Where the sandbox acquirer runs as a process of its own (`npm run acquirer`). Payments know only
+   * the acquirer they began with, so change this while none is unfinished. Empty: it runs inside the
+   * server.
+   */
   ACQUIRER_URL: httpUrl({ default: '' }),
-  /** Address on which the acquirer's own process listens. */
+
+  // Sandbox acquirer as a process of its own: read by that process alone
+
+  /** Address to listen on. It asks nobody who they are: leave it where only the server reaches it. */
   ACQUIRER_HOST: anyText({ default: '127.0.0.1' }),
-  /** TCP port of the acquirer's own process; 0 takes a free one. */
+  /** Its TCP port; 0 takes a free one. */
   ACQUIRER_PORT: wholeNumber({ default: 3_100, min: 0, max: 65_535 }),
-  /** File of the acquirer's ledger. */
+  /** File of its ledger: one line of JSON for each operation, on disk before its response. */
   ACQUIRER_LEDGER: anyText({ default: './.data/acquirer.ledger' }),
-  /** Shortest time that the acquirer takes for each call, in milliseconds. */
+  /** Shortest time for each call, in milliseconds: half before the work, half after. */
   ACQUIRER_LATENCY_MS: wholeNumber({ default: 0, min: 0, max: 60_000 }),
-  /** Longest time for each call, in milliseconds; unused where it is below ACQUIRER_LATENCY_MS. */
+  /** Longest time for each call, in milliseconds. Unused where it is below ACQUIRER_LATENCY_MS. */
   ACQUIRER_LATENCY_MAX_MS: wholeNumber({ default: 0, min: 0, max: 60_000 }),
-  /** Share of the acquirer's calls, 0 to 1, that are executed and get no response. */
+  /** Share of the calls that are executed and get no response. The three rates add up to 1 at most. */
   ACQUIRER_LOSE_REPLY_RATE: rate({ default: 0 }),
-  /** Share of the acquirer's calls, 0 to 1, that end with a 500 before they are executed. */
+  /** Share of the calls that get a 500 and are not executed. */
   ACQUIRER_ERROR_BEFORE_RATE: rate({ default: 0 }),
-  /** Share of the acquirer's calls, 0 to 1, that end with a 500 after they were executed. */
+  /** Share of the calls that are executed and get a 500. */
   ACQUIRER_ERROR_AFTER_RATE: rate({ default: 0 }),
-  /** Seed of the acquirer's random numbers: the same seed and order of calls give the same faults. */
+  /** Seed of its random numbers: the same seed and order of calls give the same faults. */
   ACQUIRER_SEED: wholeNumber({ default: 1, min: 0, max: 4_294_967_295 }),
-  /** How long requests in flight may take to finish once the process was asked to stop, in ms. */
-  DRAIN_TIMEOUT_MS: wholeNumber({ default: 10_000, min: 0, max: 300_000 }),
+
+  // Log
+
   /** Least important log lines to write, on standard error. */
   LOG_LEVEL: choice(['silent', 'error', 'warn', 'info', 'debug'], 'info'),
 };
