@@ -1,5 +1,4 @@
 /** One attempt of a call: sends the request, reads the response to its end, decides whether to retry. */
-import { timeout, TimeoutStrategy } from 'cockatiel';
 import { continueBody, readAhead, type Bytes } from './body-reader';
 import { callReport, RetryError } from './retry.errors';
 import type { FetchInit, FetchInput, RepeatableRequest } from './repeatable-request';
@@ -49,15 +48,13 @@ export async function attempt(
   timeoutMs: number,
 ): Promise<Outcome> {
   signal?.throwIfAborted();
-  const limit = timeout(timeoutMs, { strategy: TimeoutStrategy.Aggressive, abortOnReturn: false });
   const connection = new AbortController();
   const hangUp = () => connection.abort(signal?.reason);
   try {
-    const response = await limit.execute(async (context) => {
-      context.signal.addEventListener('abort', hangUp);
+    const response = await within(timeoutMs, { signal, hangUp }, async () => {
       const received = await send(input, { ...init, signal: connection.signal });
       return callReport(received) ? received : await holdBody(received, hangUp, signal);
-    }, signal);
+    });
     return await judge(response);
   } catch (error) {
     if (signal?.aborted) throw signal.reason;
@@ -70,6 +67,38 @@ export async function attempt(
       floorMs: 0,
       mayHaveExecuted: timedOut || !neverSent(error),
     };
+  }
+}
+
+interface Interruption {
+  readonly signal: AbortSignal | undefined;
+  /** Called when the time is up or the signal fires. */
+  readonly hangUp: () => void;
+}
+
+/**
+ * Waits for `work`, but no longer than `timeoutMs` or until the signal fires: what it uses may ignore that
+ * its connection is gone.
+ */
+async function within<T>(
+  timeoutMs: number,
+  { signal, hangUp }: Interruption,
+  work: () => Promise<T>,
+): Promise<T> {
+  let stop = () => {};
+  const stopped = new Promise<never>((_resolve, reject) => {
+    stop = () => {
+      hangUp();
+      reject(new Error('The attempt was interrupted.'));
+    };
+  });
+  const timer = setTimeout(stop, timeoutMs);
+  signal?.addEventListener('abort', stop);
+  try {
+    return await Promise.race([work(), stopped]);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', stop);
   }
 }
 

@@ -1,21 +1,13 @@
 /** The pauses between the attempts of one call. */
-import {
-  ExponentialBackoff,
-  fullJitterGenerator,
-  noJitterGenerator,
-  type IBackoffFactory,
-} from 'cockatiel';
 import type { RetryPolicy } from './retry.options';
 
 /** The pauses of a call in ms, one for each time it is called: exponential, capped, jittered. */
 export function pausesOf({ jitter, baseDelayMs, maxDelayMs }: RetryPolicy): () => number {
-  const generator = jitter === 'none' ? noJitterGenerator : fullJitterGenerator;
-  const options = { generator, initialDelay: baseDelayMs, maxDelay: maxDelayMs, exponent: 2 };
-  let backoff: IBackoffFactory<unknown> = new ExponentialBackoff(options);
+  let retries = 0;
   return () => {
-    const next = backoff.next(undefined);
-    backoff = next;
-    return next.duration;
+    const pauseMs = Math.min(maxDelayMs, baseDelayMs * 2 ** retries);
+    retries += 1;
+    return jitter === 'none' ? pauseMs : Math.floor(Math.random() * pauseMs);
   };
 }
 

@@ -487,6 +487,22 @@ describe('the circuit', () => {
     expect((await failure(fetch(url, payment))).reason).toBe('circuit-open');
   });
 
+  it('is not closed by the response of an attempt that was sent before it opened', async () => {
+    const fetch = fragile();
+    let release = () => {};
+    server.plan(async (context) => {
+      await new Promise<void>((resolve) => (release = resolve));
+      await doesTheWork(context);
+    });
+    const early = fetch(url, payment);
+    await eventually('it is under way', () => server.seen.length === 1);
+    server.otherwise = losesBeforeTheWork;
+    await open(fetch);
+    release();
+    expect((await early).status).toBe(200);
+    expect((await failure(fetch(url, payment))).reason).toBe('circuit-open');
+  });
+
   it('is not opened by callers who abort', async () => {
     const fetch = fragile();
     server.otherwise = hangs;

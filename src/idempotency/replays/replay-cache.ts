@@ -5,11 +5,11 @@
  * only within the life that the database gave it (R5, R18).
  */
 import { hash } from 'node:crypto';
-import { circuitBreaker, ConsecutiveBreaker, handleAll } from 'cockatiel';
-import { LRUCache } from 'lru-cache';
 import type { DatabaseClock } from '../store/database-clock';
 import type { StoredResponse } from '../contract/idempotency.options';
 import { type FinishedKey, type KeyId, keyNameOf } from '../store/key.store';
+import { CircuitBreaker } from './circuit-breaker';
+import { RecentEntries } from './recent-entries';
 
 /** The tier that all processes share; `redis-replays.ts` is its one adapter. */
 export interface SharedReplays {
@@ -26,11 +26,8 @@ const MAX_FAILURES = 3;
 const BREAK_MS = 1_000;
 
 export class ReplayCache {
-  readonly #memory?: LRUCache<string, FinishedKey>;
-  readonly #whileHealthy = circuitBreaker(handleAll, {
-    halfOpenAfter: BREAK_MS,
-    breaker: new ConsecutiveBreaker(MAX_FAILURES),
-  });
+  readonly #memory?: RecentEntries<FinishedKey>;
+  readonly #whileHealthy = new CircuitBreaker(MAX_FAILURES, BREAK_MS);
 
   /**
    * @param memoryBytes upper bound of this process's tier; 0 turns it off
@@ -41,9 +38,7 @@ export class ReplayCache {
     memoryBytes: number,
     private readonly shared?: SharedReplays,
   ) {
-    if (memoryBytes > 0) {
-      this.#memory = new LRUCache({ maxSize: memoryBytes, sizeCalculation: sizeOf });
-    }
+    if (memoryBytes > 0) this.#memory = new RecentEntries(memoryBytes, sizeOf);
   }
 
   /**
@@ -70,13 +65,13 @@ export class ReplayCache {
     const value = packed(finished);
     // Not awaited: without the entry a replay asks PostgreSQL.
     this.#whileHealthy
-      .execute(() => shared.set(sharedName(name), value, lifeMs))
+      .run(() => shared.set(sharedName(name), value, lifeMs))
       .catch(() => undefined);
   }
 
   private async findShared(shared: SharedReplays, name: string): Promise<FinishedKey | undefined> {
     try {
-      const value = await this.#whileHealthy.execute(() => shared.get(sharedName(name)));
+      const value = await this.#whileHealthy.run(() => shared.get(sharedName(name)));
       const finished = value === null ? undefined : unpacked(value);
       if (!finished || !this.lives(finished)) return undefined;
       this.#memory?.set(name, finished);
