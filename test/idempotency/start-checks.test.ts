@@ -1,0 +1,137 @@
+/**
+ * What keeps an application from starting: handlers whose responses cannot be stored, and options that contradict
+ * each other (R3, R15, R16, R24).
+ */
+import { Controller, Global, Module, Next, Post, Res, Scope, Sse } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import { of } from 'rxjs';
+import { DataSource } from 'typeorm';
+import { Idempotent, IdempotencyModule, type IdempotencyOptions } from '../../src/idempotency';
+
+interface HeaderSetter {
+  header(name: string, value: string | string[]): unknown;
+}
+
+class WithoutRoute {
+  @Idempotent()
+  notARoute() {
+    return {};
+  }
+}
+class TakesTheResponse {
+  @Post()
+  @Idempotent()
+  create(@Res() response: HeaderSetter) {
+    response.header('x', 'y');
+  }
+}
+class Inherits extends TakesTheResponse {}
+class TakesNext {
+  @Post()
+  @Idempotent()
+  create(@Next() next: () => void) {
+    next();
+  }
+}
+class StreamsEvents {
+  @Sse('events')
+  @Idempotent()
+  events() {
+    return of({ data: 1 });
+  }
+}
+class PassesThrough {
+  @Post()
+  @Idempotent()
+  create(@Res({ passthrough: true }) response: HeaderSetter) {
+    response.header('x', 'y');
+    return {};
+  }
+}
+
+/** Starts an application as far as its modules; none of this needs a database. */
+async function start(
+  controller: new () => object,
+  options: Partial<IdempotencyOptions> = {},
+  scope: Scope = Scope.DEFAULT,
+): Promise<void> {
+  Controller({ path: 'any', scope })(controller);
+  const dataSource = new DataSource({ type: 'postgres' });
+
+  @Global()
+  @Module({
+    providers: [{ provide: DataSource, useValue: dataSource }],
+    exports: [DataSource],
+  })
+  class DatabaseModule {}
+  @Module({
+    imports: [DatabaseModule, IdempotencyModule.forRoot({ scope: () => 'a', ...options })],
+    controllers: [controller],
+  })
+  class AnyModule {}
+
+  const app = await NestFactory.create(AnyModule, new FastifyAdapter(), {
+    logger: false,
+    abortOnError: false,
+  });
+  try {
+    await app.init();
+  } finally {
+    await app.close().catch(() => undefined); // it closes what did not open
+  }
+}
+
+describe('an application does not start', () => {
+  it.each([
+    [
+      'takes the response',
+      TakesTheResponse,
+      'TakesTheResponse.create: @Res() needs { passthrough: true }',
+    ],
+    ['inherits that', Inherits, 'Inherits.create: @Res() needs { passthrough: true }'],
+    ['takes next()', TakesNext, 'TakesNext.create: @Res() needs'],
+    ['streams events', StreamsEvents, 'StreamsEvents.events: an event stream cannot be stored'],
+    [
+      'has no route',
+      WithoutRoute,
+      'WithoutRoute.notARoute has no effect: the method is not a route handler',
+    ],
+  ])('R16 with a decorated method that %s', async (_fault, controller, words) => {
+    await expect(start(controller)).rejects.toThrow(words);
+    await expect(start(controller, {}, Scope.REQUEST)).rejects.toThrow(words);
+  });
+
+  it('R3 without a scope resolver', async () => {
+    await expect(
+      start(PassesThrough, { scope: undefined as unknown as IdempotencyOptions['scope'] }),
+    ).rejects.toThrow('scope must be a function');
+  });
+
+  it('R15 when it is to store a header that is never replayed', async () => {
+    await expect(start(PassesThrough, { storedHeaders: ['Set-Cookie'] })).rejects.toThrow(
+      'storedHeaders must not name set-cookie',
+    );
+  });
+
+  it.each(['/errors', 'ftp://a.example/errors', 'https://a.example/#top', 'https://a.example/>;x'])(
+    'R24 with %s as the page of its errors',
+    async (errorPageUrl) => {
+      await expect(start(PassesThrough, { errorPageUrl })).rejects.toThrow(
+        'errorPageUrl must be an absolute http or https URL in ASCII without a fragment',
+      );
+    },
+  );
+
+  it('R24 with a page of its errors that formatError would not link to', async () => {
+    const formatError = () => ({ status: 400, headers: {}, body: '' });
+    const errorPageUrl = 'https://a.example/errors';
+    await expect(start(PassesThrough, { errorPageUrl, formatError })).rejects.toThrow(
+      'errorPageUrl has no effect beside formatError',
+    );
+  });
+
+  it('unless all of it is right', async () => {
+    await expect(start(PassesThrough)).resolves.toBeUndefined();
+  });
+});
