@@ -1,0 +1,210 @@
+/**
+ * `npm run bench:compare -- DIRECTORY [--only NAME[,NAME]] [--rounds N] [--quick]`: the CPU that the server uses for
+ * a request, of this checkout and of another one, in turns. The load decides the rate, so no rate is shown.
+ */
+import { fork, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { freshDatabase, type FreshDatabase } from '../test/support/database';
+import { Program } from '../test/support/server';
+import { ratioOf, type Spread, spreadOf } from './figures';
+import type { Stretch } from './load';
+import { Stage } from './stage';
+
+const HERE = join(__dirname, '..');
+const CONNECTIONS = 8;
+
+/** What is sent, and how often in a round. The numbers take about two seconds each. */
+const CASES: Readonly<Record<string, Case>> = {
+  replay: {
+    path: '/v1/customers',
+    body: 'name=Ada&email=ada%40example.com',
+    key: { one: 'replayed-from-memory' },
+    requests: 16_000,
+  },
+  customer: {
+    path: '/v1/customers',
+    body: 'name=Ada&email=ada%40example.com',
+    key: 'new',
+    requests: 4_000,
+  },
+  payment: {
+    path: '/v1/payment_intents',
+    body: 'amount=2000&currency=usd&payment_method=pm_card_visa&confirm=true',
+    key: 'new',
+    requests: 2_000,
+  },
+};
+
+interface Case {
+  readonly path: string;
+  readonly body: string;
+  readonly key: Stretch['key'];
+  readonly requests: number;
+}
+
+/** A checkout's server, in a process of its own. */
+interface Server {
+  readonly url: string;
+  readonly apiKey: string;
+  readonly program: Program;
+}
+
+/** CPU of both servers for a request, µs, one figure for each round. */
+interface Figures {
+  readonly here: number[];
+  readonly there: number[];
+}
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      only: { type: 'string' },
+      rounds: { type: 'string', default: '5' },
+      quick: { type: 'boolean', default: false },
+    },
+  });
+  const [directory] = positionals;
+  if (directory === undefined) throw new Error('Name the directory of another checkout.');
+  const names = values.only?.split(',') ?? Object.keys(CASES);
+  const unknown = names.find((name) => !(name in CASES));
+  if (unknown) throw new Error(`There is no ${unknown}, but ${Object.keys(CASES).join(', ')}.`);
+  const share = values.quick ? 0.05 : 1;
+  const checkouts = [HERE, resolve(directory)] as const;
+  for (const checkout of checkouts) build(checkout);
+  await Stage.prepare();
+  const stage = await Stage.open(true);
+  const databases: FreshDatabase[] = [];
+  try {
+    for (const _ of checkouts) databases.push(await freshDatabase());
+    const figures = new Map(
+      names.map((name): [string, Figures] => [name, { here: [], there: [] }]),
+    );
+    for (let round = 0; round < Number(values.rounds); round += 1) {
+      // Anew: how V8 happens to compile a process changes every figure of it by some percent.
+      const [here, there] = await Promise.all([
+        start(checkouts[0], databases[0]!.url),
+        start(checkouts[1], databases[1]!.url),
+      ]);
+      for (const [name, measured] of figures) {
+        const both = await inTurns(stage, { ...CASES[name]!, share }, [here, there]);
+        measured.here.push(both[0]);
+        measured.there.push(both[1]);
+        say(`${round + 1}  ${name}: ${both.map((us) => `${us.toFixed(1)} µs`).join(', there ')}`);
+      }
+      await Promise.all([here.program.stop(), there.program.stop()]);
+    }
+    report(figures);
+  } finally {
+    await stage.close();
+    for (const database of databases) await database.drop();
+    await Stage.clear();
+  }
+}
+
+function build(checkout: string): void {
+  const { status } = spawnSync('npm', ['run', 'build:server', '--silent'], {
+    cwd: checkout,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  if (status !== 0) throw new Error(`${checkout} does not build.`);
+}
+
+/** The API key of each database, which only the first start on it shows. */
+const apiKeys = new Map<string, string>();
+
+async function start(checkout: string, databaseUrl: string): Promise<Server> {
+  const program = new Program(
+    fork(join(checkout, 'dist', 'main.js'), {
+      cwd: checkout,
+      execArgv: ['--require', join(__dirname, 'report-cpu.cjs')],
+      env: {
+        PATH: process.env.PATH,
+        DATABASE_URL: databaseUrl,
+        PORT: '0',
+        JOBS: 'off',
+        IDEMPOTENCY_RECOVERY_INTERVAL_MS: '0',
+        LOG_LEVEL: 'error',
+      },
+      stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+    }),
+  );
+  const [, url = ''] = await program.says(/paidonce listens on (\S+)\n[^]*\n$/);
+  const shown = /sk_test_\w+/.exec(program.stdout)?.[0];
+  if (shown !== undefined) apiKeys.set(databaseUrl, shown);
+  return { url, apiKey: apiKeys.get(databaseUrl) ?? '', program };
+}
+
+/**
+ * One round of one case: this, that, that, this, so that a machine that gets slower meanwhile disturbs both.
+ * @returns CPU of each server for a request, µs
+ */
+async function inTurns(
+  stage: Stage,
+  { share, ...wanted }: Case & { readonly share: number },
+  [here, there]: readonly [Server, Server],
+): Promise<[number, number]> {
+  const half = Math.max(CONNECTIONS, Math.round((wanted.requests * share) / 2));
+  for (const server of [here, there]) {
+    await send(stage, server, { ...wanted, connections: 1 }, 1); // what is replayed from then on
+    await send(stage, server, wanted, half * 2); // to compile
+  }
+  const first = await send(stage, here, wanted, half);
+  const second = await send(stage, there, wanted, half);
+  const third = await send(stage, there, wanted, half);
+  const fourth = await send(stage, here, wanted, half);
+  return [(first + fourth) / (half * 2), (second + third) / (half * 2)];
+}
+
+/** @returns the CPU that the server has used meanwhile, µs */
+async function send(
+  stage: Stage,
+  { url, apiKey, program }: Server,
+  { path, body, key, connections = CONNECTIONS }: Case & { readonly connections?: number },
+  amount: number,
+): Promise<number> {
+  const headers = {
+    authorization: `Bearer ${apiKey}`,
+    'content-type': 'application/x-www-form-urlencoded',
+  };
+  const before = await cpuOf(program);
+  await stage.send({ url: url + path, body, headers, key, connections, amount });
+  return (await cpuOf(program)) - before;
+}
+
+async function cpuOf({ process: server }: Program): Promise<number> {
+  server.send('cpu');
+  const [us] = (await once(server, 'message')) as [number];
+  return us;
+}
+
+/** Medians, and the ratio of each round by itself. */
+function report(figures: ReadonlyMap<string, Figures>): void {
+  say('server CPU for a request, median (least to most of the rounds); ratio = here ÷ there');
+  for (const [name, { here, there }] of figures) {
+    const ratio = ratioOf(here, there);
+    const verdict = ratio.low <= 1 && ratio.high >= 1 ? 'no difference seen' : 'differs';
+    say(
+      `${name}: here ${inWords(spreadOf(here), 1)} µs, there ${inWords(spreadOf(there), 1)} µs, ` +
+        `ratio ${inWords(ratio, 3)}: ${verdict}`,
+    );
+  }
+}
+
+function inWords({ median, low, high }: Spread, digits: number): string {
+  return `${median.toFixed(digits)} (${low.toFixed(digits)} to ${high.toFixed(digits)})`;
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+main().then(
+  () => process.exit(0),
+  (error: Error) => {
+    process.stderr.write(`${error.message}\n`);
+    process.exit(1);
+  },
+);
