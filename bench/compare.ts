@@ -92,7 +92,9 @@ async function main(): Promise<void> {
         const both = await inTurns(stage, { ...CASES[name]!, share }, [here, there]);
         measured.here.push(both[0]);
         measured.there.push(both[1]);
-        say(`${round + 1}  ${name}: ${both.map((us) => `${us.toFixed(1)} µs`).join(', there ')}`);
+        say(
+          `round ${round + 1}, ${name}: here ${both.map((us) => `${us.toFixed(1)} µs`).join(', there ')}`,
+        );
       }
       await Promise.all([here.program.stop(), there.program.stop()]);
     }
@@ -187,13 +189,13 @@ function report(figures: ReadonlyMap<string, Figures>): void {
     const ratio = ratioOf(here, there);
     const verdict = ratio.low <= 1 && ratio.high >= 1 ? 'no difference seen' : 'differs';
     say(
-      `${name}: here ${inWords(spreadOf(here), 1)} µs, there ${inWords(spreadOf(there), 1)} µs, ` +
-        `ratio ${inWords(ratio, 3)}: ${verdict}`,
+      `${name}: here ${formatSpread(spreadOf(here), 1)} µs, there ${formatSpread(spreadOf(there), 1)} µs, ` +
+        `ratio ${formatSpread(ratio, 3)}: ${verdict}`,
     );
   }
 }
 
-function inWords({ median, low, high }: Spread, digits: number): string {
+function formatSpread({ median, low, high }: Spread, digits: number): string {
   return `${median.toFixed(digits)} (${low.toFixed(digits)} to ${high.toFixed(digits)})`;
 }
 
