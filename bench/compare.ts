@@ -1,6 +1,7 @@
 /**
  * `npm run bench:compare -- DIRECTORY [--only NAME[,NAME]] [--rounds N] [--quick]`: the CPU that the server uses for
- * a request, of this checkout and of another one, in turns. The load decides the rate, so no rate is shown.
+ * a request, of this checkout and of another one, in turns. The load decides the rate, so no rate is shown. Other
+ * settings in the environment reach both servers.
  */
 import { fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -123,7 +124,7 @@ async function start(checkout: string, databaseUrl: string): Promise<Server> {
       cwd: checkout,
       execArgv: ['--require', join(__dirname, 'report-cpu.cjs')],
       env: {
-        PATH: process.env.PATH,
+        ...process.env,
         DATABASE_URL: databaseUrl,
         PORT: '0',
         JOBS: 'off',
