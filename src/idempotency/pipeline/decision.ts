@@ -17,7 +17,7 @@ export interface KeyState {
 
 export type Decision = 'run' | 'take over' | 'replay' | 'in use' | 'reused';
 
-/** `test/idempotency/decision.test.ts` lists every combination. */
+/** `test/idempotency/pipeline/decision.test.ts` lists every combination. */
 export function decide({ locked, row }: KeyState): Decision {
   if (!row || row.expired) return locked ? 'run' : 'in use'; // R5, R8
   if (!row.sameRequest) return 'reused'; // R7

@@ -1,10 +1,10 @@
 /** R19 the cost of recovery and purge on a table of a million keys grows with the keys they find, not with the table. */
 import { DataSource } from 'typeorm';
-import { CreateIdempotencyKeys1764000000000 } from '../../src/idempotency';
-import { DatabaseClock } from '../../src/idempotency/store/database-clock';
-import { PostgresKeyStore } from '../../src/idempotency/store/postgres/postgres-key.store';
-import { connected, insertFinished, insertUnfinished } from '../jobs/keys.fixture';
-import { freshDatabase, type FreshDatabase } from '../support/database';
+import { CreateIdempotencyKeys1764000000000 } from '../../../src/idempotency';
+import { DatabaseClock } from '../../../src/idempotency/store/database-clock';
+import { PostgresKeyStore } from '../../../src/idempotency/store/postgres/postgres-key.store';
+import { connected, insertFinished, insertUnfinished } from '../../jobs/keys.fixture';
+import { freshDatabase, type FreshDatabase } from '../../support/database';
 
 jest.setTimeout(600_000);
 

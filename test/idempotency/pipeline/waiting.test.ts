@@ -3,9 +3,9 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Pool } from 'pg';
-import { KeyStore } from '../../src/idempotency/store/key.store';
-import { WaitingRoom } from '../../src/idempotency/pipeline/waiting-room';
-import { openShop, type Shop } from './shop.fixture';
+import { KeyStore } from '../../../src/idempotency/store/key.store';
+import { WaitingRoom } from '../../../src/idempotency/pipeline/waiting-room';
+import { openShop, type Shop } from '../shop.fixture';
 
 const WAIT = { prefer: 'wait=60' };
 

@@ -2,13 +2,13 @@
 import type { Duplex } from 'node:stream';
 import { DatabaseError, Pool, type PoolClient, type QueryConfig } from 'pg';
 import { DataSource } from 'typeorm';
-import { rememberPrepared, sendBatch } from '../../src/idempotency/store/postgres/batch';
-import { surviveLostConnections } from '../../src/idempotency/store/postgres/connection';
-import { PostgresTransaction } from '../../src/idempotency/store/postgres/postgres-transaction';
-import { CommitFailedError } from '../../src/idempotency/store/store.errors';
-import { type FreshDatabase, freshDatabase } from '../support/database';
-import { eventually } from '../support/eventually';
-import { TcpProxy } from '../support/tcp-proxy';
+import { rememberPrepared, sendBatch } from '../../../src/idempotency/store/postgres/batch';
+import { surviveLostConnections } from '../../../src/idempotency/store/postgres/connection';
+import { PostgresTransaction } from '../../../src/idempotency/store/postgres/postgres-transaction';
+import { CommitFailedError } from '../../../src/idempotency/store/store.errors';
+import { type FreshDatabase, freshDatabase } from '../../support/database';
+import { eventually } from '../../support/eventually';
+import { TcpProxy } from '../../support/tcp-proxy';
 
 /** A named statement; those of one text are the same. */
 function statement(text: string, values: unknown[] = []): QueryConfig {

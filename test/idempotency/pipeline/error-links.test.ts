@@ -1,5 +1,5 @@
 /** Problem details lead to the page that explains them, where the application has one (R24). */
-import { type Adapter, openShop, type Shop } from './shop.fixture';
+import { type Adapter, openShop, type Shop } from '../shop.fixture';
 
 const PAGE = 'https://shop.example/help/errors';
 

@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { Body, Controller, Post } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import type { Repository } from 'typeorm';
-import { Idempotent, Phases } from '../../src/idempotency';
-import { type Adapter, openShop, Order, type Shop, Watch } from './shop.fixture';
+import { Idempotent, Phases } from '../../../src/idempotency';
+import { type Adapter, openShop, Order, type Shop, Watch } from '../shop.fixture';
 
 /** Handlers that misuse phases. */
 @Controller('odd')

@@ -6,9 +6,9 @@ import {
   digestsOf,
   FINGERPRINT_VERSION,
   fingerprintOf,
-} from '../../src/idempotency/request/fingerprint';
-import { IdempotencyKeyInvalidError, type HttpRequest } from '../../src/idempotency';
-import { openShop } from './shop.fixture';
+} from '../../../src/idempotency/request/fingerprint';
+import { IdempotencyKeyInvalidError, type HttpRequest } from '../../../src/idempotency';
+import { openShop } from '../shop.fixture';
 
 type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 

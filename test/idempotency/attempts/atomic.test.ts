@@ -1,7 +1,7 @@
 /** Atomic operations: the handler's writes and its response are committed together. */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { type Adapter, openShop, Order, type Shop } from './shop.fixture';
+import { type Adapter, openShop, Order, type Shop } from '../shop.fixture';
 
 describe.each<Adapter>(['fastify', 'express'])('atomic operations on %s', (adapter) => {
   let shop: Shop;

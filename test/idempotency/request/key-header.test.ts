@@ -3,9 +3,13 @@ import { once } from 'node:events';
 import type { Server } from 'node:http';
 import { connect } from 'node:net';
 import fc from 'fast-check';
-import { hasCardNumber, IdempotencyKeyInvalidError, type HttpRequest } from '../../src/idempotency';
-import { readKey } from '../../src/idempotency/request/key-header';
-import { type Adapter, openShop, type Shop } from './shop.fixture';
+import {
+  hasCardNumber,
+  IdempotencyKeyInvalidError,
+  type HttpRequest,
+} from '../../../src/idempotency';
+import { readKey } from '../../../src/idempotency/request/key-header';
+import { type Adapter, openShop, type Shop } from '../shop.fixture';
 
 const request = (header: string | string[] | undefined): HttpRequest => ({
   method: 'POST',

@@ -1,10 +1,10 @@
 /** Recovery of operations whose process died. */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { RecoveryJob } from '../../src/idempotency';
-import { KeyStore } from '../../src/idempotency/store/key.store';
-import { PhasedAttempt } from '../../src/idempotency/attempts/phased-attempt';
-import { type Adapter, impersonated, openShop, Order, type Shop, Watch } from './shop.fixture';
+import { RecoveryJob } from '../../../src/idempotency';
+import { KeyStore } from '../../../src/idempotency/store/key.store';
+import { PhasedAttempt } from '../../../src/idempotency/attempts/phased-attempt';
+import { type Adapter, impersonated, openShop, Order, type Shop, Watch } from '../shop.fixture';
 
 const options = {
   remoteDeadlineMs: 60_000,

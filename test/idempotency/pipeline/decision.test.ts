@@ -1,5 +1,5 @@
 /** The whole table of decisions: every combination of facts about a key. */
-import { decide, type Decision, type KeyState } from '../../src/idempotency/pipeline/decision';
+import { decide, type Decision, type KeyState } from '../../../src/idempotency/pipeline/decision';
 
 const [yes, no] = [true, false];
 

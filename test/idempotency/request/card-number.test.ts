@@ -1,8 +1,8 @@
 /** The search for card numbers: what it finds, and how much work it does at most. */
 import fc from 'fast-check';
-import { newId } from '../../src/wire';
-import { hasCardNumber } from '../../src/idempotency';
-import { CardSearch } from '../../src/idempotency/request/card-number';
+import { newId } from '../../../src/wire';
+import { hasCardNumber } from '../../../src/idempotency';
+import { CardSearch } from '../../../src/idempotency/request/card-number';
 import { hasCardNumber as asItWas } from './card-number-reference';
 import { nastyText, randomFrom } from './card-number-texts';
 import { COSTLY_TEXTS } from './costly-texts';
