@@ -4,7 +4,6 @@ import Ajv2020 from 'ajv/dist/2020';
 import { getMetadataStorage } from 'class-validator';
 import '../../src/app.module';
 import { declaredParams, Refusal } from '../../src/wire';
-import { coercionOf } from '../../src/wire/params/params';
 
 /** Every parameter of every request, by the name of its class. */
 const params = declaredParams
@@ -76,15 +75,9 @@ const isScalar = (value: unknown) => value === null || typeof value === 'number'
 
 const ajv = new Ajv2020({ strict: false });
 
-it('whatever is checked has a schema', () => {
-  const described = new Set(
-    declaredParams.map(({ target, property }) => `${target.constructor.name}.${property}`),
-  );
-  const checked = [...getMetadataStorage()['validationMetadatas'].values()]
-    .flat()
-    .map(({ target, propertyName }) => `${(target as { name: string }).name}.${propertyName}`);
-  expect(checked.filter((name) => !described.has(name))).toEqual([]);
-  expect(checked.length).toBeGreaterThan(100);
+it('whatever is checked has a schema: class-validator, whose rules have none, checks nothing', () => {
+  const rules = [...getMetadataStorage()['validationMetadatas'].values()].flat();
+  expect(rules.map(({ propertyName }) => propertyName)).toEqual([]);
 });
 
 it('there are parameters of every kind', () => {
@@ -95,11 +88,10 @@ it('there are parameters of every kind', () => {
 });
 
 it.each(params)('%s takes whatever its schema lets pass, and refuses the rest', (name, param) => {
-  const { target, property, schema, unsettable } = param;
+  const { property, coerce, schema, unsettable } = param;
   const matches = ajv.compile(unsettable ? { anyOf: [schema, { type: 'null' }] } : schema);
-  const coerce = coercionOf(target, property);
   const wrong = values.filter((value) => {
-    const taken = !(coerce?.(value) instanceof Refusal);
+    const taken = !(coerce(value) instanceof Refusal);
     const promised = matches(value);
     if (promised) return !taken && !isExpandable(property, value);
     return taken && !isLenient(name, value) && !(unsettable && value === '');

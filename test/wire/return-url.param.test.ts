@@ -1,7 +1,7 @@
 /** Which URLs a buyer can be sent back to: by example, and what holds for every text. */
 import 'reflect-metadata';
 import fc from 'fast-check';
-import { coercionOf } from '../../src/wire/params/params';
+import { paramsOf } from '../../src/wire/params/params';
 import { Refusal } from '../../src/wire/params/raw-values';
 import { IsReturnUrl } from '../../src/wire/params/return-url.param';
 
@@ -10,7 +10,7 @@ class Params {
   return_url?: string;
 }
 
-const take = coercionOf(Params.prototype, 'return_url')!;
+const { coerce: take } = paramsOf(Params)[0]!;
 const isTaken = (text: string) => !(take(text) instanceof Refusal);
 
 /** A text with what a browser would remove or ignore before it looks at the scheme. */

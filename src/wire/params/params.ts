@@ -2,9 +2,9 @@
  * Decorators for the parameters of a request. Each one turns the raw value (a string in a form, a JSON
  * type in JSON) into a value of one type, or refuses it with Stripe's error.
  *
- * The decorators build on class-validator, so a class may use that package's own decorators too. The
- * coercion is our own, because class-transformer descends into hashes with free keys and fails on a key
- * named `constructor`.
+ * The decorators fill one list, which the validation pipe walks and the OpenAPI document shows. A class may
+ * use class-validator's own decorators too; they run after these. The coercion is our own, because
+ * class-transformer descends into hashes with free keys and fails on a key named `constructor`.
  *
  * A parameter is optional unless it is `required`. `key=` in a form and null in JSON mean "unset": an
  * `unsettable` parameter becomes null, any other refuses it.
@@ -12,7 +12,6 @@
  * Each decorator also has a JSON Schema for the OpenAPI document. The parameter accepts every value that
  * the schema allows, and also the forms that SDKs send (numbers as strings, lists as hashes).
  */
-import { ValidateBy } from 'class-validator';
 import { excerpt } from '../errors/api.errors';
 import type { JsonSchema } from '../schema/schema';
 import {
@@ -39,22 +38,34 @@ export type Coercion = (raw: unknown) => unknown;
 const NOT_EMPTY = { minLength: 1 };
 const MAX_ENTRY_LENGTH = 500;
 
-/** Metadata keys: the coercion of a parameter, and the class of the parameters of a hash. */
-const COERCION = Symbol('paidonce:coercion');
-const NESTED = Symbol('paidonce:nested-params');
+/** A class of parameters. */
+export type ParamsClass = new () => object;
 
-/** What a parameter declares for the OpenAPI document. */
+/** A parameter as its decorator declares it. */
 export interface DeclaredParam extends ParamOptions {
   /** The prototype of its class. */
   readonly target: object;
   readonly property: string;
+  /** Takes null and an empty string too, which mean "unset". */
+  readonly coerce: Coercion;
   readonly schema: JsonSchema;
   /** The class of the parameters of a hash. */
-  readonly nested?: () => new () => object;
+  readonly nested?: () => ParamsClass;
 }
 
 /** All declared parameters. Those of a class stand before those of its subclasses. */
 export const declaredParams: DeclaredParam[] = [];
+
+/** The parameters of a class in the order in which they are checked: its own, then the inherited ones. */
+export function paramsOf({ prototype }: ParamsClass): readonly DeclaredParam[] {
+  const own = declaredParams.filter(({ target }) => target === prototype);
+  const inherited = declaredParams.filter(({ target }) =>
+    Object.prototype.isPrototypeOf.call(target, prototype as object),
+  );
+  // The nearest declaration of a property holds.
+  const holding = new Map([...inherited, ...own].map((param) => [param.property, param]));
+  return [...new Set([...own, ...inherited].map(({ property }) => holding.get(property)!))];
+}
 
 /**
  * A parameter with a rule of its own. The other decorators are made with it.
@@ -66,24 +77,15 @@ export function Param(
   coerce: Coercion,
   schema: JsonSchema,
   options: ParamOptions = {},
-  nested?: () => new () => object,
+  nested?: () => ParamsClass,
 ): PropertyDecorator {
   const coerceOrUnset = (raw: unknown): unknown => {
-    if (raw === undefined) return undefined;
     if (raw !== null && raw !== '') return coerce(raw);
     return options.unsettable ? null : emptyRefusal();
   };
-  return (target, property) => {
-    declaredParams.push({ target, property: String(property), schema, nested, ...options });
-    Reflect.defineMetadata(COERCION, coerceOrUnset, target, property);
-    if (nested) Reflect.defineMetadata(NESTED, nested, target, property);
-    ValidateBy({
-      name: 'param',
-      validator: {
-        validate: (value) =>
-          !(value instanceof Refusal) && !(value === undefined && options.required),
-      },
-    })(target, property);
+  return (target, name) => {
+    const property = String(name);
+    declaredParams.push({ target, property, coerce: coerceOrUnset, schema, nested, ...options });
   };
 }
 
@@ -184,23 +186,8 @@ export function IsTextList(
  *
  * @param type returns the class of these parameters
  */
-export function IsObjectOf(
-  type: () => new () => object,
-  options: ParamOptions = {},
-): PropertyDecorator {
+export function IsObjectOf(type: () => ParamsClass, options: ParamOptions = {}): PropertyDecorator {
   return Param((raw) => (isHash(raw) ? raw : notAHashRefusal()), {}, options, type);
-}
-
-/** The coercion of a property; undefined for one without these decorators. */
-export function coercionOf(type: object, property: string): Coercion | undefined {
-  return Reflect.getMetadata(COERCION, type, property) as Coercion | undefined;
-}
-
-/** The class of the parameters of a hash; undefined if `property` is not such a hash. */
-export function nestedType(type: object, property: string): (new () => object) | undefined {
-  const nested = Reflect.getMetadata(NESTED, type, property) as
-    (() => new () => object) | undefined;
-  return nested?.();
 }
 
 function textListOf(raw: unknown, max: number, of?: readonly string[]): string[] | Refusal {

@@ -2,7 +2,7 @@
 import { excerpt } from '../errors/api.errors';
 import type { ErrorCode } from '../errors/error-table';
 
-/** Stands in place of a refused value, from the coercion until the validation pipe throws its error. */
+/** What a coercion returns for a value that it refuses. The validation pipe throws its error. */
 export class Refusal {
   /**
    * @param message of the error, from the parameter's name

@@ -1,14 +1,15 @@
 /** Turns a raw body or query into the class of its parameters. */
 import { Injectable, type ArgumentMetadata, type PipeTransform } from '@nestjs/common';
-import { getMetadataStorage, validateSync, type ValidationError } from 'class-validator';
+import { getMetadataStorage, validateSync } from 'class-validator';
 import { InvalidRequestError } from '../errors/api.errors';
-import { coercionOf, nestedType } from './params';
+import { type DeclaredParam, paramsOf, type ParamsClass } from './params';
 import { isHash, Refusal } from './raw-values';
 
 /**
  * Turns a body or query into the class that the handler names, or refuses it with the first error in
- * Stripe's words: unknown parameters first, then each parameter in the order of the class. It runs
- * before the handler, so a refusal is not stored (R14).
+ * Stripe's words: unknown parameters first, then each parameter in the order of the class, then the rules
+ * of class-validator, then the parameters of hashes. It runs before the handler, so a refusal is not stored
+ * (R14).
  *
  * @throws InvalidRequestError (400)
  */
@@ -22,8 +23,6 @@ export class WireValidationPipe implements PipeTransform {
   }
 }
 
-type ParamsClass = new () => object;
-
 function isParamsClass(metatype: unknown): metatype is ParamsClass {
   const primitives: readonly unknown[] = [String, Number, Boolean, Array, Object];
   return typeof metatype === 'function' && !primitives.includes(metatype);
@@ -31,25 +30,58 @@ function isParamsClass(metatype: unknown): metatype is ParamsClass {
 
 /** @param parent the parameter whose value the hash is; empty at the top level */
 function bind(type: ParamsClass, raw: Record<string, unknown>, parent: string): object {
-  refuseUnknown(type, raw, parent);
-  const prototype = type.prototype as object;
+  const { params, uncoerced, validated, names } = rulesOf(type);
+  refuseUnknown(names, raw, parent);
   const instance = new type() as Record<string, unknown>;
-  for (const name of Object.keys(raw)) {
-    const coerce = coercionOf(prototype, name);
-    instance[name] = coerce ? coerce(raw[name]) : raw[name];
-  }
-  const [error] = validateSync(instance, { forbidUnknownValues: false });
-  if (error) throw validationError(error, parent);
-  for (const name of declaredNames(type)) {
-    const nested = nestedType(prototype, name);
-    const value = instance[name];
-    if (nested && isHash(value)) instance[name] = bind(nested, value, nestedName(parent, name));
+  for (const param of params) readParam(param, raw, { instance, parent });
+  for (const name of uncoerced) if (Object.hasOwn(raw, name)) instance[name] = raw[name];
+  if (validated) validate(instance, parent);
+  for (const { property, nested } of params) {
+    const value = instance[property];
+    if (nested && isHash(value)) {
+      instance[property] = bind(nested(), value, nestedName(parent, property));
+    }
   }
   return instance;
 }
 
-function refuseUnknown(type: ParamsClass, raw: Record<string, unknown>, parent: string): void {
-  const known = declaredNames(type);
+/** Where values go: the instance of the class, and the parameter whose value the class is. */
+interface Binding {
+  readonly instance: Record<string, unknown>;
+  readonly parent: string;
+}
+
+/** Sets a parameter that the request has. @throws InvalidRequestError (400) if it is refused or missing */
+function readParam(
+  { property, coerce, required }: DeclaredParam,
+  raw: Record<string, unknown>,
+  { instance, parent }: Binding,
+): void {
+  // JSON and forms have no undefined: it stands for a name that is not there.
+  if (Object.hasOwn(raw, property) && raw[property] !== undefined) {
+    const value = coerce(raw[property]);
+    if (value instanceof Refusal) throw refusalError(value, nestedName(parent, property));
+    instance[property] = value;
+  } else if (required && instance[property] === undefined) {
+    throw missingError(nestedName(parent, property));
+  }
+}
+
+/** Checks what class-validator's own decorators say. @throws InvalidRequestError (400) with its first error */
+function validate(instance: Record<string, unknown>, parent: string): void {
+  const [error] = validateSync(instance, { forbidUnknownValues: false });
+  if (!error) return;
+  const param = nestedName(parent, error.property);
+  if ((error as { value?: unknown }).value === undefined) throw missingError(param);
+  const [message] = Object.values(error.constraints ?? {});
+  throw new InvalidRequestError(message ?? `Invalid value for ${param}.`, { param });
+}
+
+function refuseUnknown(
+  known: ReadonlySet<string>,
+  raw: Record<string, unknown>,
+  parent: string,
+): void {
   const unknown = Object.keys(raw).filter((name) => !known.has(name));
   const [first] = unknown;
   if (first === undefined) return;
@@ -63,35 +95,46 @@ function refuseUnknown(type: ParamsClass, raw: Record<string, unknown>, parent: 
   );
 }
 
-const knownNames = new WeakMap<ParamsClass, Set<string>>();
-
-function declaredNames(type: ParamsClass): Set<string> {
-  const cached = knownNames.get(type);
-  if (cached) return cached;
-  const rules = getMetadataStorage().getTargetValidationMetadatas(type, '', false, false);
-  const names = new Set(rules.map((rule) => rule.propertyName));
-  knownNames.set(type, names);
-  return names;
+/** What a class says of its parameters. */
+interface Rules {
+  /** The ones that the decorators of `params.ts` declare. */
+  readonly params: readonly DeclaredParam[];
+  /** The ones that class-validator's decorators alone declare; they stay as they arrive. */
+  readonly uncoerced: readonly string[];
+  /** Whether the class carries class-validator's decorators. */
+  readonly validated: boolean;
+  /** All that a request may have. */
+  readonly names: ReadonlySet<string>;
 }
 
-function validationError(error: ValidationError, parent: string): InvalidRequestError {
-  const param = nestedName(parent, error.property);
-  const { value } = error as { value?: unknown };
-  if (value instanceof Refusal) {
-    const full = param + value.path;
-    return new InvalidRequestError(value.message(full), {
-      ...(value.code === undefined ? {} : { code: value.code }),
-      param: full,
-    });
-  }
-  if (value === undefined) {
-    return new InvalidRequestError(`Missing required param: ${param}.`, {
-      code: 'parameter_missing',
-      param,
-    });
-  }
-  const [message] = Object.values(error.constraints ?? {});
-  return new InvalidRequestError(message ?? `Invalid value for ${param}.`, { param });
+const rules = new WeakMap<ParamsClass, Rules>();
+
+function rulesOf(type: ParamsClass): Rules {
+  const cached = rules.get(type);
+  if (cached) return cached;
+  const params = paramsOf(type);
+  const declared = new Set(params.map(({ property }) => property));
+  const metadata = getMetadataStorage().getTargetValidationMetadatas(type, '', false, false);
+  const names = new Set([...declared, ...metadata.map(({ propertyName }) => propertyName)]);
+  const uncoerced = [...names].filter((name) => !declared.has(name));
+  const found = { params, uncoerced, validated: metadata.length > 0, names };
+  rules.set(type, found);
+  return found;
+}
+
+function refusalError({ message, code, path }: Refusal, name: string): InvalidRequestError {
+  const param = name + path;
+  return new InvalidRequestError(message(param), {
+    ...(code === undefined ? {} : { code }),
+    param,
+  });
+}
+
+function missingError(param: string): InvalidRequestError {
+  return new InvalidRequestError(`Missing required param: ${param}.`, {
+    code: 'parameter_missing',
+    param,
+  });
 }
 
 /** A parameter's name as Stripe writes it: `card[exp_month]`. */
