@@ -70,6 +70,7 @@ function idempotencyOptions(settings: Settings, publicUrl: PublicUrl): Idempoten
     runAs: ({ account, mode }, work) =>
       runAs({ account, livemode: mode === 'live', apiKey: 'recovery' }, work),
     recoveryIntervalMs: settings.IDEMPOTENCY_RECOVERY_INTERVAL_MS,
+    purgeIntervalMs: 0, // a job's work: see jobs/
     parkAfterSeconds: settings.IDEMPOTENCY_PARK_AFTER_SECONDS,
     maxWaitSeconds: settings.IDEMPOTENCY_MAX_WAIT_SECONDS,
     maxWaiters: settings.IDEMPOTENCY_MAX_WAITERS,

@@ -4,13 +4,6 @@
  * store, attempts and replays, pipeline, recovery.
  */
 import { ConfigurableModuleBuilder, Module, type OnModuleInit } from '@nestjs/common';
-import {
-  METHOD_METADATA,
-  RESPONSE_PASSTHROUGH_METADATA,
-  ROUTE_ARGS_METADATA,
-  RouteParamtypes,
-  SSE_METADATA,
-} from '@nestjs/common/internal';
 import { APP_INTERCEPTOR, DiscoveryModule, DiscoveryService, MetadataScanner } from '@nestjs/core';
 import {
   type IdempotencyOptions,
@@ -19,16 +12,26 @@ import {
   resolveOptions,
 } from './contract/idempotency.options';
 import { idempotentOptionsOf } from './contract/idempotent.decorator';
+import {
+  METHOD_METADATA,
+  RESPONSE_PARAMETERS,
+  RESPONSE_PASSTHROUGH_METADATA,
+  ROUTE_ARGS_METADATA,
+  SSE_METADATA,
+} from './contract/nest-metadata';
 import { KeyStatusService } from './key-status.service';
 import { IdempotencyInterceptor } from './pipeline/idempotency.interceptor';
 import { ResponseGate } from './pipeline/response-gate';
 import { WaitingRoom } from './pipeline/waiting-room';
 import { PurgeJob } from './recovery/purge.job';
+import { PurgeTimer } from './recovery/purge.timer';
 import { RecoveryJob } from './recovery/recovery.job';
 import { RecoveryTimer } from './recovery/recovery.timer';
 import { RedisReplays } from './replays/redis-replays';
 import { ReplayCache } from './replays/replay-cache';
+import { refuseSecondCopy } from './single-copy';
 import { DatabaseClock } from './store/database-clock';
+import { KeySchema } from './store/postgres/key-schema';
 import { postgresKeyStore } from './store/postgres/key-store.provider';
 
 const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } =
@@ -39,6 +42,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } =
   providers: [
     { provide: RESOLVED_OPTIONS, inject: [MODULE_OPTIONS_TOKEN], useFactory: resolveOptions },
     postgresKeyStore,
+    KeySchema,
     DatabaseClock,
     RedisReplays,
     {
@@ -61,6 +65,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } =
     PurgeJob,
     RecoveryJob,
     RecoveryTimer,
+    PurgeTimer,
     { provide: APP_INTERCEPTOR, useClass: IdempotencyInterceptor },
   ],
   exports: [KeyStatusService, PurgeJob, RecoveryJob],
@@ -73,8 +78,12 @@ export class IdempotencyModule extends ConfigurableModuleClass implements OnModu
     super();
   }
 
-  /** @throws Error that names each idempotent handler whose response could not be stored (R16) */
+  /**
+   * @throws Error that names each idempotent handler whose response could not be stored (R16), or the copies of
+   *   this package where there are several
+   */
   onModuleInit(): void {
+    refuseSecondCopy();
     const wrong = this.discovery.getControllers().flatMap(({ instance }) => {
       if (!instance) return [];
       const prototype = Object.getPrototypeOf(instance) as Record<string, object>;
@@ -86,9 +95,6 @@ export class IdempotencyModule extends ConfigurableModuleClass implements OnModu
     if (wrong.length > 0) throw new Error(wrong.join(' '));
   }
 }
-
-/** Parameters with which a handler responds by itself: `@Res()` and `@Next()`. */
-const RESPONDS_ITSELF = new Set<number>([RouteParamtypes.RESPONSE, RouteParamtypes.NEXT]);
 
 /** Why a handler's response could not be stored, as far as its decorators show; empty where it can. */
 function unstorable(instance: object, handler: object, name: string): string[] {
@@ -103,7 +109,7 @@ function unstorable(instance: object, handler: object, name: string): string[] {
     (Reflect.getMetadata(ROUTE_ARGS_METADATA, instance.constructor, name) ?? {}) as object,
   );
   const respondsItself = parameters.some((key) =>
-    RESPONDS_ITSELF.has(Number(key.split(':', 1)[0])),
+    RESPONSE_PARAMETERS.has(Number(key.split(':', 1)[0])),
   );
   const passthrough = Boolean(
     Reflect.getMetadata(RESPONSE_PASSTHROUGH_METADATA, instance.constructor, name),

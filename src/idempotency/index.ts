@@ -19,3 +19,4 @@ export { outsideTransaction } from './store/postgres/ambient-transaction';
 export { isConnectionLost } from './store/postgres/database-errors';
 export { IdempotencyKeyEntity } from './store/postgres/key.entity';
 export { CreateIdempotencyKeys1764000000000 } from './store/postgres/key.migration';
+export { idempotencyMigrations } from './store/postgres/key-schema';

@@ -212,8 +212,13 @@ export interface ShopOptions {
   readonly configure?: (app: INestApplication) => void;
 }
 
-/** Bounds that a normal request never reaches. */
-const PATIENT = { remoteDeadlineMs: 60_000, idleTransactionTimeoutMs: 60_000, maxWaitSeconds: 60 };
+/** Bounds that a normal request never reaches, and no purge but the one that a test starts. */
+const PATIENT = {
+  remoteDeadlineMs: 60_000,
+  idleTransactionTimeoutMs: 60_000,
+  maxWaitSeconds: 60,
+  purgeIntervalMs: 0,
+};
 
 export async function openShop(adapter: Adapter, given: ShopOptions = {}): Promise<Shop> {
   const database = given.databaseUrl
@@ -257,7 +262,13 @@ export async function openShop(adapter: Adapter, given: ShopOptions = {}): Promi
   if (!given.databaseUrl) {
     await dataSource.query('CREATE TABLE orders (id serial PRIMARY KEY, account text, amount int)');
   }
-  await app.listen(0, '127.0.0.1');
+  try {
+    await app.listen(0, '127.0.0.1');
+  } catch (error) {
+    await app.close();
+    await database.drop();
+    throw error;
+  }
   const url = await app.getUrl();
   return {
     app,

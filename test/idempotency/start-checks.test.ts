@@ -3,11 +3,13 @@
  * each other (R3, R15, R16, R24).
  */
 import { Controller, Global, Module, Next, Post, Res, Scope, Sse } from '@nestjs/common';
+import * as nest from '@nestjs/common/internal';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { of } from 'rxjs';
 import { DataSource } from 'typeorm';
 import { Idempotent, IdempotencyModule, type IdempotencyOptions } from '../../src/idempotency';
+import * as ours from '../../src/idempotency/contract/nest-metadata';
 
 interface HeaderSetter {
   header(name: string, value: string | string[]): unknown;
@@ -55,9 +57,9 @@ async function start(
   controller: new () => object,
   options: Partial<IdempotencyOptions> = {},
   scope: Scope = Scope.DEFAULT,
+  dataSource = new DataSource({ type: 'postgres' }),
 ): Promise<void> {
   Controller({ path: 'any', scope })(controller);
-  const dataSource = new DataSource({ type: 'postgres' });
 
   @Global()
   @Module({
@@ -131,7 +133,28 @@ describe('an application does not start', () => {
     );
   });
 
+  it('when its DataSource is of another database', async () => {
+    const mysql = Object.assign(new DataSource({ type: 'postgres' }), {
+      options: { type: 'mysql' },
+    });
+    await expect(start(PassesThrough, {}, Scope.DEFAULT, mysql)).rejects.toThrow(
+      'keys are kept in PostgreSQL, and the DataSource is of type mysql',
+    );
+  });
+
   it('unless all of it is right', async () => {
     await expect(start(PassesThrough)).resolves.toBeUndefined();
+  });
+});
+
+it("Nest's metadata is read by the names that Nest gives it", () => {
+  const { METHOD_METADATA, SSE_METADATA, ROUTE_ARGS_METADATA } = nest;
+  const { RESPONSE_PASSTHROUGH_METADATA, RouteParamtypes } = nest;
+  expect({ ...ours, RESPONSE_PARAMETERS: [...ours.RESPONSE_PARAMETERS] }).toEqual({
+    METHOD_METADATA,
+    SSE_METADATA,
+    ROUTE_ARGS_METADATA,
+    RESPONSE_PASSTHROUGH_METADATA,
+    RESPONSE_PARAMETERS: [RouteParamtypes.RESPONSE, RouteParamtypes.NEXT],
   });
 });

@@ -76,10 +76,20 @@ export interface IdempotencyOptions {
   /** Interval of this process's search for abandoned requests, ms, 0 (never) to 3,600,000. Default 2,000. */
   readonly recoveryIntervalMs?: number;
   /**
+   * Interval at which this process purges expired keys, ms, 0 (never: `PurgeJob.runOnce()` is called by a schedule
+   * of your own) to 86,400,000 (R19). Default 60,000.
+   */
+  readonly purgeIntervalMs?: number;
+  /**
    * Age at which recovery parks a request that keeps failing, for a person to inspect, s, 1 to 2,592,000.
    * Default 86,400.
    */
   readonly parkAfterSeconds?: number;
+  /**
+   * Whether this module makes its table at the start, where it is missing. Several processes may start at once.
+   * Default false: the application runs `idempotencyMigrations`. The start fails where neither was done.
+   */
+  readonly createSchema?: boolean;
   /**
    * Upper bound of the stored responses that this process keeps in memory, bytes, 0 (none) to
    * 17,179,869,184. A replay from there asks neither the key's row nor Redis. Default 67,108,864.
@@ -87,7 +97,8 @@ export interface IdempotencyOptions {
   readonly replayMemoryBytes?: number;
   /**
    * URL of a Redis that keeps stored responses for all processes. Nothing else should use it; it needs a
-   * bound on its memory and a policy that evicts. What it evicts is read from PostgreSQL. Default: none.
+   * bound on its memory and a policy that evicts. What it evicts is read from PostgreSQL. It takes the package
+   * ioredis. Default: none.
    */
   readonly replayRedisUrl?: string;
   /** Returns a request's id, for `Request-Id` and `Original-Request` (R17). Default: a random UUID. */
@@ -184,7 +195,9 @@ export function resolveOptions(options: IdempotencyOptions): ResolvedOptions {
     maxWaiters: bounded('maxWaiters', 1_000, 0, 100_000),
     runAs: options.runAs ?? ((_scope, work) => work()),
     recoveryIntervalMs: options.runAs ? bounded('recoveryIntervalMs', 2_000, 0, 3_600_000) : 0,
+    purgeIntervalMs: bounded('purgeIntervalMs', 60_000, 0, 86_400_000),
     parkAfterSeconds: bounded('parkAfterSeconds', 86_400, 1, 2_592_000),
+    createSchema: options.createSchema ?? false,
     replayMemoryBytes: bounded('replayMemoryBytes', 67_108_864, 0, 17_179_869_184),
     replayRedisUrl: options.replayRedisUrl ?? '',
     requestId: options.requestId ?? (() => randomUUID()),

@@ -2,7 +2,7 @@
 import { currentHandlerContext } from './handler-context';
 import type { IdempotentOptions } from './idempotency.options';
 
-const ENDPOINT = Symbol('paidonce:idempotent');
+const ENDPOINT = Symbol.for('paidonce:idempotent');
 
 /**
  * Executes this endpoint at most once for each `Idempotency-Key`. Every copy of the request gets the same

@@ -8,43 +8,31 @@ import {
 } from '@nestjs/common';
 import { RESOLVED_OPTIONS, type ResolvedOptions } from '../contract/idempotency.options';
 import { RecoveryJob } from './recovery.job';
+import { RepeatedWork } from './repeated-work';
 
 @Injectable()
 export class RecoveryTimer implements OnApplicationBootstrap, OnModuleDestroy {
   readonly #log = new Logger(RecoveryTimer.name);
-  readonly #stop = new AbortController();
-  #timer?: NodeJS.Timeout;
-  #running: Promise<void> = Promise.resolve();
+  readonly #work: RepeatedWork;
 
   constructor(
     private readonly job: RecoveryJob,
-    @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
-  ) {}
+    @Inject(RESOLVED_OPTIONS) { recoveryIntervalMs }: ResolvedOptions,
+  ) {
+    this.#work = new RepeatedWork(recoveryIntervalMs, (signal) => this.run(signal), true);
+  }
 
   onApplicationBootstrap(): void {
-    if (this.options.recoveryIntervalMs > 0) this.schedule();
+    this.#work.start();
   }
 
-  /** Waits for the requests in flight, while the database is still there. */
-  async onModuleDestroy(): Promise<void> {
-    this.#stop.abort();
-    clearTimeout(this.#timer);
-    await this.#running;
+  onModuleDestroy(): Promise<void> {
+    return this.#work.stop();
   }
 
-  private schedule(): void {
-    // Jitter: processes that started together must not ask the database together each time.
-    const pauseMs = this.options.recoveryIntervalMs * (0.75 + Math.random() / 2);
-    this.#timer = setTimeout(() => {
-      this.#running = this.run().then(() => {
-        if (!this.#stop.signal.aborted) this.schedule();
-      });
-    }, pauseMs);
-  }
-
-  private async run(): Promise<void> {
+  private async run(signal: AbortSignal): Promise<void> {
     try {
-      const { found, finished, postponed, parked } = await this.job.runOnce(this.#stop.signal);
+      const { found, finished, postponed, parked } = await this.job.runOnce(signal);
       if (found === 0) return;
       this.#log.log(
         `Abandoned requests: ${found} found, ${finished} finished, ${postponed} postponed, ${parked} parked.`,

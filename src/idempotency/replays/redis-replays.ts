@@ -1,6 +1,6 @@
 /** The tier of finished keys that all processes share, on Redis. */
-import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import { Redis } from 'ioredis';
+import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import type { Redis } from 'ioredis';
 import { RESOLVED_OPTIONS, type ResolvedOptions } from '../contract/idempotency.options';
 import type { SharedReplays } from './replay-cache';
 
@@ -10,12 +10,26 @@ const REPLY_TIMEOUT_MS = 100;
 const MAX_RECONNECT_PAUSE_MS = 2_000;
 
 @Injectable()
-export class RedisReplays implements SharedReplays, OnApplicationShutdown {
-  readonly #redis?: Redis;
+export class RedisReplays implements SharedReplays, OnModuleInit, OnApplicationShutdown {
+  #redis?: Redis;
 
-  constructor(@Inject(RESOLVED_OPTIONS) { replayRedisUrl }: ResolvedOptions) {
+  constructor(@Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions) {}
+
+  /**
+   * ioredis is loaded here alone, because most applications do without.
+   *
+   * @throws Error in words, where it is not installed
+   */
+  async onModuleInit(): Promise<void> {
+    const { replayRedisUrl } = this.options;
     if (!replayRedisUrl) return;
-    this.#redis = new Redis(replayRedisUrl, {
+    const ioredis = await import('ioredis').catch((error: unknown) => {
+      throw new Error(
+        'IdempotencyModule: replayRedisUrl needs the package ioredis: npm install ioredis.',
+        { cause: error },
+      );
+    });
+    this.#redis = new ioredis.Redis(replayRedisUrl, {
       // A command fails at once while Redis is down, instead of waiting in a queue.
       enableOfflineQueue: false,
       maxRetriesPerRequest: 0,

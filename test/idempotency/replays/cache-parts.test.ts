@@ -1,7 +1,7 @@
 /** What the replay cache is made of: entries of a bounded size, and a circuit breaker in front of Redis. */
 import fc from 'fast-check';
-import { CircuitBreaker, CircuitOpenError } from '../../src/idempotency/replays/circuit-breaker';
-import { RecentEntries } from '../../src/idempotency/replays/recent-entries';
+import { CircuitBreaker, CircuitOpenError } from '../../../src/idempotency/replays/circuit-breaker';
+import { RecentEntries } from '../../../src/idempotency/replays/recent-entries';
 
 describe('entries of a bounded size', () => {
   const step = fc.record({
