@@ -1,6 +1,5 @@
 /** The table of contents: every module, and how /v1 sets up idempotency. */
-import { type DynamicModule, Module, type Type } from '@nestjs/common';
-import type { MigrationInterface } from 'typeorm';
+import { type DynamicModule, Module } from '@nestjs/common';
 import { AccountsModule, principalOf, runAs } from './accounts';
 import { CustomersModule } from './customers';
 import { DatabaseModule } from './database';
@@ -17,17 +16,12 @@ import { idempotencyErrorResponse, WireModule } from './wire';
 
 @Module({})
 export class AppModule {
-  /** @param migrations all of the database's, in the order in which they run */
-  static with(
-    settings: Settings,
-    migrations: Type<MigrationInterface>[],
-    publicUrl = new PublicUrl(settings),
-  ): DynamicModule {
+  static with(settings: Settings, publicUrl = new PublicUrl(settings)): DynamicModule {
     return {
       module: AppModule,
       imports: [
         SettingsModule.forRoot(settings, publicUrl),
-        DatabaseModule.forRoot(migrations),
+        DatabaseModule.forRoot(),
         AccountsModule,
         {
           ...IdempotencyModule.forRootAsync({

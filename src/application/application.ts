@@ -6,7 +6,6 @@ import { AppModule } from '../app.module';
 import { errorLinks, serveDocs, serveErrorPage } from '../openapi';
 import { Log, PublicUrl, type Settings } from '../runtime';
 import { configureWire, wireServerOptions } from '../wire';
-import { migrations } from './migrations';
 
 /** A request must have arrived in full after this long, ms. */
 const REQUEST_TIMEOUT_MS = 60_000;
@@ -16,7 +15,7 @@ export async function createApplication(settings: Settings): Promise<NestFastify
   const publicUrl = new PublicUrl(settings);
   const errorLink = errorLinks(publicUrl);
   const app = await NestFactory.create<NestFastifyApplication>(
-    AppModule.with(settings, migrations, publicUrl),
+    AppModule.with(settings, publicUrl),
     new FastifyAdapter({
       ...wireServerOptions(errorLink),
       bodyLimit: settings.BODY_LIMIT_BYTES,

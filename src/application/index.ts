@@ -1,4 +1,3 @@
 /** The whole application, for the processes and commands that run it. */
 export { createApplication } from './application';
-export { migrations } from './migrations';
 export { sandboxKey, type SandboxKey } from './sandbox-account';

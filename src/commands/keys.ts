@@ -4,7 +4,6 @@ import { parseArgs } from 'node:util';
 import { Module, type DynamicModule } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { AccountsModule, AccountsService } from '../accounts';
-import { migrations } from '../application';
 import { DatabaseModule, openDatabase } from '../database';
 import { Log, OperatorError, runTask, type Settings, SettingsModule } from '../runtime';
 
@@ -40,11 +39,7 @@ class KeysModule {
   static with(settings: Settings): DynamicModule {
     return {
       module: KeysModule,
-      imports: [
-        SettingsModule.forRoot(settings),
-        DatabaseModule.forRoot(migrations),
-        AccountsModule,
-      ],
+      imports: [SettingsModule.forRoot(settings), DatabaseModule.forRoot(), AccountsModule],
     };
   }
 }

@@ -4,7 +4,6 @@ export {
   CustomerPaymentMethods,
   type RequireAttachedOptions,
 } from './customer-payment-methods';
-export { CreateCustomers1764000002000 } from './customers.migration';
 export { CustomersModule } from './customers.module';
 export { CustomersService, type CustomerSummary } from './customers.service';
 export {

@@ -1,9 +1,10 @@
 /** The data source of a process, its connections, and the migrations at its start. */
-import { type DynamicModule, Module, type Type } from '@nestjs/common';
+import { type DynamicModule, Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { Client, type Pool, type PoolClient } from 'pg';
-import { DataSource, type DataSourceOptions, type MigrationInterface } from 'typeorm';
+import { DataSource, type DataSourceOptions } from 'typeorm';
 import { Settings } from '../runtime';
+import { findMigrations } from './migrations';
 import { PreparedStatementClient } from './prepared-statement-client';
 
 /** Two processes that start together migrate one after the other. */
@@ -19,16 +20,12 @@ const VALIDATION_TIMEOUT_MS = 2_000;
  */
 @Module({})
 export class DatabaseModule {
-  /**
-   * @param migrations every migration of every module, each reversible; they run in the order of
-   * their numbers
-   */
-  static forRoot(migrations: Type<MigrationInterface>[]): DynamicModule {
+  static forRoot(): DynamicModule {
     const connection = TypeOrmModule.forRootAsync({
       inject: [Settings],
       useFactory: (settings: Settings) => ({
         ...dataSourceOptions(settings),
-        migrations,
+        migrations: findMigrations(),
         autoLoadEntities: true,
         // A process that cannot reach its database ends with a sentence, and its supervisor starts it
         // again.

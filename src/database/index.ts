@@ -1,6 +1,5 @@
 /** The data source and its migrations, and the base of entities and repositories. */
 export { DatabaseModule } from './database.module';
-export { OneCollation1764000006000 } from './one-collation.migration';
 export { openDatabase } from './opening';
 export { TenantEntity, type Tenant } from './tenant.entity';
 export * from './tenant.repository';

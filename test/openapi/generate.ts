@@ -9,7 +9,6 @@ import { dirname, join } from 'node:path';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { AppModule } from '../../src/app.module';
-import { migrations } from '../../src/application';
 import { buildDocument } from '../../src/openapi/document';
 import { loadSettings } from '../../src/runtime/settings';
 import { errorReference } from './error-reference';
@@ -18,15 +17,11 @@ const ROOT = join(__dirname, '..', '..');
 
 async function generate(directory: string): Promise<void> {
   // A preview has every controller and connects to nothing.
-  const app = await NestFactory.create(
-    AppModule.with(loadSettings({}), migrations),
-    new FastifyAdapter(),
-    {
-      preview: true,
-      logger: false,
-      abortOnError: false,
-    },
-  );
+  const app = await NestFactory.create(AppModule.with(loadSettings({})), new FastifyAdapter(), {
+    preview: true,
+    logger: false,
+    abortOnError: false,
+  });
   const document = join(directory, 'docs', 'openapi.json');
   const types = join(directory, 'src', 'client', 'openapi.types.ts');
   for (const file of [document, types]) mkdirSync(dirname(file), { recursive: true });

@@ -1,8 +1,9 @@
 /** The tables of payments and refunds can be made, taken away and made again. */
 import { DataSource } from 'typeorm';
-import { migrations } from '../../src/application/migrations';
+import { findMigrations } from '../../src/database/migrations';
 import { freshDatabase, type FreshDatabase } from '../support/database';
 
+const migrations = findMigrations();
 let database: FreshDatabase;
 let source: DataSource;
 

@@ -1,9 +1,10 @@
 /** The migrations make the schema, and can be undone. */
 import { DataSource } from 'typeorm';
-import { migrations } from '../../src/application/migrations';
+import { findMigrations } from '../../src/database/migrations';
 import { freshDatabase, type FreshDatabase } from '../support/database';
 import { schemaOf } from '../support/schema';
 
+const migrations = findMigrations();
 let database: FreshDatabase;
 let dataSource: DataSource;
 

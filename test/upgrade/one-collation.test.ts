@@ -1,12 +1,13 @@
 /** The second step of the schema, on a database with rows that the first one, of 0.1.0, has made. */
 import { Client } from 'pg';
 import { DataSource } from 'typeorm';
-import { OneCollation1764000006000 } from '../../src/database';
-import { migrations } from '../../src/application/migrations';
+import { findMigrations } from '../../src/database/migrations';
+import { OneCollation1764000006000 } from '../../src/database/one-collation.migration';
 import { freshDatabase, type FreshDatabase } from '../support/database';
 import { eventually } from '../support/eventually';
 import { schemaOf } from '../support/schema';
 
+const migrations = findMigrations();
 const FIRST = migrations.slice(0, migrations.indexOf(OneCollation1764000006000));
 
 /** One row of each table, as 0.1.0 writes them. */
