@@ -1,7 +1,7 @@
 /** A request is sent the same each time, or refused before the first attempt. */
 import { callReport, RetryError } from '../../src/client';
 import { responds, losesBeforeTheWork, failure } from './faulty-server';
-import { server, url, events, client, only, startAServerForEachTest } from './retries.fixture';
+import { server, url, events, client, startAServerForEachTest } from './retries.fixture';
 
 const FORM = 'application/x-www-form-urlencoded;charset=UTF-8';
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
