@@ -1,20 +1,17 @@
 /** Charges on the running application, through the official SDK. */
 import Stripe from 'stripe';
-import { type InProcessGateway, SandboxGateway } from '../../src/gateway';
-import { type RunningApp, startApp } from '../support/app';
-import { accountOf, refusal } from './payments.fixture';
+import {
+  accountOf,
+  acquirer,
+  app,
+  once,
+  refusal,
+  startOneApplication,
+  stripe,
+  USD,
+} from './payments.fixture';
 
-let app: RunningApp;
-let stripe: Stripe;
-
-beforeAll(async () => {
-  app = await startApp({ env: { LOG_LEVEL: 'silent' } });
-  stripe = app.stripe();
-});
-
-afterAll(() => app.close());
-
-const USD = { amount: 2000, currency: 'usd' };
+startOneApplication();
 
 describe('create', () => {
   test('the smallest possible request charges tok_visa', async () => {
@@ -116,7 +113,6 @@ describe('create', () => {
   });
 
   test('R12 a lost reply leaves it pending until the same key settles it, and it is charged once', async () => {
-    const acquirer = app.app.get<SandboxGateway, InProcessGateway>(SandboxGateway);
     const account = await accountOf(app);
     const before = await acquirer.ledger.entries(account);
     const real = acquirer.charge.bind(acquirer);
@@ -165,10 +161,8 @@ describe('capture', () => {
 
   test('of eight keys at once one reaches the acquirer', async () => {
     const { id } = await authorise();
-    const acquirer = app.app.get<SandboxGateway, InProcessGateway>(SandboxGateway);
     const captures = jest.spyOn(acquirer, 'capture');
     acquirer.latencyMs = 60;
-    const once = app.stripe({ maxNetworkRetries: 0 });
     const outcomes = await Promise.allSettled(
       Array.from({ length: 8 }, () => once.charges.capture(id, { amount: 500 })),
     );

@@ -1,19 +1,7 @@
 /** Payment methods on the running application, through the official SDK. */
-import Stripe from 'stripe';
-import { type RunningApp, startApp } from '../support/app';
-import { refusal } from './payments.fixture';
+import { app, refusal, startOneApplication, stripe, USD } from './payments.fixture';
 
-let app: RunningApp;
-let stripe: Stripe;
-
-beforeAll(async () => {
-  app = await startApp({ env: { LOG_LEVEL: 'silent' } });
-  stripe = app.stripe();
-});
-
-afterAll(() => app.close());
-
-const USD = { amount: 2000, currency: 'usd' };
+startOneApplication();
 
 test.each([
   ['pm_card_visa', 'visa', '4242'],

@@ -1,34 +1,23 @@
 /** Refunds on the running application, through the official SDK. */
-import fc from 'fast-check';
-import Stripe from 'stripe';
-import { type InProcessGateway, SandboxGateway } from '../../src/gateway';
 import { RefundsRepository } from '../../src/refunds/refunds.repository';
-import { accountOf, refusal } from '../payments/payments.fixture';
-import { type RunningApp, startApp } from '../support/app';
+import {
+  accountOf,
+  acquirer,
+  app,
+  loseReply,
+  once,
+  refusal,
+  startOneApplication,
+  stripe,
+} from '../payments/payments.fixture';
+import { charged, paid } from './refunds.fixture';
 
-let app: RunningApp;
-let stripe: Stripe;
-let acquirer: InProcessGateway;
+startOneApplication();
+
 let account: string;
-
 beforeAll(async () => {
-  app = await startApp({ env: { LOG_LEVEL: 'silent' } });
-  stripe = app.stripe();
-  acquirer = app.app.get<SandboxGateway, InProcessGateway>(SandboxGateway);
   account = await accountOf(app);
 });
-
-afterAll(() => app.close());
-
-const charged = (amount = 1000) => stripe.charges.create({ amount, currency: 'usd' });
-const paid = (change: Partial<Stripe.PaymentIntentCreateParams> = {}) =>
-  stripe.paymentIntents.create({
-    amount: 1000,
-    currency: 'usd',
-    payment_method: 'pm_card_visa',
-    confirm: true,
-    ...change,
-  });
 
 describe('create', () => {
   test('by charge refunds all that is left', async () => {
@@ -161,11 +150,7 @@ describe('of a charge that was not captured', () => {
 
   test('R12 a lost reply leaves it pending, and the same key settles it once', async () => {
     const { id: charge } = await held();
-    const real = acquirer.cancel.bind(acquirer);
-    jest.spyOn(acquirer, 'cancel').mockImplementationOnce(async (...order) => {
-      await real(...order);
-      throw new Error('the reply was lost');
-    });
+    loseReply('cancel');
     const send = () =>
       stripe.refunds.create({ charge }, { idempotencyKey: 'lost release', maxNetworkRetries: 0 });
     expect(await refusal(send())).toMatchObject({ statusCode: 503 });
@@ -175,7 +160,6 @@ describe('of a charge that was not captured', () => {
   });
 
   test('of captures and releases at the same moment one wins', async () => {
-    const once = app.stripe({ maxNetworkRetries: 0 });
     acquirer.latencyMs = 20;
     for (let round = 0; round < 10; round += 1) {
       const { id: charge } = await held();
@@ -191,91 +175,6 @@ describe('of a charge that was not captured', () => {
       expect(after).toMatchObject({ status: 'succeeded', refunded: !after.captured });
     }
     acquirer.latencyMs = 0;
-  });
-});
-
-describe('at the same moment', () => {
-  /** Sees every response: the SDK would repeat one with a 500. */
-  let once: Stripe;
-
-  beforeAll(() => {
-    once = app.stripe({ maxNetworkRetries: 0 });
-    acquirer.latencyMs = 20;
-  });
-
-  afterAll(() => {
-    acquirer.latencyMs = 0;
-  });
-
-  test.each([
-    ['charge', () => charged().then(({ id }) => ({ charge: id }))],
-    ['payment intent', () => paid().then(({ id }) => ({ payment_intent: id }))],
-  ])(
-    'twenty partial refunds of one %s with keys of their own never exceed it',
-    async (_n, make) => {
-      const target = await make();
-      const before = await acquirer.ledger.balance(account, 'usd');
-      const outcomes = await Promise.allSettled(
-        Array.from({ length: 20 }, () => once.refunds.create({ ...target, amount: 90 })),
-      );
-      expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(11);
-      for (const outcome of outcomes) {
-        if (outcome.status === 'rejected')
-          expect(outcome.reason).toMatchObject({ param: 'amount' });
-      }
-      expect(await acquirer.ledger.balance(account, 'usd')).toBe(before - 990);
-      const { data } = await stripe.refunds.list({ ...target, limit: 100 });
-      expect(data.map(({ amount }) => amount)).toEqual(Array.from({ length: 11 }, () => 90));
-    },
-  );
-
-  test('refunds of all that is left beside partial ones take each cent once', async () => {
-    const amount = fc.option(fc.integer({ min: 1, max: 600 }), { nil: undefined });
-    await fc.assert(
-      fc.asyncProperty(fc.array(amount, { minLength: 2, maxLength: 8 }), async (amounts) => {
-        const { id: charge } = await charged();
-        const before = await acquirer.ledger.balance(account, 'usd');
-        const outcomes = await Promise.allSettled(
-          amounts.map((wanted) => once.refunds.create({ charge, amount: wanted })),
-        );
-        const refunded = outcomes.reduce(
-          (sum, one) => sum + (one.status === 'fulfilled' ? one.value.amount : 0),
-          0,
-        );
-        const { amount_refunded } = await stripe.charges.retrieve(charge);
-        expect(refunded).toBeLessThanOrEqual(1000);
-        expect(amount_refunded).toBe(refunded);
-        expect(await acquirer.ledger.balance(account, 'usd')).toBe(before - refunded);
-        if (amounts.includes(undefined)) expect(refunded).toBe(1000);
-        for (const one of outcomes) {
-          if (one.status === 'rejected') expect(one.reason).toMatchObject({ statusCode: 400 });
-        }
-      }),
-      { numRuns: 15 },
-    );
-  });
-
-  test('R12 a lost reply leaves a refund pending, counted, and the same key settles it once', async () => {
-    const { id: charge } = await charged();
-    const before = await acquirer.ledger.balance(account, 'usd');
-    const real = acquirer.refund.bind(acquirer);
-    jest.spyOn(acquirer, 'refund').mockImplementationOnce(async (...order) => {
-      await real(...order);
-      throw new Error('the reply was lost');
-    });
-    const send = () =>
-      stripe.refunds.create(
-        { charge, amount: 600 },
-        { idempotencyKey: 'lost refund', maxNetworkRetries: 0 },
-      );
-    expect(await refusal(send())).toMatchObject({ statusCode: 503 });
-    const [pending] = (await stripe.refunds.list({ charge })).data;
-    expect(pending).toMatchObject({ status: 'pending', pending_reason: 'processing' });
-    expect(await refusal(stripe.refunds.create({ charge, amount: 401 }))).toMatchObject({
-      param: 'amount',
-    });
-    expect(await send()).toMatchObject({ id: pending?.id, status: 'succeeded', amount: 600 });
-    expect(await acquirer.ledger.balance(account, 'usd')).toBe(before - 600);
   });
 });
 
