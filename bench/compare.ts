@@ -15,6 +15,8 @@ import { Stage } from './stage';
 
 const HERE = join(__dirname, '..');
 const CONNECTIONS = 8;
+/** Of each server, in a round of a case. */
+const TURNS = 8;
 
 /** What is sent, and how often in a round. The numbers take about two seconds each. */
 const CASES: Readonly<Record<string, Case>> = {
@@ -90,7 +92,7 @@ async function main(): Promise<void> {
         start(checkouts[1], databases[1]!.url),
       ]);
       for (const [name, measured] of figures) {
-        const both = await inTurns(stage, { ...CASES[name]!, share }, [here, there]);
+        const both = await inTurns(stage, { ...CASES[name]!, round, share }, [here, there]);
         measured.here.push(both[0]);
         measured.there.push(both[1]);
         say(
@@ -141,24 +143,26 @@ async function start(checkout: string, databaseUrl: string): Promise<Server> {
 }
 
 /**
- * One round of one case: this, that, that, this, so that a machine that gets slower meanwhile disturbs both.
+ * One round of one case, in short turns: a machine that gets slower meanwhile disturbs both. The other one begins
+ * in the next round.
  * @returns CPU of each server for a request, µs
  */
 async function inTurns(
   stage: Stage,
-  { share, ...wanted }: Case & { readonly share: number },
-  [here, there]: readonly [Server, Server],
+  { round, share, ...wanted }: Case & { readonly round: number; readonly share: number },
+  servers: readonly [Server, Server],
 ): Promise<[number, number]> {
-  const half = Math.max(CONNECTIONS, Math.round((wanted.requests * share) / 2));
-  for (const server of [here, there]) {
+  const amount = Math.max(CONNECTIONS, Math.round((wanted.requests * share) / TURNS));
+  for (const server of servers) {
     await send(stage, server, { ...wanted, connections: 1 }, 1); // what is replayed from then on
-    await send(stage, server, wanted, half * 2); // to compile
+    await send(stage, server, wanted, amount * TURNS); // to compile
   }
-  const first = await send(stage, here, wanted, half);
-  const second = await send(stage, there, wanted, half);
-  const third = await send(stage, there, wanted, half);
-  const fourth = await send(stage, here, wanted, half);
-  return [(first + fourth) / (half * 2), (second + third) / (half * 2)];
+  const spent: [number, number] = [0, 0];
+  for (let turn = 0; turn < 2 * TURNS; turn += 1) {
+    const which = ((turn + round) % 2) as 0 | 1;
+    spent[which] += await send(stage, servers[which], wanted, amount);
+  }
+  return [spent[0] / (amount * TURNS), spent[1] / (amount * TURNS)];
 }
 
 /** @returns the CPU that the server has used meanwhile, µs */

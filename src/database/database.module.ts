@@ -45,6 +45,7 @@ function dataSourceOptions(settings: Settings) {
     applicationName: 'paidonce',
     extra: {
       // Several statements travel in one round trip: BEGIN with the claim, the response with COMMIT.
+      // Internals: pipeline-of-pg
       pipeline: true,
       // PostgreSQL plans each statement of TypeORM's once for each connection.
       Client: PreparedStatementClient,
@@ -73,6 +74,7 @@ function validateOnCheckout(pool: Pool): void {
   const validation = { text: 'SELECT 1', query_timeout: VALIDATION_TIMEOUT_MS };
   const idleSince = new Map<PoolClient, number>();
   const dropIdle = () => {
+    // Internals: stream-of-pg
     for (const client of idleSince.keys()) client.connection.stream.destroy();
   };
   pool.on('release', (error, client) => {
@@ -92,6 +94,7 @@ function validateOnCheckout(pool: Pool): void {
 /** Connects and brings the schema up to date, one process at a time. */
 async function connectAndMigrate(dataSource: DataSource): Promise<DataSource> {
   await dataSource.initialize();
+  // Internals: pool-of-typeorm
   validateOnCheckout((dataSource.driver as unknown as { master: Pool }).master);
   const { url } = dataSource.options as { url: string };
   // A connection of its own, so that a pool of one is enough.

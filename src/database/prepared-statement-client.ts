@@ -13,6 +13,7 @@ const names = new Map<string, string>();
  */
 export class PreparedStatementClient extends Client {
   // pg has eight signatures for it; TypeORM uses `(text, values)`
+  // Internals: prepared-client
   override query = ((first: unknown, values?: unknown, ...rest: unknown[]) => {
     const send = super.query.bind(this) as (...given: unknown[]) => unknown;
     const name =

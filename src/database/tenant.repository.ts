@@ -83,6 +83,7 @@ export abstract class TenantRepository<E extends TenantEntity> {
   ): Promise<E> {
     const values = { ...row, ...this.owned(tenant) } as Record<string, unknown>;
     const { sql, given, filled } = this.insertOf(values);
+    // Internals: columns-of-typeorm
     const { driver } = this.rows.manager.connection;
     const parameters = given.map((column) =>
       driver.preparePersistentValue(values[column.propertyName], column),

@@ -90,6 +90,7 @@ interface Link {
 
 /** Links that the package's install script makes, where npm was allowed to run it. */
 function missingLinks(packageDir: string): Link[] {
+  // Internals: files-of-postgres
   const list = join(packageDir, 'native', 'pg-symlinks.json');
   if (!existsSync(list)) return [];
   const entries = JSON.parse(readFileSync(list, 'utf8')) as { source: string; target: string }[];

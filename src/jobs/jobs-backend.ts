@@ -40,6 +40,7 @@ type PostgresOptions = Parameters<typeof createPostgresBackend>[1];
 
 const postgresBackend: typeof createPostgresBackend = (name, options, role) => {
   const backend = createPostgresBackend(name, options, role);
+  // Internals: pool-of-bullmq
   const { pool } = (backend as unknown as { connection: { pool: Pool } }).connection;
   // An error event of a checked-out connection has no listener otherwise, and would end the process.
   pool.on('connect', (client) => void client.on('error', () => undefined));
@@ -51,6 +52,7 @@ const postgresBackend: typeof createPostgresBackend = (name, options, role) => {
  * that can starve the process, and a full Redis gets a request as soon as it has refused the last one.
  */
 function withRetryDelay<B extends IQueueBackend>(backend: B): B {
+  // Internals: delay-in-bullmq
   const moveToActive = backend.moveToActive.bind(backend);
   backend.moveToActive = (...given) =>
     moveToActive(...given).catch(async (error: unknown) => {

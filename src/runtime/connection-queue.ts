@@ -96,6 +96,7 @@ class ConnectionQueue {
     socket.once('close', () => this.end());
     // Node resumes reading for each unread body and each response that it buffers. This listener runs
     // before anything is read.
+    // Internals: queued-responses
     socket.on('resume', () => {
       if (this.#waiting.length > 0) socket.pause();
     });
@@ -168,6 +169,7 @@ function closeUnsent(response: ServerResponse): void {
   response.destroy();
   process.nextTick(() => {
     // Node 24 and newer have emitted it by now.
+    // Internals: queued-responses
     if (!response.closed) response.emit('close');
   });
 }

@@ -12,5 +12,6 @@ const PRETENURING = 'allocation-site-pretenuring';
  * "Where the time goes").
  */
 export function disablePretenuring(): void {
+  // Internals: pretenuring
   if (!process.execArgv.includes(`--${PRETENURING}`)) setFlagsFromString(`--no-${PRETENURING}`);
 }

@@ -58,6 +58,7 @@ function drainable(server: Server, timeoutMs: number): () => Promise<void> {
   const inFlight = new Set<ServerResponse>();
   let draining = false;
   server.prependListener('request', (_request, response: ServerResponse) => {
+    // Internals: keep-alive
     if (draining) response.shouldKeepAlive = false;
     inFlight.add(response);
     response.once('close', () => {

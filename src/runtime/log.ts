@@ -29,6 +29,7 @@ export class Log extends ConsoleLogger {
     super({ logLevels: LEVELS[level], colors: process.stderr.isTTY });
   }
 
+  // Internals: log-of-nest
   protected override printMessages(
     messages: unknown[],
     context?: string,

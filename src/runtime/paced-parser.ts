@@ -17,6 +17,7 @@ const SLICE_BYTES = 2_048;
  * @param mustWait whether requests of this connection wait for their turn
  */
 export function paceParsing(socket: Socket, mustWait: () => boolean): void {
+  // Internals: parser-of-node
   const [parse] = socket.listeners('data') as ((bytes: Buffer) => void)[];
   if (!parse) throw new Error('Node.js no longer reads connections by a listener for data.');
   let unparsed: Buffer | undefined;

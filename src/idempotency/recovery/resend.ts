@@ -40,6 +40,7 @@ async function inject(
     read: () => undefined,
     write: (_chunk, _encoding, done) => done(),
   });
+  // Internals: request-by-hand
   const request = new IncomingMessage(discarding as Socket);
   const length = String(payload.length);
   const arrived = { ...headers, 'content-length': length };

@@ -54,6 +54,7 @@ export class RedisReplays implements SharedReplays, OnModuleInit, OnApplicationS
    * each packet wait for the reply to the one before it, which was measured to be slower.
    */
   private sharePacket(): void {
+    // Internals: stream-of-ioredis
     const stream = this.#redis?.stream;
     if (!stream || stream.writableCorked > 0) return;
     stream.cork();

@@ -90,6 +90,7 @@ export function writeKey(key: string): string {
  */
 function requireAllHeaders(request: HttpRequest): void {
   // net.Server sets it, and its types do not know it.
+  // Internals: header-limit
   const socket = (request.raw ?? request).socket as { server?: Partial<Server> } | undefined;
   const kept = socket?.server?.maxHeadersCount ?? HEADERS_KEPT;
   // The raw list is longer than what was kept of it, but not always: it too is cut, at a multiple of 32.

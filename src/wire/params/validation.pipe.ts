@@ -114,6 +114,7 @@ function rulesOf(type: ParamsClass): Rules {
   if (cached) return cached;
   const params = paramsOf(type);
   const declared = new Set(params.map(({ property }) => property));
+  // Internals: rules-of-class-validator
   const metadata = getMetadataStorage().getTargetValidationMetadatas(type, '', false, false);
   const names = new Set([...declared, ...metadata.map(({ propertyName }) => propertyName)]);
   const uncoerced = [...names].filter((name) => !declared.has(name));

@@ -36,6 +36,7 @@ export function limitChunks({ raw: req }: FastifyRequest): void {
     if (chunks <= MAX_SMALL_CHUNKS + bytes / BYTES_PER_CHUNK) return;
     req.off('data', count);
     // The reader of the body stops at this error. The connection stays open for the response.
+    // Internals: unread-body
     req.emit(
       'error',
       new InvalidRequestError(
@@ -59,6 +60,7 @@ export function discardUnreadBody({ raw: req }: FastifyRequest, reply: FastifyRe
   if (!hasBody(req)) return;
   // The body of an injected request is complete from the start.
   const isComplete = req.complete || !(req instanceof IncomingMessage);
+  // Internals: keep-alive
   if (!isComplete && !canKeepAlive(req)) res.shouldKeepAlive = false;
   // Fastify sets `Connection: close` for every body that it refuses, even for a complete one.
   if (reply.hasHeader('connection')) {
@@ -84,6 +86,7 @@ export function discardUnreadBody({ raw: req }: FastifyRequest, reply: FastifyRe
 /** Node calls `destroySoon` to close the connection after a response with `Connection: close`. */
 function closeAfterBody(req: IncomingMessage): void {
   const { socket } = req;
+  // Internals: unread-body
   const close = socket.destroySoon.bind(socket);
   socket.destroySoon = () => {
     // Such a client usually sends no body. The end of the connection lets it go on at once.

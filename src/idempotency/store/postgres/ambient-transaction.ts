@@ -21,6 +21,7 @@ export function joinAmbientTransaction(dataSource: DataSource): void {
     if (store && 'refusal' in store) throw new Error(store.refusal);
     return store?.runner;
   };
+  // Internals: ambient-transaction
   Object.defineProperty(dataSource.manager, 'queryRunner', { get: current, configurable: true });
 
   const query = dataSource.query.bind(dataSource);

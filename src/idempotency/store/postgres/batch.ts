@@ -123,6 +123,7 @@ class Batch extends Query {
   }
 }
 // pg's types have `submit` as a property, which a method may not override. It is a method.
+// Internals: batch-of-pg
 Batch.prototype.submit = function (this: Batch, connection: Connection) {
   this.send(connection);
 };

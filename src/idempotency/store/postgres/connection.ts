@@ -11,6 +11,7 @@ const LOCKLESS_TIMEOUT_MS = 2_000;
 
 /** With an error the pool closes the connection instead of lending it again. */
 export interface ReleasableRunner extends QueryRunner {
+  // Internals: release-with-error
   releasePostgresConnection(error?: unknown): Promise<void>;
 }
 
@@ -20,6 +21,7 @@ export interface ReleasableRunner extends QueryRunner {
  * that arrives in between has no listener and would end the process. Called once at start-up.
  */
 export function surviveLostConnections(dataSource: DataSource): void {
+  // Internals: pool-of-typeorm
   const { master } = dataSource.driver as unknown as { master?: Pool & { _clients: Client[] } };
   if (!master) return; // not connected, or not PostgreSQL: the first statement will fail
   // A statement that is being sent on the connection fails by itself; the event only needs a listener.
@@ -74,6 +76,7 @@ async function sendEach(
     rememberPrepared(client, statement, result);
     return result;
   };
+  // Internals: pipeline-of-pg
   if (!(client as PoolClient & { pipeline?: boolean }).pipeline) {
     const results: StatementResult[] = [];
     for (const statement of statements) results.push(await prepare(statement));

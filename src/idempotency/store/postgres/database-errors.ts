@@ -8,6 +8,7 @@ const CONNECTION_LOST_CODES = new Set(
 /** SQLSTATE: too many connections. */
 const TOO_MANY_CONNECTIONS = '53300';
 /** Messages of pg, its pool, TypeORM and this module, which carry no code. */
+// Internals: lost-messages
 const CONNECTION_LOST_MESSAGES =
   /connection terminated|connection error and is not queryable|closed and is not queryable|timeout exceeded when trying to connect|query read timeout|too many clients|queryrunner was already released|runner already released|driver not connected|end on the pool|transaction had ended before/i;
 

@@ -38,6 +38,7 @@ export class PostgresTransaction implements OpenTransaction {
     try {
       const [, ...results] = await sendStatements(client, [BEGIN, ...statements], waiting);
       // TypeORM must know that a transaction is open: else `save()` begins and commits its own.
+      // Internals: open-transaction
       Object.assign(runner, { isTransactionActive: true, transactionDepth: 1 });
       return { transaction, results };
     } catch (error) {
