@@ -2,23 +2,7 @@
 import { Column, Entity } from 'typeorm';
 import { TenantEntity } from '../database';
 import type { Metadata } from '../wire';
-
-/** A postal address; null for every line that is not known. */
-export interface PostalAddress {
-  readonly city: string | null;
-  readonly country: string | null;
-  readonly line1: string | null;
-  readonly line2: string | null;
-  readonly postal_code: string | null;
-  readonly state: string | null;
-}
-
-/** Where the orders of a customer are shipped to. */
-export interface Shipping {
-  readonly address: PostalAddress;
-  readonly name: string;
-  readonly phone: string | null;
-}
+import type { PostalAddress, Shipping } from './customer-fields';
 
 /** A deleted customer keeps its row, emptied of everything personal. */
 @Entity('customers')

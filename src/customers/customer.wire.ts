@@ -1,6 +1,5 @@
 /** The customer in responses: its schema and its values. */
 import {
-  arrayOf,
   declareReferences,
   flag,
   integer,
@@ -11,21 +10,11 @@ import {
   object,
   orNull,
   text,
-  textsByName,
   type TypeOf,
   unixSeconds,
 } from '../wire';
+import { customerFields } from './customer-fields';
 import type { CustomerEntity } from './customer.entity';
-
-const address = {
-  city: orNull(text()),
-  country: orNull(text()),
-  line1: orNull(text()),
-  line2: orNull(text()),
-  postal_code: orNull(text()),
-  state: orNull(text()),
-};
-export const addressSchema = named('Address', object(address, 'Null for every line not known.'));
 
 /** A customer as it goes over the wire (https://docs.stripe.com/api/customers/object). */
 export const customerSchema = named(
@@ -33,16 +22,14 @@ export const customerSchema = named(
   object({
     id: text(),
     object: literal('customer'),
-    address: orNull(addressSchema),
     // Invoices are not part of this API, so nothing is ever owed or in credit.
     balance: literal(0),
     created: integer('Unix seconds.'),
     currency: alwaysNull(),
     default_source: orNull(text('What pays when no payment method is named.')),
     delinquent: literal(false),
-    description: orNull(text()),
+    ...customerFields.schemas,
     discount: alwaysNull(),
-    email: orNull(text()),
     invoice_prefix: text(),
     invoice_settings: object({
       custom_fields: alwaysNull(),
@@ -51,13 +38,7 @@ export const customerSchema = named(
       rendering_options: alwaysNull(),
     }),
     livemode: flag('False for objects of the sandbox.'),
-    metadata: textsByName(),
-    name: orNull(text()),
     next_invoice_sequence: literal(1),
-    phone: orNull(text()),
-    preferred_locales: arrayOf(text()),
-    shipping: orNull(object({ address: addressSchema, name: text(), phone: orNull(text()) })),
-    tax_exempt: text('none, exempt or reverse.'),
     test_clock: alwaysNull(),
   }),
 );
@@ -83,15 +64,13 @@ export function customerToWire(customer: CustomerEntity): CustomerObject | Delet
   return {
     id: customer.id,
     object: 'customer',
-    address: customer.address,
     balance: 0,
     created: unixSeconds(customer.created),
     currency: null,
     default_source: customer.defaultSource,
     delinquent: false,
-    description: customer.description,
+    ...customerFields.toWire(customer),
     discount: null,
-    email: customer.email,
     invoice_prefix: customer.invoicePrefix,
     invoice_settings: {
       custom_fields: null,
@@ -100,13 +79,7 @@ export function customerToWire(customer: CustomerEntity): CustomerObject | Delet
       rendering_options: null,
     },
     livemode: customer.livemode,
-    metadata: customer.metadata,
-    name: customer.name,
     next_invoice_sequence: 1,
-    phone: customer.phone,
-    preferred_locales: customer.preferredLocales,
-    shipping: customer.shipping,
-    tax_exempt: customer.taxExempt,
     test_clock: null,
   };
 }

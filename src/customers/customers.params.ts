@@ -12,7 +12,7 @@ import {
   Refusal,
   type MetadataChange,
 } from '../wire';
-import type { PostalAddress, Shipping } from './customer.entity';
+import type { PostalAddress, Shipping } from './customer-fields';
 
 const INVOICE_PREFIX = /^[A-Z0-9]{3,12}$/;
 

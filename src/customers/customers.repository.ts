@@ -4,6 +4,7 @@ import { InjectRepository } from '@nestjs/typeorm';
 import { IsNull, Raw, type QueryDeepPartialEntity, type Repository } from 'typeorm';
 import { TenantRepository, type RowPage, type Tenant } from '../database';
 import { type ListParams, type Metadata, ResourceMissingError } from '../wire';
+import { customerFields } from './customer-fields';
 import { CustomerEntity } from './customer.entity';
 
 @Injectable()
@@ -47,16 +48,9 @@ export class CustomersRepository extends TenantRepository<CustomerEntity> {
   /** Empties a customer of everything personal. @returns null where it is gone already */
   markDeleted(tenant: Tenant, id: string): Promise<CustomerEntity | null> {
     const nothing = {
-      name: null,
-      email: null,
-      phone: null,
-      description: null,
-      address: null,
-      shipping: null,
-      preferredLocales: [],
+      ...customerFields.newRow({}),
       defaultSource: null,
       defaultPaymentMethod: null,
-      metadata: {},
     };
     return this.update(tenant, id, { ...nothing, deleted: () => 'now()' }, { deleted: IsNull() });
   }

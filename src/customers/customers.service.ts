@@ -9,11 +9,13 @@ import {
   listOf,
   LockTimeoutError,
   mergeMetadata,
+  type Metadata,
   newId,
   randomBase62,
   type WireList,
 } from '../wire';
 import { CustomerPaymentMethods } from './customer-payment-methods';
+import { customerFields } from './customer-fields';
 import type { CustomerEntity } from './customer.entity';
 import { type CustomerObject, customerToWire, type DeletedCustomerObject } from './customer.wire';
 import {
@@ -60,11 +62,10 @@ export class CustomersService implements OnModuleInit {
 
   async create(tenant: Tenant, params: CreateCustomerParams): Promise<AnyCustomerObject> {
     const created = await this.customers.insert(tenant, {
-      ...patchOf(params),
+      ...customerFields.newRow(fieldsOf(params, mergeMetadata({}, params.metadata))),
       id: newId('cus'),
       invoicePrefix: params.invoice_prefix ?? randomBase62(8).toUpperCase(),
-      metadata: mergeMetadata({}, params.metadata),
-    } as Partial<CustomerEntity>);
+    });
     const defaults = await this.attachNamed(tenant, created.id, params);
     const customer = (await this.customers.update(tenant, created.id, defaults)) ?? created;
     return this.toWire(tenant, customer, params.expand);
@@ -85,7 +86,11 @@ export class CustomersService implements OnModuleInit {
     params: UpdateCustomerParams,
   ): Promise<AnyCustomerObject> {
     await this.requirePresent(tenant, id);
-    const patch = { ...patchOf(params), ...(await this.attachNamed(tenant, id, params)) };
+    const patch = {
+      ...customerFields.changes(fieldsOf(params)),
+      invoicePrefix: params.invoice_prefix,
+      ...(await this.attachNamed(tenant, id, params)),
+    };
     for (let tries = 0; tries < MAX_CHANGE_TRIES; tries += 1) {
       const { metadata } = await this.requirePresent(tenant, id);
       const changed = { ...patch, metadata: mergeMetadata(metadata, params.metadata) };
@@ -198,17 +203,13 @@ export class CustomersService implements OnModuleInit {
   }
 }
 
-/** The columns a request sets; undefined for those it leaves alone. */
-function patchOf(params: CustomerParams): CustomerPatch {
+/** The fields that a request sets, as they are stored. @param metadata undefined leaves it alone */
+function fieldsOf(params: CustomerParams, metadata?: Metadata) {
+  const { address, shipping, ...others } = params;
   return {
-    address: params.address && addressOf(params.address),
-    description: params.description,
-    email: params.email,
-    invoicePrefix: params.invoice_prefix,
-    name: params.name,
-    phone: params.phone,
-    preferredLocales: params.preferred_locales === null ? [] : params.preferred_locales,
-    shipping: params.shipping && shippingOf(params.shipping),
-    taxExempt: params.tax_exempt === null ? 'none' : params.tax_exempt,
+    ...others,
+    address: address && addressOf(address),
+    metadata,
+    shipping: shipping && shippingOf(shipping),
   };
 }

@@ -1,6 +1,6 @@
 /** Where an order is shipped to, and by whom: a part of payment intents and charges. */
 import { IsText, named, object, orNull, text, type TypeOf } from '../wire';
-import { addressSchema } from './customer.wire';
+import { addressSchema } from './customer-fields';
 import { shippingOf, ShippingParams } from './customers.params';
 
 /** Stored and shown in this form. */

@@ -53,5 +53,6 @@ export {
 } from './schema/operation.decorator';
 export { declaredReferences, declareReferences } from './schema/references';
 export * from './schema/schema';
+export { storedAs, StoredFields } from './schema/stored-fields';
 export { wireServerOptions } from './server-options';
 export { WireModule } from './wire.module';

@@ -1,9 +1,7 @@
 /** A row of `charges`. */
 import { Column, Entity } from 'typeorm';
-import { TenantEntity } from '../../database';
-import type { Metadata } from '../../wire';
+import { DescribedEntity } from './described.entity';
 import type { CardFace } from '../payment-methods/payment-method.entity';
-import type { OrderShipping } from '../../customers';
 
 /** `pending` while the acquirer's outcome of the charge, its capture or its release is not known. */
 export const CHARGE_STATUSES = ['pending', 'succeeded', 'failed'] as const;
@@ -11,7 +9,7 @@ export type ChargeStatus = (typeof CHARGE_STATUSES)[number];
 
 /** One attempt to take money from a card. Amounts are in the currency's smallest unit. */
 @Entity('charges')
-export class ChargeEntity extends TenantEntity {
+export class ChargeEntity extends DescribedEntity {
   @Column({ name: 'amount', type: 'integer' })
   amount: number;
 
@@ -62,22 +60,4 @@ export class ChargeEntity extends TenantEntity {
 
   @Column({ name: 'decline_code', type: 'text', nullable: true })
   declineCode: string | null;
-
-  @Column({ name: 'description', type: 'text', nullable: true })
-  description: string | null;
-
-  @Column({ name: 'metadata', type: 'jsonb' })
-  metadata: Metadata;
-
-  @Column({ name: 'receipt_email', type: 'text', nullable: true })
-  receiptEmail: string | null;
-
-  @Column({ name: 'shipping', type: 'jsonb', nullable: true })
-  shipping: OrderShipping | null;
-
-  @Column({ name: 'statement_descriptor', type: 'text', nullable: true })
-  statementDescriptor: string | null;
-
-  @Column({ name: 'statement_descriptor_suffix', type: 'text', nullable: true })
-  statementDescriptorSuffix: string | null;
 }

@@ -1,6 +1,6 @@
 /** The operations on charges that no payment intent made: Stripe's older way to pay, phase by phase. */
 import { Injectable, type OnModuleInit } from '@nestjs/common';
-import { CustomersService, orderShippingOf } from '../../customers';
+import { CustomersService } from '../../customers';
 import type { Tenant } from '../../database';
 import { type ChargeOrder, Gateways, type KnownOutcome } from '../../gateway';
 import type { Phases } from '../../idempotency';
@@ -11,7 +11,6 @@ import {
   Expander,
   InvalidRequestError,
   listOf,
-  mergeMetadata,
   newId,
 } from '../../wire';
 import type { PaymentMethodEntity } from '../payment-methods/payment-method.entity';
@@ -27,6 +26,7 @@ import type {
   UpdateChargeParams,
 } from './charges.params';
 import { ChargesRepository } from './charges.repository';
+import { changedDescription, newDescription } from './descriptive-fields';
 
 /** The sandbox charges this card when a request names none. */
 const DEFAULT_SOURCE = 'tok_visa';
@@ -101,10 +101,7 @@ export class ChargesService implements OnModuleInit {
       await this.requireAssignable(tenant, charge, params.customer);
     const updated = await this.charges.updateExpected(tenant, id, {
       customer: params.customer,
-      description: params.description,
-      metadata: mergeMetadata(charge.metadata, params.metadata),
-      receiptEmail: params.receipt_email,
-      shipping: orderShippingOf(params.shipping),
+      ...changedDescription(params, charge),
     });
     return this.toWire(tenant, updated, params.expand);
   }
@@ -146,12 +143,7 @@ export class ChargesService implements OnModuleInit {
       failureCode: null,
       failureMessage: null,
       declineCode: null,
-      description: params.description ?? null,
-      metadata: mergeMetadata({}, params.metadata),
-      receiptEmail: params.receipt_email ?? null,
-      shipping: orderShippingOf(params.shipping) ?? null,
-      statementDescriptor: params.statement_descriptor ?? null,
-      statementDescriptorSuffix: params.statement_descriptor_suffix ?? null,
+      ...newDescription(params),
     });
     const { amount, currency, metadata } = charge;
     const capture = params.capture ?? true;
@@ -202,9 +194,7 @@ export class ChargesService implements OnModuleInit {
       status: 'succeeded',
       captured: true,
       amountCaptured: reserved.amount,
-      receiptEmail: params.receipt_email,
-      statementDescriptor: params.statement_descriptor,
-      statementDescriptorSuffix: params.statement_descriptor_suffix,
+      ...changedDescription(params),
     });
   }
 

@@ -3,8 +3,9 @@ import { Injectable } from '@nestjs/common';
 import { MoreThanOrEqual } from 'typeorm';
 import type { Tenant } from '../../database';
 import type { KnownOutcome } from '../../gateway';
-import { acquirerCode, CardError, InvalidRequestError, mergeMetadata } from '../../wire';
+import { acquirerCode, CardError, InvalidRequestError } from '../../wire';
 import { ChargesRepository } from '../charges/charges.repository';
+import { changedDescription } from '../charges/descriptive-fields';
 import type { PaymentIntentEntity } from './payment-intent.entity';
 import { captureTooLarge, unexpectedState } from './payment-intent.errors';
 import { statusesFor } from './payment-intent.states';
@@ -53,11 +54,7 @@ export class PaymentIntentCapture {
   ): Promise<ReservedCapture> {
     const { amount_to_capture: amount, metadata } = params;
     const before = metadata === undefined ? undefined : await this.intents.lockOrThrow(tenant, id);
-    const patch = {
-      metadata: before && mergeMetadata(before.metadata, metadata),
-      statementDescriptor: params.statement_descriptor,
-      statementDescriptorSuffix: params.statement_descriptor_suffix,
-    };
+    const patch = changedDescription(params, before);
     const onlyIf = amount === undefined ? {} : { amountCapturable: MoreThanOrEqual(amount) };
     const intent = await this.intents.reserve(tenant, id, 'capture', { patch, onlyIf });
     if (!intent) throw await this.captureRefusal(tenant, id, amount);

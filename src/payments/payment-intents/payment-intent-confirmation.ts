@@ -1,11 +1,16 @@
 /** How a payment intent is created, changed and paid: the statements of each phase. */
 import { Injectable } from '@nestjs/common';
-import { CustomersService, orderShippingOf } from '../../customers';
+import { CustomersService } from '../../customers';
 import type { Tenant } from '../../database';
 import { type ChargeOrder, Gateways, type KnownOutcome } from '../../gateway';
-import { CardError, InvalidRequestError, mergeMetadata, newId, randomBase62 } from '../../wire';
+import { CardError, InvalidRequestError, newId, randomBase62 } from '../../wire';
 import { chargeOutcome } from '../charges/charge.states';
 import { ChargesRepository } from '../charges/charges.repository';
+import {
+  changedDescription,
+  descriptiveFields,
+  newDescription,
+} from '../charges/descriptive-fields';
 import type { CardFace, PaymentMethodEntity } from '../payment-methods/payment-method.entity';
 import {
   type PaymentMethodObject,
@@ -110,9 +115,8 @@ export class PaymentIntentConfirmation {
       paymentMethod: named?.id,
       captureMethod: params.capture_method,
       paymentMethodTypes: params.payment_method_types,
-      receiptEmail: params.receipt_email,
       setupFutureUsage: params.setup_future_usage,
-      shipping: orderShippingOf(params.shipping),
+      ...changedDescription(params),
       lastPaymentError: null,
       nextAction: null,
     };
@@ -179,12 +183,7 @@ export class PaymentIntentConfirmation {
       captureMethod: params.capture_method,
       paymentMethodTypes: params.payment_method_types,
       setupFutureUsage: params.setup_future_usage,
-      description: params.description,
-      metadata: mergeMetadata(intent.metadata, params.metadata),
-      receiptEmail: params.receipt_email,
-      shipping: orderShippingOf(params.shipping),
-      statementDescriptor: params.statement_descriptor,
-      statementDescriptorSuffix: params.statement_descriptor_suffix,
+      ...changedDescription(params, intent),
     });
   }
 
@@ -217,12 +216,7 @@ export class PaymentIntentConfirmation {
         ? { enabled: automatic.enabled, allow_redirects: automatic.allow_redirects ?? 'always' }
         : null,
       setupFutureUsage: params.setup_future_usage ?? null,
-      description: params.description ?? null,
-      metadata: mergeMetadata({}, params.metadata),
-      receiptEmail: params.receipt_email ?? null,
-      shipping: orderShippingOf(params.shipping) ?? null,
-      statementDescriptor: params.statement_descriptor ?? null,
-      statementDescriptorSuffix: params.statement_descriptor_suffix ?? null,
+      ...newDescription(params),
     });
   }
 
@@ -244,12 +238,7 @@ export class PaymentIntentConfirmation {
       paymentIntent: intent.id,
       paymentMethod: payment.method.id,
       card: payment.card,
-      description: intent.description,
-      metadata: intent.metadata,
-      receiptEmail: intent.receiptEmail,
-      shipping: intent.shipping,
-      statementDescriptor: intent.statementDescriptor,
-      statementDescriptorSuffix: intent.statementDescriptorSuffix,
+      ...descriptiveFields.copy(intent),
     });
   }
 

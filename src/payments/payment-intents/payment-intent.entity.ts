@@ -1,9 +1,7 @@
 /** A row of `payment_intents`. */
 import { Column, Entity } from 'typeorm';
-import { TenantEntity } from '../../database';
-import type { Metadata } from '../../wire';
+import { DescribedEntity } from '../charges/described.entity';
 import type { CaptureMethod, PaymentIntentStatus } from './payment-intent.states';
-import type { OrderShipping } from '../../customers';
 
 /** Why the last attempt to pay failed, as responses show it. */
 export interface PaymentFailure {
@@ -28,7 +26,7 @@ export type NextAction =
 
 /** A payment, from the order to the money. Amounts are in the currency's smallest unit. */
 @Entity('payment_intents')
-export class PaymentIntentEntity extends TenantEntity {
+export class PaymentIntentEntity extends DescribedEntity {
   @Column({ name: 'amount', type: 'integer' })
   amount: number;
 
@@ -84,22 +82,4 @@ export class PaymentIntentEntity extends TenantEntity {
 
   @Column({ name: 'setup_future_usage', type: 'text', nullable: true })
   setupFutureUsage: 'off_session' | 'on_session' | null;
-
-  @Column({ name: 'description', type: 'text', nullable: true })
-  description: string | null;
-
-  @Column({ name: 'metadata', type: 'jsonb' })
-  metadata: Metadata;
-
-  @Column({ name: 'receipt_email', type: 'text', nullable: true })
-  receiptEmail: string | null;
-
-  @Column({ name: 'shipping', type: 'jsonb', nullable: true })
-  shipping: OrderShipping | null;
-
-  @Column({ name: 'statement_descriptor', type: 'text', nullable: true })
-  statementDescriptor: string | null;
-
-  @Column({ name: 'statement_descriptor_suffix', type: 'text', nullable: true })
-  statementDescriptorSuffix: string | null;
 }

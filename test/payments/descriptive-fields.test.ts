@@ -1,0 +1,73 @@
+/** Every field of the list is taken, stored, shown and copied, on payment intents and on charges. */
+import Stripe from 'stripe';
+import { descriptiveFields } from '../../src/payments/charges/descriptive-fields';
+import { type RunningApp, startApp } from '../support/app';
+
+type FieldName = keyof typeof descriptiveFields.schemas;
+
+/** A value of each, in the form in which it is shown too. A field without one does not compile. */
+const VALUES: Readonly<Record<FieldName, unknown>> = {
+  description: 'Order 6735',
+  metadata: { order: '6735' },
+  receipt_email: 'ada@example.com',
+  shipping: {
+    name: 'Ada Lovelace',
+    phone: null,
+    carrier: 'Post',
+    tracking_number: null,
+    address: {
+      line1: 'Main street 1',
+      line2: null,
+      city: 'Bern',
+      country: 'CH',
+      postal_code: '3000',
+      state: null,
+    },
+  },
+  statement_descriptor: 'SHOP',
+  statement_descriptor_suffix: '6735',
+};
+const FIELDS = Object.entries(VALUES);
+
+/** As a request may have it: a null of a hash is not sent. */
+function sent(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  const present = Object.entries(value).filter(([, entry]) => entry !== null);
+  return Object.fromEntries(present.map(([name, entry]) => [name, sent(entry)]));
+}
+const USD = { amount: 2000, currency: 'usd' };
+const SENT = sent(VALUES) as Stripe.PaymentIntentCreateParams & Stripe.ChargeCreateParams;
+
+let app: RunningApp;
+let stripe: Stripe;
+
+beforeAll(async () => {
+  app = await startApp({ env: { LOG_LEVEL: 'silent' } });
+  stripe = app.stripe();
+});
+
+afterAll(() => app.close());
+
+test('the list has every field that a value is tested of, and no other', () => {
+  expect(Object.keys(descriptiveFields.schemas)).toEqual(Object.keys(VALUES));
+});
+
+test('a payment intent stores and shows them, and its charge gets a copy', async () => {
+  const paid = { ...USD, ...SENT, confirm: true, payment_method: 'pm_card_visa' };
+  const { id, latest_charge } = await stripe.paymentIntents.create(paid);
+  expect(await stripe.paymentIntents.retrieve(id)).toMatchObject(VALUES);
+  expect(await stripe.charges.retrieve(latest_charge as string)).toMatchObject(VALUES);
+});
+
+test('a charge of its own stores and shows them', async () => {
+  const { id } = await stripe.charges.create({ ...USD, ...SENT });
+  expect(await stripe.charges.retrieve(id)).toMatchObject(VALUES);
+});
+
+test.each(FIELDS)('an update of %s alone leaves the others as they are', async (name, value) => {
+  const { [name as FieldName]: _, ...others } = VALUES;
+  const created = await stripe.paymentIntents.create({ ...USD, ...(sent(others) as object) });
+  expect(created).not.toMatchObject({ [name]: value });
+  const updated = await stripe.paymentIntents.update(created.id, { [name]: sent(value) });
+  expect(updated).toMatchObject(VALUES);
+});
