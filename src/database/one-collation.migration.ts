@@ -7,9 +7,8 @@
  * PostgreSQL rewrites no table for it and checks no foreign key again; it builds the indexes of these
  * columns anew: 6 s for 500,000 payments and 20 s for a million, on two cores. No request is served meanwhile.
  */
-import { setTimeout as pause } from 'node:timers/promises';
-import { type MigrationInterface, QueryFailedError, type QueryRunner } from 'typeorm';
-import { DatabaseUnavailableError } from './opening';
+import type { MigrationInterface, QueryRunner } from 'typeorm';
+import { lockTables } from './table-lock';
 
 /** The columns that had the collation of the database, by table. */
 const COLUMNS = {
@@ -20,17 +19,6 @@ const COLUMNS = {
   refunds: ['account'],
   'jobs.reports': ['job'],
 };
-
-/**
- * Longest wait for the lock of one table, ms. All of them together are less than the second after which
- * PostgreSQL looks for deadlocks, so that no request of a running process is ever the victim of one.
- */
-const LOCK_WAIT_MS = 100;
-const LOCK_PAUSE_MS = 100;
-/** PostgreSQL ends idle transactions sooner. */
-const LOCK_DEADLINE_MS = 60_000;
-/** https://www.postgresql.org/docs/current/errcodes-appendix.html */
-const LOCK_NOT_AVAILABLE = '55P03';
 
 export class OneCollation1764000006000 implements MigrationInterface {
   readonly name = 'OneCollation1764000006000';
@@ -45,40 +33,13 @@ export class OneCollation1764000006000 implements MigrationInterface {
 }
 
 async function collate(runner: QueryRunner, collation: '"C"' | '"default"'): Promise<void> {
-  await lock(runner, Object.keys(COLUMNS));
+  await lockTables(runner, Object.keys(COLUMNS));
   await endOtherConnections(runner);
   for (const [table, columns] of Object.entries(COLUMNS)) {
     const changes = columns.map((column) => `ALTER ${column} TYPE text COLLATE ${collation}`);
     await runner.query(`ALTER TABLE ${table} ${changes.join(', ')}`);
     // The change takes the columns' statistics away, and as no row has changed nothing brings them back.
     await runner.query(`ANALYZE ${table} (${columns.join(', ')})`);
-  }
-}
-
-/**
- * All of them or none, and none is held while another is waited for longer than a moment: requests that
- * run in other processes go on.
- */
-async function lock(runner: QueryRunner, tables: readonly string[]): Promise<void> {
-  const deadline = performance.now() + LOCK_DEADLINE_MS;
-  await runner.query(`SET LOCAL lock_timeout = ${LOCK_WAIT_MS}`);
-  await runner.query('SAVEPOINT unlocked');
-  for (;;) {
-    try {
-      await runner.query(`LOCK TABLE ${tables.join(', ')} IN ACCESS EXCLUSIVE MODE`);
-      return;
-    } catch (error) {
-      if (!isLockTimeout(error)) throw error;
-      await runner.query('ROLLBACK TO SAVEPOINT unlocked');
-      if (performance.now() > deadline) {
-        throw new DatabaseUnavailableError(
-          `The schema cannot be changed: for ${LOCK_DEADLINE_MS / 1_000} s other processes have not ` +
-            `let go of ${tables.join(', ')}. Stop them and start again.`,
-          { cause: error },
-        );
-      }
-      await pause(LOCK_PAUSE_MS);
-    }
   }
 }
 
@@ -92,10 +53,4 @@ async function endOtherConnections(runner: QueryRunner): Promise<void> {
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE application_name = 'paidonce' AND datname = current_database() AND usename = current_user
       AND pid <> pg_backend_pid()`);
-}
-
-function isLockTimeout(error: unknown): boolean {
-  const { code } =
-    error instanceof QueryFailedError ? (error.driverError as { code?: string }) : {};
-  return code === LOCK_NOT_AVAILABLE;
 }
