@@ -1,65 +1,23 @@
-/** Processes start, stop, and say what is wrong where they cannot start. */
+/** Processes start: without any configuration, on the embedded PostgreSQL, and with a database of one’s own. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import {
-  chmodSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { Agent, get, type IncomingMessage } from 'node:http';
-import { connect, createServer, type AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { freshDatabase } from '../support/database';
-import { type HeldCharges, holdCharges } from '../support/held-charges';
-import { PATIENT } from '../support/patience';
-import { Program, type RunningServer, startServer, stopAll } from '../support/server';
+import { eventually } from '../support/eventually';
+import { Program, startServer } from '../support/server';
+import {
+  api,
+  cleanUpAfterwards,
+  dataDir,
+  healthy,
+  home,
+  isAlive,
+  postmasterPid,
+  start,
+} from './programs.fixture';
 
-/** A space in it, as in many a home directory. */
-const home = mkdtempSync(join(tmpdir(), 'paid once '));
-chmodSync(home, 0o755);
-const dataDir = join(home, 'data');
-
-afterEach(stopAll);
-afterAll(() => rmSync(home, { recursive: true, force: true }));
-
-const start = (env: Record<string, string> = {}) =>
-  startServer({ env: { DATA_DIR: dataDir, ...env } });
-
-function postmasterPid(dir = dataDir): number {
-  return Number(readFileSync(join(dir, 'postgres', 'postmaster.pid'), 'utf8').split('\n', 1)[0]);
-}
-
-function isAlive(pid: number): boolean {
-  const { stdout } = spawnSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' });
-  return stdout.trim() !== '' && !stdout.startsWith('Z');
-}
-
-function api(server: RunningServer, path: string, init: RequestInit & { key?: string } = {}) {
-  const headers = new Headers(init.headers);
-  headers.set('authorization', `Bearer ${init.key ?? server.apiKey}`);
-  return fetch(`${server.url}${path}`, { ...init, headers });
-}
-
-/** Asks again and again until there is a result; the test's own time-out is the limit. */
-async function eventually<T>(ask: () => Promise<T | undefined>): Promise<T> {
-  for (;;) {
-    const result = await ask();
-    if (result !== undefined) return result;
-    await sleep(20);
-  }
-}
-
-/** Waits for a 200: a slow machine makes the server wait for its database, and respond with 503. */
-const healthy = ({ url }: RunningServer) =>
-  eventually(async () => ((await fetch(`${url}/health`)).ok ? true : undefined));
+cleanUpAfterwards();
 
 describe('npm start without any configuration', () => {
   let key: string;
@@ -173,9 +131,9 @@ describe('the embedded PostgreSQL', () => {
     const settings = join(dataDir, 'postgres', 'postgresql.conf');
     renameSync(settings, `${settings}.away`);
     process.kill(postmasterPid(), 'SIGKILL');
-    await eventually(async () => ((await health()) === 503 ? true : undefined));
+    await eventually('health tells', async () => (await health()) === 503);
     renameSync(`${settings}.away`, settings);
-    await eventually(async () => ((await health()) === 200 ? true : undefined));
+    await eventually('it is back', async () => (await health()) === 200);
     await server.stop();
   });
 
@@ -196,187 +154,6 @@ describe('the embedded PostgreSQL', () => {
       expect(isAlive(pid)).toBe(false);
     },
   );
-});
-
-describe('being asked to stop', () => {
-  /** Starts a payment that stays with the acquirer, and comes back once it is there. */
-  async function paymentInFlight(server: RunningServer, charges: HeldCharges) {
-    const sent = api(server, '/v1/payment_intents', {
-      method: 'POST',
-      headers: { 'idempotency-key': 'in-flight' },
-      body: new URLSearchParams({
-        amount: '2000',
-        currency: 'usd',
-        payment_method: 'pm_card_visa',
-        confirm: 'true',
-      }),
-    });
-    await charges.arrived();
-    return { sent, charges };
-  }
-
-  /** Once the server has received the signal to stop. */
-  async function expectFinished(
-    { port }: RunningServer,
-    payment: Awaited<ReturnType<typeof paymentInFlight>>,
-  ): Promise<void> {
-    await eventually(async () => ((await isRefused(port)) ? true : undefined));
-    await payment.charges.release();
-    const res = await payment.sent;
-    expect(res.status).toBe(200);
-    expect(res.headers.get('connection')).toBe('close');
-    expect(await res.json()).toMatchObject({ status: 'succeeded' });
-  }
-
-  const isRefused = async (port: number): Promise<boolean> => {
-    const socket = connect(port, '127.0.0.1');
-    try {
-      await once(socket, 'connect');
-      return false;
-    } catch {
-      return true;
-    } finally {
-      socket.destroy();
-    }
-  };
-
-  const patient = { ...PATIENT, DRAIN_TIMEOUT_MS: '300000' };
-
-  it('Ctrl-C in a terminal lets a payment in flight finish, then PostgreSQL stops', async () => {
-    const drained = join(home, 'drained');
-    const server = await start({ DATA_DIR: drained, ...patient });
-    const postmaster = postmasterPid(drained);
-    const password = readFileSync(join(drained, 'postgres', 'paidonce.password'), 'utf8');
-    const port = readFileSync(join(drained, 'postgres.port'), 'utf8');
-    const url = `postgres://postgres:${password}@127.0.0.1:${port}/paidonce`;
-    const payment = await paymentInFlight(server, await holdCharges(url));
-    // A terminal signals the whole group; PostgreSQL must not be in it.
-    const group = spawnSync('ps', ['-o', 'pgid=', '-p', String(postmaster)], { encoding: 'utf8' });
-    expect(Number(group.stdout)).toBe(postmaster);
-    process.kill(-(server.process.pid ?? 0), 'SIGINT');
-    await expectFinished(server, payment);
-    expect(await server.program.ended).toEqual({ code: 0, signal: null });
-    expect(isAlive(postmaster)).toBe(false);
-  });
-
-  it('SIGTERM lets a payment in flight finish', async () => {
-    const database = await freshDatabase();
-    const server = await startServer({ databaseUrl: database.url, env: patient });
-    const payment = await paymentInFlight(server, await holdCharges(database.url));
-    server.process.kill('SIGTERM');
-    await expectFinished(server, payment);
-    expect(await server.program.ended).toEqual({ code: 0, signal: null });
-    await database.drop();
-  });
-
-  it('does not wait for connections that are kept alive without a request', async () => {
-    const database = await freshDatabase();
-    const server = await startServer({
-      databaseUrl: database.url,
-      env: { DRAIN_TIMEOUT_MS: '60000' },
-    });
-    const agent = new Agent({ keepAlive: true });
-    const [res] = (await once(get(`${server.url}/health`, { agent }), 'response')) as [
-      IncomingMessage,
-    ];
-    res.resume();
-    await once(res, 'end');
-    expect(Object.values(agent.freeSockets).flat()).toHaveLength(1);
-    expect(await server.stop()).toEqual({ code: 0, signal: null });
-    agent.destroy();
-    await database.drop();
-  });
-
-  it('cuts off a request that does not finish within DRAIN_TIMEOUT_MS', async () => {
-    const database = await freshDatabase();
-    const server = await startServer({
-      databaseUrl: database.url,
-      env: { DRAIN_TIMEOUT_MS: '300' },
-    });
-    const socket = connect(server.port, '127.0.0.1');
-    socket.on('error', () => undefined);
-    const request = ['POST /v1/customers HTTP/1.1', 'Host: x', 'Content-Length: 100'];
-    // The health check goes first on the same connection: its response shows that both were read.
-    socket.write(`GET /health HTTP/1.1\r\nHost: x\r\n\r\n${request.join('\r\n')}\r\n\r\nemail=`);
-    await once(socket, 'data');
-    const closed = once(socket, 'close');
-    expect(await server.stop()).toEqual({ code: 0, signal: null });
-    await closed;
-    await database.drop();
-  });
-});
-
-describe('a start that cannot succeed is one sentence and exit code 1', () => {
-  async function refusal(env: Record<string, string>): Promise<string> {
-    const program = Program.start('main', { env: { PORT: '0', ...env } });
-    expect(await program.ended).toEqual({ code: 1, signal: null });
-    expect(program.stderr).not.toMatch(/^\s+at /m);
-    expect(program.stdout).toBe('');
-    return program.stderr;
-  }
-
-  it('wrong settings: a sentence for each', async () => {
-    expect(await refusal({ PORT: '70000', LOG_LEVEL: 'loud', DATABASE_URL: 'mysql://x' })).toBe(
-      'DATABASE_URL must be a URL like postgres://user:password@host:5432/database.\n' +
-        'PORT must be a whole number from 0 to 65535, but is "70000".\n' +
-        'LOG_LEVEL must be one of silent, error, warn, info, debug, but is "loud".\n',
-    );
-  });
-
-  it('a port that is taken', async () => {
-    const other = createServer().listen(0, '127.0.0.1');
-    await once(other, 'listening');
-    const { port } = other.address() as AddressInfo;
-    const database = await freshDatabase();
-    expect(await refusal({ PORT: String(port), DATABASE_URL: database.url })).toBe(
-      `Port ${port} on 127.0.0.1 is taken by another program: stop that one, or set PORT to another port (0 takes a free one).\n`,
-    );
-    await database.drop();
-    other.close();
-  });
-
-  it('a port that is taken leaves no PostgreSQL behind', async () => {
-    const other = createServer().listen(0, '127.0.0.1');
-    await once(other, 'listening');
-    const { port } = other.address() as AddressInfo;
-    expect(await refusal({ PORT: String(port), DATA_DIR: dataDir })).toContain('is taken');
-    expect(() => postmasterPid()).toThrow('ENOENT');
-    other.close();
-  });
-
-  it('a database that is not there', async () => {
-    const url = 'postgres://shop:secret@127.0.0.1:1/shop';
-    expect(await refusal({ DATABASE_URL: url })).toBe(
-      'The database 127.0.0.1:1/shop of DATABASE_URL cannot be used: connect ECONNREFUSED 127.0.0.1:1.\n',
-    );
-  });
-
-  it('a wrong password, which is not repeated', async () => {
-    const url = new URL(process.env.TEST_DATABASE_URL ?? '');
-    url.password = 'not-the-secret';
-    const sentence = await refusal({ DATABASE_URL: url.href });
-    expect(sentence).toContain('password authentication failed for user "postgres"');
-    expect(sentence).not.toContain('not-the-secret');
-  });
-
-  it('a database that does not respond within DATABASE_CONNECT_TIMEOUT_MS', async () => {
-    const silent = createServer().listen(0, '127.0.0.1');
-    await once(silent, 'listening');
-    const { port } = silent.address() as AddressInfo;
-    const url = `postgres://shop@127.0.0.1:${port}/shop`;
-    expect(await refusal({ DATABASE_URL: url, DATABASE_CONNECT_TIMEOUT_MS: '200' })).toMatch(
-      /^The database 127\.0\.0\.1:\d+\/shop of DATABASE_URL cannot be used: .*timeout.*\.\n$/,
-    );
-    silent.close();
-  });
-
-  it('a data directory that is none', async () => {
-    const file = join(home, 'file');
-    writeFileSync(file, '');
-    expect(await refusal({ DATA_DIR: file })).toMatch(
-      /^The embedded PostgreSQL cannot use .*file: EEXIST: .*\.\n$/,
-    );
-  });
 });
 
 describe('with a database of one’s own', () => {
@@ -410,11 +187,11 @@ describe('with a database of one’s own', () => {
     await other.connect();
     await other.query('SELECT pg_advisory_lock($1)', [0x6d69_6772]);
     const starting = startServer({ databaseUrl: database.url });
-    await eventually(async () => {
+    await eventually('it waits for the lock', async () => {
       const { rows } = await other.query(`
         SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = database
         WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted`);
-      return rows[0] as object | undefined;
+      return rows.length > 0;
     });
     const { rows } = await other.query(`SELECT to_regclass('accounts') AS accounts`);
     expect(rows).toEqual([{ accounts: null }]);
@@ -445,7 +222,7 @@ describe('the worker', () => {
     const worker = Program.start('worker', {
       env: { DATABASE_URL: database.url, PURGE_INTERVAL_SECONDS: '1', LOG_LEVEL: 'error' },
     });
-    await eventually(async () => ((await keys()).length === 0 ? true : undefined));
+    await eventually('the key is purged', async () => (await keys()).length === 0);
     expect(await worker.stop()).toEqual({ code: 0, signal: null });
     expect(worker.stderr).toBe('');
     await client.end();
