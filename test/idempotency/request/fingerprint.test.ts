@@ -75,8 +75,8 @@ function reordered(value: Json, seed: number): Json {
 
 const RUNS = { numRuns: 1_000 };
 
-describe('R7 two requests are the same', () => {
-  it('when their bodies are, whatever the order of the members', () => {
+describe('R7 the fingerprints of two requests', () => {
+  it('are the same when the bodies are, whatever the order of their members', () => {
     fc.assert(
       fc.property(fc.oneof(json, nasty), fc.nat(), (body, seed) => {
         expect(hash(reordered(body, seed))).toBe(hash(body));
@@ -85,7 +85,7 @@ describe('R7 two requests are the same', () => {
     );
   });
 
-  it('only when their bodies are: the canonical form never merges two different JSON values', () => {
+  it('are the same only when the bodies are: the canonical form never merges two different JSON values', () => {
     fc.assert(
       fc.property(nasty, nasty, (a, b) => {
         expect(hash(a) === hash(b)).toBe(sameJson(a, b));
@@ -94,7 +94,7 @@ describe('R7 two requests are the same', () => {
     );
   });
 
-  it('not when one leaf of the body differs', () => {
+  it('differ when one leaf of the body does', () => {
     const leaf = fc.oneof(fc.string(), fc.integer(), fc.boolean(), fc.constant(null));
     fc.assert(
       fc.property(json, leaf, leaf, (around, a, b) => {
@@ -106,7 +106,7 @@ describe('R7 two requests are the same', () => {
     );
   });
 
-  it('not when the items of an array are in another order', () => {
+  it('differ when the items of an array are in another order', () => {
     fc.assert(
       fc.property(fc.uniqueArray(fc.integer(), { minLength: 2, maxLength: 6 }), (items) => {
         expect(hash({ items: items.toReversed() })).not.toBe(hash({ items }));
@@ -123,8 +123,8 @@ describe('R7 two requests are the same', () => {
     ['an empty object and an empty array', {}, []],
     ['an item and a list of it', { item: 'a' }, { item: ['a'] }],
     ['an object and the list of its values', { 0: 'a' }, ['a']],
-    ['where one item ends', [1, 11], [11, 1]],
-    ['where one member ends', { a: 1, b: 1 }, { a: '1,"b":1' }],
+    ['items that end elsewhere', [1, 11], [11, 1]],
+    ['members that end elsewhere', { a: 1, b: 1 }, { a: '1,"b":1' }],
     ['a body and no body', {}, undefined],
     ['a body that is null and no body', null, undefined],
     ['an empty text and no body', '', undefined],
@@ -133,11 +133,11 @@ describe('R7 two requests are the same', () => {
     ['two halves of different letters', { name: '\ud800' }, { name: '\ud801' }],
     ['a large number and its neighbour', { n: 2 ** 53 }, { n: 2 ** 53 - 1 }],
     ['a nested object and its text', { a: { b: 1 } }, { a: '{"b":1}' }],
-  ])('not when they differ as %s do', (_what, a, b) => {
+  ])('tell %s apart', (_what, a, b) => {
     expect(hash(a)).not.toBe(hash(b));
   });
 
-  it('with `__proto__` as a name like any other', () => {
+  it('take `__proto__` as a name like any other', () => {
     const [one, two, none] = ['{"__proto__":{"a":1}}', '{"__proto__":{"a":2}}', '{}'].map((text) =>
       hash(JSON.parse(text)),
     );
@@ -147,7 +147,7 @@ describe('R7 two requests are the same', () => {
     expect(differences(sent, sent)).toEqual(['the form of the body']);
   });
 
-  it('when only the order of differently named query parameters differs', () => {
+  it('are the same when only the order of differently named query parameters differs', () => {
     const names = fc.uniqueArray(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 5 }), {
       minLength: 2,
       maxLength: 5,
@@ -165,17 +165,17 @@ describe('R7 two requests are the same', () => {
   it.each([
     ['the value of a query parameter', '/x?a=1', '/x?a=2'],
     ['the order of one name’s values', '/x?a=1&a=2', '/x?a=2&a=1'],
-    ['where a query parameter ends', '/x?a=1&b=2', '/x?a=1%26b=2'],
-    ['a query and none', '/x?a=', '/x'],
+    ['the end of a query parameter', '/x?a=1&b=2', '/x?a=1%26b=2'],
+    ['a query instead of none', '/x?a=', '/x'],
     ['a byte that is not UTF-8', '/x?a=%FE', '/x?a=%FF'],
     ['the path', '/x/1', '/x/2'],
     ['the case of the path', '/x', '/X'],
-    ['how the path is escaped', '/a%2Fb', '/a/b'],
-  ])('not when they differ in %s', (_what, a, b) => {
+    ['the escapes of the path', '/a%2Fb', '/a/b'],
+  ])('differ with %s', (_what, a, b) => {
     expect(hash({}, { url: a })).not.toBe(hash({}, { url: b }));
   });
 
-  it('not when they differ in method or in the form of the body, and whatever the other headers', () => {
+  it('differ with the method and with the form of the body, whatever the other headers', () => {
     const asJson = { 'content-type': 'application/json' };
     const form = { 'content-type': 'application/x-www-form-urlencoded' };
     expect(hash({ a: '1' }, { method: 'PUT' })).not.toBe(hash({ a: '1' }));
@@ -188,7 +188,7 @@ describe('R7 two requests are the same', () => {
     }
   });
 
-  it('by the headers that the endpoint names, however it writes them', () => {
+  it('differ with the headers that the endpoint names, however it writes them', () => {
     const of = (value: string | undefined, names: string[]) =>
       fingerprintOf(request({}, { headers: { 'x-version': value } }), names).hash;
     expect(of('1', ['X-Version'])).toBe(of('1', ['x-version']));
@@ -196,7 +196,7 @@ describe('R7 two requests are the same', () => {
     expect(of('1', [])).toBe(of('2', []));
   });
 
-  it('takes Express’s original address, which a mounted router does not shorten', () => {
+  it('take Express’s original address, which a mounted router does not shorten', () => {
     const mounted = request({}, { url: '/refunds', originalUrl: '/v1/refunds' });
     expect(fingerprintOf(mounted).hash).toEqual(fingerprintOf(request({})).hash);
   });

@@ -63,8 +63,8 @@ describe('R1 a key', () => {
   });
 
   it.each([
-    ['empty', ''],
-    ['empty in quotes', '""'],
+    ['nothing in it', ''],
+    ['nothing in its quotes', '""'],
     ['a lone quote', '"'],
     ['a quote that does not close', '"abc'],
     ['text after the quotes', '"abc"d'],
@@ -78,7 +78,7 @@ describe('R1 a key', () => {
     ['a delete character', 'a\u007fb'],
     ['a zero', '"a\u0000b"'],
     ['two headers that were kept apart', ['a', 'b']],
-  ])('is refused when it is %s', (_what, header) => {
+  ])('is refused with %s', (_what, header) => {
     expect(() => read(header)).toThrow(IdempotencyKeyInvalidError);
   });
 
@@ -191,14 +191,14 @@ describe.each<Adapter>(['fastify', 'express'])('R1 a key on the wire, on %s', (a
   }
 
   it.each([
-    ['twice the same', ['Idempotency-Key: twice', 'Idempotency-Key: twice']],
+    ['the same one twice', ['Idempotency-Key: twice', 'Idempotency-Key: twice']],
     ['two different ones', ['Idempotency-Key: one', 'idempotency-key: two']],
     ['one and an empty one', ['Idempotency-Key: one', 'Idempotency-Key:']],
     ['an empty one', ['Idempotency-Key:']],
-    ['bytes beyond ASCII', ['Idempotency-Key: schl\u00fcssel']],
-    ['R23 a card number', ['Idempotency-Key: 4242424242424242']],
-    ['R23 a card number in quotes', ['Idempotency-Key: "4242 4242 4242 4242"']],
-  ])('%s: refused, with nothing stored', async (_what, lines) => {
+    ['one with bytes beyond ASCII', ['Idempotency-Key: schl\u00fcssel']],
+    ['a card number for one (R23)', ['Idempotency-Key: 4242424242424242']],
+    ['a card number in quotes for one (R23)', ['Idempotency-Key: "4242 4242 4242 4242"']],
+  ])('is refused, and nothing is stored, when the request has %s', async (_what, lines) => {
     const { runs } = shop.watch;
     const rawResponse = await raw(...lines);
     expect(rawResponse).toMatch(/^HTTP\/1\.1 400 /);
@@ -214,17 +214,20 @@ describe.each<Adapter>(['fastify', 'express'])('R1 a key on the wire, on %s', (a
   it.each([
     ['one', 'Idempotency-Key: behind'],
     ['perhaps one', 'Another-Header: behind'],
-  ])('%s behind more headers than Node keeps: refused, never run unkeyed', async (_what, line) => {
-    const { runs } = shop.watch;
-    // Node 20 drops what is too many; those after it refuse it themselves.
-    const rawResponse = await raw(...fillers(1_100), line);
-    expect(rawResponse).toMatch(
-      /^HTTP\/1\.1 (400 [^]*some were dropped[^]*idempotency_key_invalid|431 )/,
-    );
-    expect(shop.watch.runs).toBe(runs);
-  });
+  ])(
+    'is refused, and the request never run without it, when it has %s behind more headers than Node keeps',
+    async (_what, line) => {
+      const { runs } = shop.watch;
+      // Node 20 drops what is too many; those after it refuse it themselves.
+      const rawResponse = await raw(...fillers(1_100), line);
+      expect(rawResponse).toMatch(
+        /^HTTP\/1\.1 (400 [^]*some were dropped[^]*idempotency_key_invalid|431 )/,
+      );
+      expect(shop.watch.runs).toBe(runs);
+    },
+  );
 
-  it('among no more headers than Node keeps is read, and so is one behind any number where it keeps all', async () => {
+  it('is read among no more headers than Node keeps, and so is one behind any number where it keeps all', async () => {
     const key = 'Idempotency-Key: among many';
     expect(await raw(...fillers(900), key)).toMatch(/^HTTP\/1\.1 201 /);
     expect(await raw(...fillers(900))).toMatch(/^HTTP\/1\.1 201 /);
@@ -240,7 +243,7 @@ describe.each<Adapter>(['fastify', 'express'])('R1 a key on the wire, on %s', (a
     await shop.dataSource.query('DELETE FROM idempotency_keys');
   });
 
-  it('a comma is part of a key, not the end of one', async () => {
+  it('may have a comma in it, which does not end it', async () => {
     const first = await raw('Idempotency-Key: one, two');
     expect(first).toMatch(/^HTTP\/1\.1 201 /);
     expect(await raw('Idempotency-Key:   one, two  ')).toContain('idempotent-replayed: true');
