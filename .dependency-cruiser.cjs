@@ -161,6 +161,8 @@ module.exports = {
   ],
   options: {
     tsConfig: { fileName: 'tsconfig.json' },
+    // idempotency/ and client/ have a package.json of their own; test/packages/cut.ts holds them to it.
+    combinedDependencies: true,
     // Imports of types alone count too: they tie folders together as much.
     tsPreCompilationDeps: true,
     doNotFollow: { path: 'node_modules' },

@@ -20,7 +20,7 @@ function webCrypto(): typeof globalThis.crypto {
   // `subtle` and `randomUUID` come and go together.
   if (crypto?.subtle !== undefined) return crypto;
   throw new TypeError(
-    'paidonce/client makes keys with the Web Crypto API, which a browser gives to secure pages alone: ' +
+    '@paidonce/client makes keys with the Web Crypto API, which a browser gives to secure pages alone: ' +
       'serve this page over https, or from localhost.',
   );
 }

@@ -3,7 +3,12 @@
  * DataSource. The rooms, in the order of their imports: contract (what a developer touches), request,
  * store, attempts and replays, pipeline, recovery.
  */
-import { ConfigurableModuleBuilder, Module, type OnModuleInit } from '@nestjs/common';
+import {
+  ConfigurableModuleBuilder,
+  type ConfigurableModuleCls,
+  Module,
+  type OnModuleInit,
+} from '@nestjs/common';
 import { APP_INTERCEPTOR, DiscoveryModule, DiscoveryService, MetadataScanner } from '@nestjs/core';
 import {
   type IdempotencyOptions,
@@ -34,8 +39,10 @@ import { DatabaseClock } from './store/database-clock';
 import { KeySchema } from './store/postgres/key-schema';
 import { postgresKeyStore } from './store/postgres/key-store.provider';
 
-const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } =
+const { ConfigurableModuleClass: Configurable, MODULE_OPTIONS_TOKEN } =
   new ConfigurableModuleBuilder<IdempotencyOptions>().setClassMethodName('forRoot').build();
+// Its type by name: the compiler's own way to write it is not understood by every compiler.
+const ConfigurableModuleClass: ConfigurableModuleCls<IdempotencyOptions, 'forRoot'> = Configurable;
 
 @Module({
   imports: [DiscoveryModule],

@@ -1,8 +1,18 @@
-/** What `npm pack` makes, as those who install it find it: `paidonce/client` alone, without the server. */
-import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+/** The package of the client, as those who install it find it: without the server. */
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { cutPackage, run } from '../packages/cut';
+import { optionsIn, rowsIn } from '../packages/option-table';
 
 const ROOT = join(__dirname, '..', '..');
 const NODE_MODULES = join(ROOT, 'node_modules');
@@ -12,30 +22,13 @@ let site: string;
 let tarball: string;
 let shop: string;
 
-/** Runs a program to its end; its output, or an error with all it said. */
-function run(cwd: string, command: string, ...args: string[]): string {
-  const { status, stdout, stderr } = spawnSync(command, args, { cwd, encoding: 'utf8' });
-  if (status !== 0) throw new Error(`${command} ${args.join(' ')}:\n${stdout}\n${stderr}`);
-  return stdout;
-}
-
 beforeAll(() => {
   site = mkdtempSync(join(tmpdir(), 'paidonce-package-'));
-  // A copy, so that building it disturbs nobody who runs from dist/.
-  const copy = join(site, 'project');
-  mkdirSync(copy);
-  const files = 'package.json README.md LICENSE src nest-cli.json .swcrc'.split(' ');
-  for (const file of [...files, 'tsconfig.json', 'tsconfig.client.json']) {
-    cpSync(join(ROOT, file), join(copy, file), { recursive: true });
-  }
-  symlinkSync(NODE_MODULES, join(copy, 'node_modules'));
-  run(copy, 'npm', 'pack', '--pack-destination', site, '--loglevel', 'error'); // builds: prepack
-  tarball = join(site, 'paidonce-0.1.0.tgz');
+  tarball = cutPackage('client', site);
   shop = join(site, 'shop');
-  const installed = join(shop, 'node_modules', 'paidonce');
+  const installed = join(shop, 'node_modules', '@paidonce', 'client');
   mkdirSync(installed, { recursive: true });
   run(site, 'tar', '-xzf', tarball, '-C', installed, '--strip-components', '1');
-  // Of the package's dependencies the client needs these alone.
   for (const name of ['openapi-fetch', 'openapi-typescript-helpers']) {
     symlinkSync(bin(name), join(shop, 'node_modules', name));
   }
@@ -43,6 +36,30 @@ beforeAll(() => {
 }, 300_000);
 
 afterAll(() => rmSync(site, { recursive: true, force: true }));
+
+it('takes less than a megabyte on the disk, with all that it brings', () => {
+  const parts = ['@paidonce/client', 'openapi-fetch', 'openapi-typescript-helpers'];
+  const folders = parts.map((name) => realpathSync(join(shop, 'node_modules', name)));
+  const sizes = run(shop, 'du', '-sk', ...folders)
+    .trim()
+    .split('\n')
+    .map((line) => parseInt(line, 10));
+  expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThanOrEqual(1_000);
+});
+
+it('has a README whose table names every option', () => {
+  const readme = readFileSync(join(ROOT, 'src', 'client', 'README.md'), 'utf8');
+  const source = readFileSync(join(ROOT, 'src', 'client', 'retry.options.ts'), 'utf8');
+  const options = optionsIn(source, 'RetryOptions');
+  expect(options.length).toBeGreaterThan(8);
+  expect(rowsIn(readme, 'Options').map(({ name }) => name)).toEqual(
+    options.map(({ name }) => name),
+  );
+  for (const { name, numbers } of options) {
+    const row = rowsIn(readme, 'Options').find((each) => each.name === name);
+    expect([name, numbers.filter((number) => !row?.text.includes(number))]).toEqual([name, []]);
+  }
+});
 
 it('has an entry that publint finds nothing wrong with', () => {
   run(shop, process.execPath, bin('publint/src/cli.js'), 'run', tarball, '--strict');
@@ -52,7 +69,7 @@ it('has types that fit what ESM and CommonJS get', () => {
   const attw = bin('@arethetypeswrong/cli/dist/index.js');
   // The resolution of Node 10 knows no exports; the package needs Node 20.
   const said = run(shop, process.execPath, attw, tarball, '--profile', 'node16', '--no-emoji');
-  for (const found of ['"paidonce/client"', 'OK (CJS)', 'OK (ESM)']) expect(said).toContain(found);
+  for (const found of ['"@paidonce/client"', 'OK (CJS)', 'OK (ESM)']) expect(said).toContain(found);
 });
 
 const use = `
@@ -66,12 +83,12 @@ it.each([
   [
     'ESM',
     'use.mjs',
-    "import { createRetryingFetch, retryingFetch, RetryError } from 'paidonce/client';",
+    "import { createRetryingFetch, retryingFetch, RetryError } from '@paidonce/client';",
   ],
   [
     'CommonJS',
     'use.cjs',
-    "const { createRetryingFetch, retryingFetch, RetryError } = require('paidonce/client');",
+    "const { createRetryingFetch, retryingFetch, RetryError } = require('@paidonce/client');",
   ],
 ])('loads and works as %s', (_kind, file, load) => {
   writeFileSync(join(shop, file), load + use);
@@ -80,9 +97,9 @@ it.each([
 
 it('gives both to a program that loads both, and each knows the errors of the other', () => {
   const code = `
-    import * as esm from 'paidonce/client';
+    import * as esm from '@paidonce/client';
     import { createRequire } from 'node:module';
-    const cjs = createRequire(import.meta.url)('paidonce/client');
+    const cjs = createRequire(import.meta.url)('@paidonce/client');
     const details = { reason: 'budget', attempts: 1, mayHaveExecuted: true, method: 'GET', url: '' };
     console.log(esm.RetryError !== cjs.RetryError, Object.keys(esm).join() === Object.keys(cjs).sort().join(),
       new esm.RetryError('', details) instanceof cjs.RetryError);`;
@@ -100,7 +117,7 @@ export const status: Promise<number> = retrying('https://example.com/', { method
 // @ts-expect-error misspelt
 createRetryingFetch({ deadline: 1 });`;
 const names =
-  "{ callReport, createRetryingFetch, RetryError, type RetryOptions } from 'paidonce/client'";
+  "{ callReport, createRetryingFetch, RetryError, type RetryOptions } from '@paidonce/client'";
 
 it.each([
   ['ESM on Node', 'typed.mts', { module: 'nodenext', lib: ['es2022'], types: ['node'] }],
@@ -115,6 +132,7 @@ it.each([
   const compilerOptions = {
     ...settings,
     strict: true,
+    exactOptionalPropertyTypes: true,
     noEmit: true,
     typeRoots: [bin('@types')],
     // The declarations of this package are checked as well.
@@ -136,13 +154,16 @@ it('needs nothing that only Node has: it is compiled with the types of the web a
     '--emitDeclarationOnly',
     'false',
   );
-  const code = 'export const port = process.env.PORT;';
-  const planted = join(site, 'project', 'src', 'client', 'planted.ts');
-  writeFileSync(planted, code);
-  const config = join(site, 'project', 'tsconfig.client.json');
+  const project = join(site, 'project');
+  cpSync(join(ROOT, 'src', 'client'), join(project, 'src', 'client'), { recursive: true });
+  cpSync(join(ROOT, 'tsconfig.client.json'), join(project, 'tsconfig.client.json'));
+  symlinkSync(NODE_MODULES, join(project, 'node_modules'));
+  const planted = join(project, 'src', 'client', 'planted.ts');
+  writeFileSync(planted, 'export const port = process.env.PORT;');
+  const config = join(project, 'tsconfig.client.json');
   const check = () =>
     run(
-      join(site, 'project'),
+      project,
       process.execPath,
       bin('typescript7/bin/tsc'),
       '-p',

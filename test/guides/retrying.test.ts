@@ -36,7 +36,7 @@ describe('the examples of the guide', () => {
     const run = readdirSync(EXAMPLES)
       .filter((file) => file !== SHOP)
       .map((file) => readFileSync(join(EXAMPLES, file), 'utf8'))
-      .map((code) => code.replaceAll("'../../../src/client'", "'paidonce/client'"));
+      .map((code) => code.replaceAll("'../../../src/client'", "'@paidonce/client'"));
     expect(new Set(shown)).toEqual(new Set(run));
   });
 });

@@ -1,4 +1,5 @@
 /** `@Idempotent()`: what a developer writes on an endpoint. */
+import 'reflect-metadata';
 import { currentHandlerContext } from './handler-context';
 import type { IdempotentOptions } from './idempotency.options';
 
