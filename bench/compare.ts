@@ -1,10 +1,11 @@
 /**
  * `npm run bench:compare -- DIRECTORY [--only NAME[,NAME]] [--rounds N] [--quick]`: the CPU that the server uses for
- * a request, of this checkout and of another one, in turns. The load decides the rate, so no rate is shown. Other
- * settings in the environment reach both servers.
+ * a request, and on Linux PostgreSQL for it, of this checkout and of another one, in turns. The load decides the rate,
+ * so no rate is shown. Other settings in the environment reach both servers.
  */
 import { fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { freshDatabase, type FreshDatabase } from '../test/support/database';
@@ -52,12 +53,21 @@ interface Server {
   readonly url: string;
   readonly apiKey: string;
   readonly program: Program;
+  /** Name of its database. */
+  readonly database: string;
 }
 
-/** CPU of both servers for a request, µs, one figure for each round. */
+/** CPU that has been used, µs. */
+interface Cpu {
+  readonly server: number;
+  /** Of the connections to the server's database; 0 where the system does not say it. */
+  readonly postgres: number;
+}
+
+/** CPU of both checkouts for a request, one figure for each round. */
 interface Figures {
-  readonly here: number[];
-  readonly there: number[];
+  readonly here: Cpu[];
+  readonly there: Cpu[];
 }
 
 async function main(): Promise<void> {
@@ -95,9 +105,8 @@ async function main(): Promise<void> {
         const both = await inTurns(stage, { ...CASES[name]!, round, share }, [here, there]);
         measured.here.push(both[0]);
         measured.there.push(both[1]);
-        say(
-          `round ${round + 1}, ${name}: here ${both.map((us) => `${us.toFixed(1)} µs`).join(', there ')}`,
-        );
+        const texts = both.map((cpu) => `${cpu.server.toFixed(1)} + ${cpu.postgres.toFixed(1)} µs`);
+        say(`round ${round + 1}, ${name}: here ${texts.join(', there ')}`);
       }
       await Promise.all([here.program.stop(), there.program.stop()]);
     }
@@ -139,64 +148,86 @@ async function start(checkout: string, databaseUrl: string): Promise<Server> {
   const [, url = ''] = await program.says(/paidonce listens on (\S+)\n[^]*\n$/);
   const shown = /sk_test_\w+/.exec(program.stdout)?.[0];
   if (shown !== undefined) apiKeys.set(databaseUrl, shown);
-  return { url, apiKey: apiKeys.get(databaseUrl) ?? '', program };
+  const database = new URL(databaseUrl).pathname.slice(1);
+  return { url, apiKey: apiKeys.get(databaseUrl) ?? '', program, database };
 }
 
 /**
  * One round of one case, in short turns: a machine that gets slower meanwhile disturbs both. The other one begins
  * in the next round.
- * @returns CPU of each server for a request, µs
+ * @returns CPU of each for a request
  */
 async function inTurns(
   stage: Stage,
   { round, share, ...wanted }: Case & { readonly round: number; readonly share: number },
   servers: readonly [Server, Server],
-): Promise<[number, number]> {
+): Promise<[Cpu, Cpu]> {
   const amount = Math.max(CONNECTIONS, Math.round((wanted.requests * share) / TURNS));
   for (const server of servers) {
     await send(stage, server, { ...wanted, connections: 1 }, 1); // what is replayed from then on
     await send(stage, server, wanted, amount * TURNS); // to compile
   }
-  const spent: [number, number] = [0, 0];
+  const spent: [Cpu[], Cpu[]] = [[], []];
   for (let turn = 0; turn < 2 * TURNS; turn += 1) {
     const which = ((turn + round) % 2) as 0 | 1;
-    spent[which] += await send(stage, servers[which], wanted, amount);
+    spent[which].push(await send(stage, servers[which], wanted, amount));
   }
-  return [spent[0] / (amount * TURNS), spent[1] / (amount * TURNS)];
+  const sum = (of: readonly Cpu[], part: keyof Cpu) => of.reduce((all, cpu) => all + cpu[part], 0);
+  return spent.map((of) => ({
+    server: sum(of, 'server') / (amount * TURNS),
+    postgres: sum(of, 'postgres') / (amount * TURNS),
+  })) as [Cpu, Cpu];
 }
 
-/** @returns the CPU that the server has used meanwhile, µs */
+/** @returns the CPU that was used meanwhile */
 async function send(
   stage: Stage,
-  { url, apiKey, program }: Server,
+  server: Server,
   { path, body, key, connections = CONNECTIONS }: Case & { readonly connections?: number },
   amount: number,
-): Promise<number> {
+): Promise<Cpu> {
   const headers = {
-    authorization: `Bearer ${apiKey}`,
+    authorization: `Bearer ${server.apiKey}`,
     'content-type': 'application/x-www-form-urlencoded',
   };
-  const before = await cpuOf(program);
-  await stage.send({ url: url + path, body, headers, key, connections, amount });
-  return (await cpuOf(program)) - before;
+  const before = await cpuOf(stage, server);
+  await stage.send({ url: server.url + path, body, headers, key, connections, amount });
+  const after = await cpuOf(stage, server);
+  // The pool may have closed connections meanwhile, and opened others.
+  const spent = [...after.postgres].map(([pid, us]) => us - (before.postgres.get(pid) ?? 0));
+  return { server: after.server - before.server, postgres: spent.reduce((all, us) => all + us, 0) };
 }
 
-async function cpuOf({ process: server }: Program): Promise<number> {
-  server.send('cpu');
-  const [us] = (await once(server, 'message')) as [number];
-  return us;
+async function cpuOf({ sql }: Stage, { program, database }: Server) {
+  const reply = once(program.process, 'message') as Promise<[number]>;
+  program.process.send('cpu');
+  const [server] = await reply;
+  const { rows } = await sql.query<{ pid: number }>(
+    'SELECT pid FROM pg_stat_activity WHERE datname = $1',
+    [database],
+  );
+  return { server, postgres: new Map(rows.map(({ pid }) => [pid, cpuOfProcess(pid)])) };
+}
+
+/** On Linux; 0 elsewhere (https://docs.kernel.org/scheduler/sched-stats.html#proc-pid-schedstat). */
+function cpuOfProcess(pid: number): number {
+  const file = `/proc/${pid}/schedstat`;
+  return existsSync(file) ? Number(readFileSync(file, 'utf8').split(' ', 1)[0]) / 1_000 : 0;
 }
 
 /** Medians, and the ratio of each round by itself. */
 function report(figures: ReadonlyMap<string, Figures>): void {
-  say('server CPU for a request, median (least to most of the rounds); ratio = here ÷ there');
+  say('CPU for a request, median (least to most of the rounds); ratio = here ÷ there');
   for (const [name, { here, there }] of figures) {
-    const ratio = ratioOf(here, there);
-    const verdict = ratio.low <= 1 && ratio.high >= 1 ? 'no difference seen' : 'differs';
-    say(
-      `${name}: here ${formatSpread(spreadOf(here), 1)} µs, there ${formatSpread(spreadOf(there), 1)} µs, ` +
-        `ratio ${formatSpread(ratio, 3)}: ${verdict}`,
-    );
+    for (const part of ['server', 'postgres'] as const) {
+      const [ours, theirs] = [here, there].map((of) => of.map((cpu) => cpu[part]));
+      const ratio = ratioOf(ours!, theirs!);
+      const verdict = ratio.low <= 1 && ratio.high >= 1 ? 'no difference seen' : 'differs';
+      say(
+        `${name}, ${part}: here ${formatSpread(spreadOf(ours!), 1)} µs, there ` +
+          `${formatSpread(spreadOf(theirs!), 1)} µs, ratio ${formatSpread(ratio, 3)}: ${verdict}`,
+      );
+    }
   }
 }
 
