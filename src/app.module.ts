@@ -12,7 +12,7 @@ import { OpsModule } from './ops';
 import { PaymentsModule } from './payments';
 import { RefundsModule } from './refunds';
 import { PublicUrl, Settings, SettingsModule } from './runtime';
-import { idempotencyErrorResponse, WireModule } from './wire';
+import { idempotencyErrorResponse, WireModule, wireProviders } from './wire';
 
 @Module({})
 export class AppModule {
@@ -40,6 +40,7 @@ export class AppModule {
         ...(settings.JOBS === 'on' ? [JobsModule.running()] : []),
         OpsModule,
       ],
+      providers: wireProviders(errorLinks(publicUrl), settings.IDEMPOTENCY_REUSED_STATUS),
     };
   }
 }

@@ -27,8 +27,6 @@ export async function createApplication(settings: Settings): Promise<NestFastify
   const authentication = app.get(Authentication);
   configureWire(app, {
     bodyLimitBytes: settings.BODY_LIMIT_BYTES,
-    errorLink,
-    reusedStatus: settings.IDEMPOTENCY_REUSED_STATUS,
     authenticate: (request) => authentication.authenticate(request),
   });
   serveErrorPage(app);

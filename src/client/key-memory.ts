@@ -23,7 +23,7 @@ export interface ClaimedKey {
  * server.
  */
 export class KeyMemory {
-  readonly #requests = new RecentMap<string>(MAX_KEYS);
+  private readonly requests = new RecentMap<string>(MAX_KEYS);
 
   /** @returns undefined where the key belongs to another request */
   async claim(request: RepeatableRequest): Promise<ClaimedKey | undefined> {
@@ -36,9 +36,9 @@ export class KeyMemory {
       sha256((isForm ? undefined : body) ?? ''),
     ]);
     const sent = `${method} ${url} ${content}`;
-    const before = this.#requests.get(key);
+    const before = this.requests.get(key);
     if (before !== undefined && before !== sent) return undefined;
-    this.#requests.set(key, sent);
-    return { isNew: before === undefined, forget: () => this.#requests.delete(key) };
+    this.requests.set(key, sent);
+    return { isNew: before === undefined, forget: () => this.requests.delete(key) };
   }
 }

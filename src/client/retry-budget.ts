@@ -9,7 +9,7 @@ const ROUNDING = 1e-9;
  * origin stays close to that of the first attempts. gRPC's retry throttling (proposal A6) works alike.
  */
 export class RetryBudget {
-  #tokens: number;
+  private tokens: number;
 
   /**
    * @param capacity tokens in the full bucket, and at the start
@@ -19,7 +19,7 @@ export class RetryBudget {
     private readonly capacity: number,
     private readonly earnPerSuccess: number,
   ) {
-    this.#tokens = capacity;
+    this.tokens = capacity;
   }
 
   /**
@@ -28,13 +28,13 @@ export class RetryBudget {
    * @returns false where there is none: no retry then
    */
   take(): boolean {
-    if (this.#tokens < 1 - ROUNDING) return false;
-    this.#tokens -= 1;
+    if (this.tokens < 1 - ROUNDING) return false;
+    this.tokens -= 1;
     return true;
   }
 
   /** Puts `earnPerSuccess` back. */
   earn(): void {
-    this.#tokens = Math.min(this.capacity, this.#tokens + this.earnPerSuccess);
+    this.tokens = Math.min(this.capacity, this.tokens + this.earnPerSuccess);
   }
 }

@@ -68,12 +68,12 @@ export class UnexpectedRowError extends Error {
  */
 export abstract class TenantRepository<E extends TenantEntity> {
   /** By name and not `*`: a prepared statement fails once its result has other columns. */
-  readonly #columns: string[];
+  private readonly columns: string[];
   /** By the columns that are given. */
-  readonly #inserts = new Map<string, Insert>();
+  private readonly inserts = new Map<string, Insert>();
 
   constructor(protected readonly rows: Repository<E>) {
-    this.#columns = rows.metadata.columns.map(({ propertyName }) => propertyName);
+    this.columns = rows.metadata.columns.map(({ propertyName }) => propertyName);
   }
 
   /** Stores a new row and returns it with the columns the database filled in. */
@@ -157,7 +157,7 @@ export abstract class TenantRepository<E extends TenantEntity> {
     );
     if (Object.keys(set).length === 0) return this.rows.findOneBy(criteria);
     const { raw } = await this.rows.update(criteria, set as QueryDeepPartialEntity<E>, {
-      returning: this.#columns,
+      returning: this.columns,
     });
     const [row] = raw as Record<string, unknown>[];
     return row ? this.hydrate(row) : null;
@@ -236,7 +236,7 @@ export abstract class TenantRepository<E extends TenantEntity> {
     const { columns, tablePath } = this.rows.metadata;
     const isGiven = ({ propertyName }: ColumnOfEntity) => values[propertyName] !== undefined;
     const which = columns.map((column) => (isGiven(column) ? '1' : '0')).join('');
-    const known = this.#inserts.get(which);
+    const known = this.inserts.get(which);
     if (known) return known;
     const { driver } = this.rows.manager.connection;
     const named = (some: ColumnOfEntity[]) =>
@@ -250,7 +250,7 @@ export abstract class TenantRepository<E extends TenantEntity> {
       `INSERT INTO ${table.join('.')} (${named(given)}) VALUES (${placeholders}) ` +
       `RETURNING ${named(filled)}`;
     const insert = { sql, given, filled };
-    this.#inserts.set(which, insert);
+    this.inserts.set(which, insert);
     return insert;
   }
 

@@ -27,8 +27,8 @@ const PASSWORD_FILE = 'paidonce.password';
 export class Cluster {
   readonly directory: string;
   readonly password: string;
-  readonly #user: RunAs | undefined;
-  readonly #binaries: string;
+  private readonly user: RunAs | undefined;
+  private readonly binaries: string;
 
   /**
    * Makes the cluster in `dataDir` if it is not there.
@@ -39,8 +39,8 @@ export class Cluster {
     this.directory = join(dataDir, 'postgres');
     try {
       mkdirSync(dataDir, { recursive: true });
-      this.#user = chooseUser(this.directory);
-      this.#binaries = locateBinaries(dataDir, this.#user);
+      this.user = chooseUser(this.directory);
+      this.binaries = locateBinaries(dataDir, this.user);
       if (!existsSync(this.directory)) this.initialise();
       this.password = readFileSync(join(this.directory, PASSWORD_FILE), 'utf8');
     } catch (error) {
@@ -54,14 +54,14 @@ export class Cluster {
 
   /** Path of one of PostgreSQL's programs, e.g. `initdb`. */
   program(name: string): string {
-    return join(this.#binaries, 'bin', name);
+    return join(this.binaries, 'bin', name);
   }
 
   /** How a program of PostgreSQL's runs on a directory: its user, and none of our environment. */
   spawnOptions(directory: string) {
     // PG* variables of our own environment would change what initdb makes.
     const env = { PATH: '/usr/local/bin:/usr/bin:/bin', TZ: 'UTC', LC_ALL: 'C' };
-    return { cwd: directory, env, uid: this.#user?.uid, gid: this.#user?.gid };
+    return { cwd: directory, env, uid: this.user?.uid, gid: this.user?.gid };
   }
 
   /**
@@ -72,10 +72,10 @@ export class Cluster {
    * @throws EmbeddedPostgresError where that is not possible
    */
   directoryArgument(directory: string): string {
-    if (isReachable(directory, this.#user)) return directory;
+    if (isReachable(directory, this.user)) return directory;
     if (process.platform === 'linux') return '/proc/self/cwd';
     throw new EmbeddedPostgresError(
-      `PostgreSQL does not run as root, and the user it runs as instead (uid ${this.#user?.uid}) cannot enter ${this.dataDir}: set DATA_DIR to a directory that others may enter, or run as a normal user.`,
+      `PostgreSQL does not run as root, and the user it runs as instead (uid ${this.user?.uid}) cannot enter ${this.dataDir}: set DATA_DIR to a directory that others may enter, or run as a normal user.`,
     );
   }
 
@@ -125,6 +125,6 @@ export class Cluster {
   }
 
   private giveToUser(path: string): void {
-    if (this.#user !== undefined) chownSync(path, this.#user.uid, this.#user.gid);
+    if (this.user !== undefined) chownSync(path, this.user.uid, this.user.gid);
   }
 }

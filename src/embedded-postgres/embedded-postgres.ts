@@ -55,36 +55,36 @@ export async function startEmbeddedPostgres(
 }
 
 class EmbeddedServer {
-  readonly #cluster: Cluster;
-  readonly #postmaster: Postmaster;
-  readonly #log: string;
+  private readonly cluster: Cluster;
+  private readonly postmaster: Postmaster;
+  private readonly log: string;
   /** Known once the server has been joined; from then on it must come back on the same port. */
-  #port: number | undefined;
+  private port: number | undefined;
   /** The connection that holds the users' lock. */
-  #membership: Client | undefined;
-  #stopping = false;
+  private membership: Client | undefined;
+  private stopping = false;
 
   constructor(
     private readonly dataDir: string,
     private readonly wantedPort: number | undefined,
   ) {
-    this.#log = join(dataDir, 'postgres.log');
-    this.#cluster = new Cluster(dataDir);
-    this.#postmaster = new Postmaster(this.#cluster, this.#log);
+    this.log = join(dataDir, 'postgres.log');
+    this.cluster = new Cluster(dataDir);
+    this.postmaster = new Postmaster(this.cluster, this.log);
   }
 
   get url(): string {
-    return `postgres://postgres:${this.#cluster.password}@127.0.0.1:${this.#port}/paidonce`;
+    return `postgres://postgres:${this.cluster.password}@127.0.0.1:${this.port}/paidonce`;
   }
 
   /** Starts a server unless one runs, and becomes one of its users; repeats this until both worked. */
   async start(): Promise<void> {
     const deadline = performance.now() + START_DEADLINE_MS;
     let reason = '';
-    while (performance.now() < deadline && !this.#stopping) {
+    while (performance.now() < deadline && !this.stopping) {
       try {
-        if (this.#postmaster.pid === undefined) {
-          await this.#postmaster.start(await this.choosePort());
+        if (this.postmaster.pid === undefined) {
+          await this.postmaster.start(await this.choosePort());
         }
         await this.join();
         return;
@@ -93,18 +93,18 @@ class EmbeddedServer {
         await sleep(POLL_MS);
       }
     }
-    if (this.#stopping) return;
+    if (this.stopping) return;
     throw new EmbeddedPostgresError(
-      `The embedded PostgreSQL did not start within ${START_DEADLINE_MS / 1000} s (${reason}); its log is ${this.#log}.`,
+      `The embedded PostgreSQL did not start within ${START_DEADLINE_MS / 1000} s (${reason}); its log is ${this.log}.`,
     );
   }
 
   async stop(): Promise<void> {
-    this.#stopping = true;
-    const client = this.#membership;
-    this.#membership = undefined;
+    this.stopping = true;
+    const client = this.membership;
+    this.membership = undefined;
     if (client === undefined) return;
-    const { pid } = this.#postmaster;
+    const { pid } = this.postmaster;
     const isLast = await client
       .query<{ last: boolean }>(
         'SELECT pg_advisory_unlock_shared($1), pg_try_advisory_lock($1) AS last',
@@ -112,21 +112,21 @@ class EmbeddedServer {
       )
       .then(({ rows }) => rows[0]?.last === true)
       .catch(() => true);
-    if (isLast && pid !== undefined) await this.#postmaster.stop(pid);
+    if (isLast && pid !== undefined) await this.postmaster.stop(pid);
     await client.end().catch(() => undefined);
   }
 
   /** Connects, makes the database if this is the first start, and takes the users' lock. */
   private async join(): Promise<void> {
-    const { port } = this.#postmaster;
+    const { port } = this.postmaster;
     if (port === undefined) throw new Error('it is only just starting');
-    const wanted = this.#port ?? this.wantedPort ?? port;
+    const wanted = this.port ?? this.wantedPort ?? port;
     if (port !== wanted) throw new Error(`it runs on port ${port}, not on ${wanted}`);
     const client = new Client({
       host: '127.0.0.1',
       port,
       user: 'postgres',
-      password: this.#cluster.password,
+      password: this.cluster.password,
       database: 'postgres',
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       application_name: 'paidonce launcher',
@@ -141,24 +141,24 @@ class EmbeddedServer {
       throw error;
     }
     client.once('end', () => this.restart());
-    this.#membership = client;
-    this.#port = port;
+    this.membership = client;
+    this.port = port;
     writeFileSync(this.portFile, String(port));
   }
 
   /** Starts a server that ended while it was needed. The pools connect again by themselves. */
   private restart(): void {
-    if (this.#stopping) return;
-    this.#membership = undefined;
+    if (this.stopping) return;
+    this.membership = undefined;
     this.start().catch((error: Error) => {
       process.stderr.write(`${error.message}\n`);
-      if (!this.#stopping) setTimeout(() => this.restart(), RESTART_DELAY_MS).unref();
+      if (!this.stopping) setTimeout(() => this.restart(), RESTART_DELAY_MS).unref();
     });
   }
 
   /** The port of the last start if it is free, so that tools keep their connection. */
   private async choosePort(): Promise<number> {
-    const fixed = this.#port ?? this.wantedPort;
+    const fixed = this.port ?? this.wantedPort;
     if (fixed !== undefined) return fixed;
     const last = existsSync(this.portFile) ? Number(readFileSync(this.portFile, 'utf8')) : 0;
     return (await findFreePort(last)) ?? (await findFreePort(0)) ?? last;

@@ -26,7 +26,7 @@ export interface KeyStatus {
 @Injectable()
 export class KeyStatusService {
   constructor(
-    @Inject(KeyStore) private readonly store: KeyStore,
+    private readonly store: KeyStore,
     @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
   ) {}
 

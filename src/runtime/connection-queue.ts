@@ -59,33 +59,33 @@ interface WaitingRequest {
 
 /** The heads that wait in the whole process: each takes about 2 KB. */
 class WaitingHeads {
-  #count = 0;
-  readonly #queues = new Set<ConnectionQueue>();
+  private count = 0;
+  private readonly queues = new Set<ConnectionQueue>();
 
   constructor(private readonly limits: QueueLimits) {}
 
   add(queue: ConnectionQueue): void {
-    this.#count += 1;
-    this.#queues.add(queue);
+    this.count += 1;
+    this.queues.add(queue);
     if (queue.waiting > this.limits.maxWaiting) queue.close();
-    else if (this.#count > this.limits.maxWaitingInAll) this.greediest().close();
+    else if (this.count > this.limits.maxWaitingInAll) this.greediest().close();
   }
 
   remove(queue: ConnectionQueue, count: number): void {
-    this.#count -= count;
-    if (queue.waiting === 0) this.#queues.delete(queue);
+    this.count -= count;
+    if (queue.waiting === 0) this.queues.delete(queue);
   }
 
   private greediest(): ConnectionQueue {
-    return [...this.#queues].reduce((most, queue) => (queue.waiting > most.waiting ? queue : most));
+    return [...this.queues].reduce((most, queue) => (queue.waiting > most.waiting ? queue : most));
   }
 }
 
 class ConnectionQueue {
-  readonly #running = new Map<ServerResponse, IncomingMessage>();
-  readonly #waiting: WaitingRequest[] = [];
+  private readonly running = new Map<ServerResponse, IncomingMessage>();
+  private readonly waitingRequests: WaitingRequest[] = [];
   /** Where requests arrive: none may run in the async context of the one before it. */
-  #arrival?: AsyncResource;
+  private arrival?: AsyncResource;
 
   constructor(
     private readonly socket: QueuedSocket,
@@ -98,32 +98,35 @@ class ConnectionQueue {
     // before anything is read.
     // Internals: queued-responses
     socket.on('resume', () => {
-      if (this.#waiting.length > 0) socket.pause();
+      if (this.waitingRequests.length > 0) socket.pause();
     });
   }
 
   /** How many requests wait. */
   get waiting(): number {
-    return this.#waiting.length;
+    return this.waitingRequests.length;
   }
 
   get isRunning(): boolean {
-    return this.#running.size > 0;
+    return this.running.size > 0;
   }
 
   get awaitsResponse(): boolean {
-    const requests = [...this.#running.values(), ...this.#waiting.map(({ request }) => request)];
+    const requests = [
+      ...this.running.values(),
+      ...this.waitingRequests.map(({ request }) => request),
+    ];
     return requests.some(({ complete }) => complete);
   }
 
   add(request: IncomingMessage, response: ServerResponse): void {
     // Node's parser goes on to the end of what it has read.
     if (this.socket.destroyed) return closeUnsent(response);
-    if (this.#waiting.length === 0 && this.#running.size < this.limits.maxRunning) {
+    if (this.waitingRequests.length === 0 && this.running.size < this.limits.maxRunning) {
       return this.start(request, response);
     }
-    this.#arrival ??= new AsyncResource('ConnectionQueue');
-    this.#waiting.push({ request, response });
+    this.arrival ??= new AsyncResource('ConnectionQueue');
+    this.waitingRequests.push({ request, response });
     this.socket.pause();
     this.heads.add(this);
   }
@@ -135,31 +138,31 @@ class ConnectionQueue {
   }
 
   private start(request: IncomingMessage, response: ServerResponse): void {
-    this.#running.set(response, request);
+    this.running.set(response, request);
     response.once('close', () => {
-      this.#running.delete(response);
+      this.running.delete(response);
       // In a turn of its own: other connections come between two requests of this one.
-      if (this.#waiting.length > 0) setImmediate(() => this.startNext());
+      if (this.waitingRequests.length > 0) setImmediate(() => this.startNext());
     });
     this.handler(request, response);
   }
 
   private startNext(): void {
-    if (this.#running.size >= this.limits.maxRunning) return;
-    const next = this.#waiting.shift();
+    if (this.running.size >= this.limits.maxRunning) return;
+    const next = this.waitingRequests.shift();
     if (!next) return;
     this.heads.remove(this, 1);
     // The last one may have a body that is not read yet.
-    if (this.#waiting.length === 0) this.socket.resume();
-    this.#arrival?.runInAsyncScope(() => this.start(next.request, next.response));
+    if (this.waitingRequests.length === 0) this.socket.resume();
+    this.arrival?.runInAsyncScope(() => this.start(next.request, next.response));
   }
 
   /** Closes the responses of all requests, waiting or running, once the connection is closed. */
   private end(): void {
-    const waiting = this.#waiting.splice(0);
+    const waiting = this.waitingRequests.splice(0);
     this.heads.remove(this, waiting.length);
     for (const { response } of waiting) closeUnsent(response);
-    for (const response of this.#running.keys()) closeUnsent(response);
+    for (const response of this.running.keys()) closeUnsent(response);
   }
 }
 

@@ -1,10 +1,6 @@
 /** Makes a Nest application on Fastify speak the wire format. */
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyRequest } from 'fastify';
-import { WireErrorFilter } from './errors/error.filter';
-import type { ErrorLink } from './errors/error-table';
-import type { ReusedStatus } from './errors/idempotency-error.wire';
-import { WireValidationPipe } from './params/validation.pipe';
 import { discardUnreadBody, limitChunks, sendContinue } from './request/body-arrival';
 import { checkHead, readUrl } from './request/request-head';
 import { readBody } from './request/request-reader';
@@ -15,10 +11,6 @@ import { newId } from './schema/ids';
 export interface WireOptions {
   /** The largest accepted body. */
   readonly bodyLimitBytes: number;
-  /** Makes `doc_url`. Default: errors have none. */
-  readonly errorLink?: ErrorLink;
-  /** The status of a reused idempotency key, see `ReusedStatus`. */
-  readonly reusedStatus?: ReusedStatus;
   /**
    * Authenticates a request before its body is read. Its error becomes the response. Without it every
    * request is accepted.
@@ -27,8 +19,8 @@ export interface WireOptions {
 }
 
 /**
- * Sets up how bodies and queries are read and checked, the format of errors, and the headers of every
- * response. Call it before `app.init()` or `app.listen()`.
+ * Sets up how bodies and queries are read, who may send them, and the headers of every response. Call it before
+ * `app.init()` or `app.listen()`. `wireProviders` adds the checks of parameters and the format of errors.
  */
 export function configureWire(app: NestFastifyApplication, options: WireOptions): void {
   const routes = new RouteTable();
@@ -68,10 +60,6 @@ export function configureWire(app: NestFastifyApplication, options: WireOptions)
       done(error as Error);
     }
   });
-  // These two inject nothing, so they are registered here. The global guard and interceptor inject
-  // providers, so their modules register them with APP_GUARD and APP_INTERCEPTOR.
-  app.useGlobalPipes(new WireValidationPipe());
-  app.useGlobalFilters(new WireErrorFilter(options.errorLink, options.reusedStatus));
 }
 
 /** The error that `work` throws; undefined if it throws none. */

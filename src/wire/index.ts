@@ -55,4 +55,4 @@ export { declaredReferences, declareReferences } from './schema/references';
 export * from './schema/schema';
 export { storedAs, StoredFields } from './schema/stored-fields';
 export { wireServerOptions } from './server-options';
-export { WireModule } from './wire.module';
+export { WireModule, wireProviders } from './wire.module';

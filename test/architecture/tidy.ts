@@ -78,6 +78,28 @@ export const rules: readonly Rule[] = [
     check: longSignatures,
   },
   {
+    name: 'tokens-are-classes',
+    in: /^src\//,
+    advice:
+      'inject a class, abstract for a port; a symbol stands for plain options alone: NAMED_SO',
+    check: (file) => lines(file, /^export const (?![A-Z_]+ )\w+ = Symbol\(/),
+  },
+  {
+    name: 'enhancers-by-provider',
+    in: /^src\//,
+    advice: 'provide it as APP_PIPE, APP_FILTER, APP_GUARD or APP_INTERCEPTOR',
+    check: (file) => lines(file, /\.useGlobal(Pipes|Filters|Guards|Interceptors)\(/),
+  },
+  {
+    name: 'private-by-keyword',
+    in: /^src\//,
+    // Being rewritten.
+    except: /^src\/idempotency\/(pipeline|attempts)\//,
+    advice:
+      'write `private name` instead of `#name`: parameters of a constructor allow nothing else',
+    check: (file) => nodes(file, (node) => ts.isPrivateIdentifier(node) && isMember(node.parent)),
+  },
+  {
     name: 'first-sentence',
     in: CODE,
     // Generated; printed word for word in a guide.
@@ -176,6 +198,10 @@ function longSignatures(file: SourceFile): Finding[] {
     const isFilledIn = node.parameters.every((parameter) => ts.getDecorators(parameter));
     return !isInjected && !isOverride && !isCallback && !isFilledIn;
   });
+}
+
+function isMember(node: ts.Node): boolean {
+  return ts.isPropertyDeclaration(node) || ts.isMethodDeclaration(node) || ts.isAccessor(node);
 }
 
 /** Whether the text begins with a doc comment whose first sentence has at least three words and a period. */

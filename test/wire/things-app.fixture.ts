@@ -29,6 +29,7 @@ import {
   ListParams,
   MetadataParam,
   WireModule,
+  wireProviders,
   wireServerOptions,
   type MetadataChange,
 } from '../../src/wire';
@@ -124,11 +125,15 @@ class ThingsController {
   }
 }
 
-@Module({ imports: [WireModule], controllers: [ThingsController] })
-class ThingsModule {}
-
 /** Where `doc_url` of its errors leads. */
 export const errorLink = (name: string) => `https://pay.example/docs/errors#${name}`;
+
+@Module({
+  imports: [WireModule],
+  controllers: [ThingsController],
+  providers: wireProviders(errorLink),
+})
+class ThingsModule {}
 
 /** Started and ready for `app.inject()`; bodies may have 20,000 bytes. */
 export async function thingsApp(): Promise<NestFastifyApplication> {
@@ -137,7 +142,7 @@ export async function thingsApp(): Promise<NestFastifyApplication> {
     new FastifyAdapter(wireServerOptions(errorLink)),
     { logger: false },
   );
-  configureWire(app, { bodyLimitBytes: 20_000, errorLink });
+  configureWire(app, { bodyLimitBytes: 20_000 });
   await app.init();
   await app.getHttpAdapter().getInstance().ready();
   return app;

@@ -1,6 +1,6 @@
 /** Removes keys whose life is over (R18): in bounded batches, with pauses, skipping locked rows. */
 import { setTimeout as pause } from 'node:timers/promises';
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { KeyStore } from '../store/key.store';
 
 /** Rows of one batch: a short transaction, and a longer one while all other sessions are idle. */
@@ -22,7 +22,7 @@ export interface PurgeReport {
 
 @Injectable()
 export class PurgeJob {
-  constructor(@Inject(KeyStore) private readonly store: KeyStore) {}
+  constructor(private readonly store: KeyStore) {}
 
   /**
    * Runs to the end of the backlog, or until `signal` is aborted.

@@ -35,10 +35,10 @@ export interface RecoveryReport {
 
 @Injectable()
 export class RecoveryJob {
-  readonly #log = new Logger(RecoveryJob.name);
+  private readonly log = new Logger(RecoveryJob.name);
 
   constructor(
-    @Inject(KeyStore) private readonly store: KeyStore,
+    private readonly store: KeyStore,
     @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
     private readonly host: HttpAdapterHost,
   ) {}
@@ -69,7 +69,7 @@ export class RecoveryJob {
       status = await this.options.runAs(id, () => resendRequest(this.host, key));
     } catch (error) {
       // This process cannot send it, but another may: the row stays due.
-      this.#log.warn(`Abandoned ${request.url} could not be sent: ${(error as Error).message}`);
+      this.log.warn(`Abandoned ${request.url} could not be sent: ${(error as Error).message}`);
       return 'postponed';
     }
     const maxMs = PhasedAttempt.leaseMs(this.options.remoteDeadlineMs);
@@ -77,7 +77,7 @@ export class RecoveryJob {
     const jitteredMs = Math.round(pauseMs * (0.75 + Math.random() / 4));
     const state = await this.store.postpone(id, jitteredMs, this.options.parkAfterSeconds);
     if (state === 'parked') {
-      this.#log.error(
+      this.log.error(
         `${request.method} ${request.url} (request ${key.originalRequest}) has not finished for ` +
           `${this.options.parkAfterSeconds} s (status ${status}) and is left for a person to look at.`,
       );

@@ -12,33 +12,33 @@ import { RepeatedWork } from './repeated-work';
 
 @Injectable()
 export class RecoveryTimer implements OnApplicationBootstrap, OnModuleDestroy {
-  readonly #log = new Logger(RecoveryTimer.name);
-  readonly #work: RepeatedWork;
+  private readonly log = new Logger(RecoveryTimer.name);
+  private readonly work: RepeatedWork;
 
   constructor(
     private readonly job: RecoveryJob,
     @Inject(RESOLVED_OPTIONS) { recoveryIntervalMs }: ResolvedOptions,
   ) {
-    this.#work = new RepeatedWork(recoveryIntervalMs, (signal) => this.run(signal), true);
+    this.work = new RepeatedWork(recoveryIntervalMs, (signal) => this.run(signal), true);
   }
 
   onApplicationBootstrap(): void {
-    this.#work.start();
+    this.work.start();
   }
 
   onModuleDestroy(): Promise<void> {
-    return this.#work.stop();
+    return this.work.stop();
   }
 
   private async run(signal: AbortSignal): Promise<void> {
     try {
       const { found, finished, postponed, parked } = await this.job.runOnce(signal);
       if (found === 0) return;
-      this.#log.log(
+      this.log.log(
         `Abandoned requests: ${found} found, ${finished} finished, ${postponed} postponed, ${parked} parked.`,
       );
     } catch (error) {
-      this.#log.warn(`Abandoned requests could not be looked for: ${(error as Error).message}`);
+      this.log.warn(`Abandoned requests could not be looked for: ${(error as Error).message}`);
     }
   }
 }

@@ -1,9 +1,9 @@
 /** Work that is repeated on a timer of every process, until the process stops. */
 
 export class RepeatedWork {
-  readonly #stop = new AbortController();
-  #timer?: NodeJS.Timeout;
-  #running: Promise<void> = Promise.resolve();
+  private readonly cancel = new AbortController();
+  private timer?: NodeJS.Timeout;
+  private running: Promise<void> = Promise.resolve();
 
   /**
    * @param intervalMs pause between two runs, with jitter; 0 never runs it
@@ -22,19 +22,19 @@ export class RepeatedWork {
 
   /** Waits for a run that is in progress, while the database is still there. */
   async stop(): Promise<void> {
-    this.#stop.abort();
-    clearTimeout(this.#timer);
-    await this.#running;
+    this.cancel.abort();
+    clearTimeout(this.timer);
+    await this.running;
   }
 
   private schedule(): void {
     // Jitter: processes that started together must not ask the database together each time.
     const pauseMs = this.intervalMs * (0.75 + Math.random() / 2);
-    this.#timer = setTimeout(() => {
-      this.#running = this.work(this.#stop.signal).then(() => {
-        if (!this.#stop.signal.aborted) this.schedule();
+    this.timer = setTimeout(() => {
+      this.running = this.work(this.cancel.signal).then(() => {
+        if (!this.cancel.signal.aborted) this.schedule();
       });
     }, pauseMs);
-    if (!this.keepsAlive) this.#timer.unref();
+    if (!this.keepsAlive) this.timer.unref();
   }
 }

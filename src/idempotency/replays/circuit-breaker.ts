@@ -5,9 +5,9 @@ export class CircuitOpenError extends Error {}
 
 export class CircuitBreaker {
   /** Failures in a row. */
-  #failures = 0;
+  private failures = 0;
   /** When the circuit was opened, or last probed, by `performance.now()`. */
-  #openedMs = 0;
+  private openedMs = 0;
 
   /**
    * @param maxFailures in a row, after which the circuit opens
@@ -24,18 +24,18 @@ export class CircuitBreaker {
    * @throws CircuitOpenError where the work was not done, and what `work` throws
    */
   async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#failures >= this.maxFailures) {
+    if (this.failures >= this.maxFailures) {
       const now = performance.now();
-      if (now - this.#openedMs < this.breakMs) throw new CircuitOpenError();
-      this.#openedMs = now; // this one probes it: the others stay out
+      if (now - this.openedMs < this.breakMs) throw new CircuitOpenError();
+      this.openedMs = now; // this one probes it: the others stay out
     }
     try {
       const result = await work();
-      this.#failures = 0;
+      this.failures = 0;
       return result;
     } catch (error) {
-      this.#failures += 1;
-      this.#openedMs = performance.now();
+      this.failures += 1;
+      this.openedMs = performance.now();
       throw error;
     }
   }

@@ -7,8 +7,8 @@ interface Sized<Value> {
 
 export class RecentEntries<Value> {
   /** A Map iterates in the order of insertion: the first entry is the one used longest ago. */
-  readonly #entries = new Map<string, Sized<Value>>();
-  #size = 0;
+  private readonly entries = new Map<string, Sized<Value>>();
+  private size = 0;
 
   /**
    * @param maxSize of all entries together
@@ -21,28 +21,28 @@ export class RecentEntries<Value> {
 
   /** The entry, which counts as used now. */
   get(name: string): Value | undefined {
-    const entry = this.#entries.get(name);
+    const entry = this.entries.get(name);
     if (!entry) return undefined;
-    this.#entries.delete(name);
-    this.#entries.set(name, entry);
+    this.entries.delete(name);
+    this.entries.set(name, entry);
     return entry.value;
   }
 
   /** Adds or replaces an entry. One that is larger than all entries may be together is not kept. */
   set(name: string, value: Value): void {
-    this.#remove(name);
+    this.remove(name);
     const size = this.sizeOf(value, name);
     if (size > this.maxSize) return;
-    this.#entries.set(name, { value, size });
-    this.#size += size;
-    for (const oldest of this.#entries.keys()) {
-      if (this.#size <= this.maxSize) return;
-      this.#remove(oldest);
+    this.entries.set(name, { value, size });
+    this.size += size;
+    for (const oldest of this.entries.keys()) {
+      if (this.size <= this.maxSize) return;
+      this.remove(oldest);
     }
   }
 
-  #remove(name: string): void {
-    this.#size -= this.#entries.get(name)?.size ?? 0;
-    this.#entries.delete(name);
+  private remove(name: string): void {
+    this.size -= this.entries.get(name)?.size ?? 0;
+    this.entries.delete(name);
   }
 }

@@ -11,7 +11,7 @@ const MAX_RECONNECT_PAUSE_MS = 2_000;
 
 @Injectable()
 export class RedisReplays implements SharedReplays, OnModuleInit, OnApplicationShutdown {
-  #redis?: Redis;
+  private redis?: Redis;
 
   constructor(@Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions) {}
 
@@ -29,24 +29,24 @@ export class RedisReplays implements SharedReplays, OnModuleInit, OnApplicationS
         { cause: error },
       );
     });
-    this.#redis = new ioredis.Redis(replayRedisUrl, {
+    this.redis = new ioredis.Redis(replayRedisUrl, {
       // A command fails at once while Redis is down, instead of waiting in a queue.
       enableOfflineQueue: false,
       maxRetriesPerRequest: 0,
       commandTimeout: REPLY_TIMEOUT_MS,
       retryStrategy: (times) => Math.min(times * 100, MAX_RECONNECT_PAUSE_MS),
     });
-    this.#redis.on('error', () => undefined); // each command fails by itself
+    this.redis.on('error', () => undefined); // each command fails by itself
   }
 
   get(name: string): Promise<string | null> {
     this.sharePacket();
-    return this.#redis?.get(name) ?? Promise.resolve(null);
+    return this.redis?.get(name) ?? Promise.resolve(null);
   }
 
   async set(name: string, value: string, lifeMs: number): Promise<void> {
     this.sharePacket();
-    await this.#redis?.set(name, value, 'PX', lifeMs);
+    await this.redis?.set(name, value, 'PX', lifeMs);
   }
 
   /**
@@ -55,13 +55,13 @@ export class RedisReplays implements SharedReplays, OnModuleInit, OnApplicationS
    */
   private sharePacket(): void {
     // Internals: stream-of-ioredis
-    const stream = this.#redis?.stream;
+    const stream = this.redis?.stream;
     if (!stream || stream.writableCorked > 0) return;
     stream.cork();
     setImmediate(() => stream.uncork());
   }
 
   onApplicationShutdown(): void {
-    this.#redis?.disconnect();
+    this.redis?.disconnect();
   }
 }

@@ -26,8 +26,8 @@ const MAX_FAILURES = 3;
 const BREAK_MS = 1_000;
 
 export class ReplayCache {
-  readonly #memory?: RecentEntries<FinishedKey>;
-  readonly #whileHealthy = new CircuitBreaker(MAX_FAILURES, BREAK_MS);
+  private readonly memory?: RecentEntries<FinishedKey>;
+  private readonly whileHealthy = new CircuitBreaker(MAX_FAILURES, BREAK_MS);
 
   /**
    * @param memoryBytes upper bound of this process's tier; 0 turns it off
@@ -38,7 +38,7 @@ export class ReplayCache {
     memoryBytes: number,
     private readonly shared?: SharedReplays,
   ) {
-    if (memoryBytes > 0) this.#memory = new RecentEntries(memoryBytes, sizeOf);
+    if (memoryBytes > 0) this.memory = new RecentEntries(memoryBytes, sizeOf);
   }
 
   /**
@@ -48,7 +48,7 @@ export class ReplayCache {
    */
   find(id: KeyId): FinishedKey | undefined | Promise<FinishedKey | undefined> {
     const name = keyNameOf(id);
-    const finished = this.#memory?.get(name);
+    const finished = this.memory?.get(name);
     if (finished && this.lives(finished)) return finished;
     return this.shared && this.findShared(this.shared, name);
   }
@@ -56,7 +56,7 @@ export class ReplayCache {
   /** Adds a finished key that was read, or whose commit was acknowledged. */
   add(id: KeyId, finished: FinishedKey): void {
     const name = keyNameOf(id);
-    this.#memory?.set(name, finished);
+    this.memory?.set(name, finished);
     const { shared } = this;
     const nowMs = this.clock.latestMs();
     if (!shared || nowMs === undefined) return;
@@ -64,17 +64,15 @@ export class ReplayCache {
     if (lifeMs <= 0) return;
     const value = packed(finished);
     // Not awaited: without the entry a replay asks PostgreSQL.
-    this.#whileHealthy
-      .run(() => shared.set(sharedName(name), value, lifeMs))
-      .catch(() => undefined);
+    this.whileHealthy.run(() => shared.set(sharedName(name), value, lifeMs)).catch(() => undefined);
   }
 
   private async findShared(shared: SharedReplays, name: string): Promise<FinishedKey | undefined> {
     try {
-      const value = await this.#whileHealthy.run(() => shared.get(sharedName(name)));
+      const value = await this.whileHealthy.run(() => shared.get(sharedName(name)));
       const finished = value === null ? undefined : unpacked(value);
       if (!finished || !this.lives(finished)) return undefined;
-      this.#memory?.set(name, finished);
+      this.memory?.set(name, finished);
       return finished;
     } catch {
       return undefined; // Redis is down, slow, or has another format: ask PostgreSQL

@@ -13,21 +13,21 @@ const READING_TRUST_MS = 10_000;
 
 @Injectable()
 export class DatabaseClock {
-  #askedMs = -Infinity;
-  #aheadMs = 0;
+  private askedMs = -Infinity;
+  private aheadMs = 0;
 
   /**
    * @param nowMs what the database's clock showed, ms since 1970
    * @param askedMs when it was asked, by `performance.now()`: the database read its clock after that
    */
   recordReading(nowMs: number, askedMs: number): void {
-    this.#askedMs = askedMs;
-    this.#aheadMs = nowMs + 1 - askedMs; // a Date is cut to whole milliseconds
+    this.askedMs = askedMs;
+    this.aheadMs = nowMs + 1 - askedMs; // a Date is cut to whole milliseconds
   }
 
   /** Ms since 1970; nothing without a reading that is recent enough. */
   latestMs(): number | undefined {
     const now = performance.now();
-    return now - this.#askedMs > READING_TRUST_MS ? undefined : now + this.#aheadMs;
+    return now - this.askedMs > READING_TRUST_MS ? undefined : now + this.aheadMs;
   }
 }

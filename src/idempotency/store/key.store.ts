@@ -151,65 +151,63 @@ export interface CommitOutcome {
  * `resolveInDoubt` asks repeatedly, and the last two methods ask nothing. A method that commits throws the
  * errors of `store.errors.ts`; other errors of the database come through as they are.
  */
-export interface KeyStore {
+export abstract class KeyStore {
   /** BEGIN alone: an operation without a key. */
-  begin(): Promise<OpenTransaction>;
+  abstract begin(): Promise<OpenTransaction>;
   /**
    * The stored response of a key that has not expired: enough for a replay (R6). Reads of one turn of the
    * event loop share a round trip.
    */
-  findFinished(id: KeyId): Promise<FinishedKey | undefined>;
+  abstract findFinished(id: KeyId): Promise<FinishedKey | undefined>;
   /** BEGIN, the key's try-lock and its row (R4). */
-  open(id: KeyId): Promise<OpenedKey>;
+  abstract open(id: KeyId): Promise<OpenedKey>;
   /** Inserts a finished row and commits, together with the handler's writes (R9). */
-  finishNew(tx: OpenTransaction, key: NewFinishedKey): Promise<void>;
+  abstract finishNew(tx: OpenTransaction, key: NewFinishedKey): Promise<void>;
   /**
    * Inserts a finished row in a transaction of its own, after the handler was rolled back (R13).
    *
    * @throws KeyAlreadyFinishedError when the key has been taken meanwhile
    */
-  finishAlone(key: NewFinishedKey): Promise<void>;
+  abstract finishAlone(key: NewFinishedKey): Promise<void>;
   /** Inserts an unfinished row with a lease and the first phase's result, and commits (R10). */
-  claim(tx: OpenTransaction, key: NewClaim): Promise<void>;
+  abstract claim(tx: OpenTransaction, key: NewClaim): Promise<void>;
   /** Raises the attempt of a row whose lease expired, and commits (R11). Never waits for a row. */
-  takeOver(tx: OpenTransaction, id: KeyId, from: Fence, leaseMs: number): Promise<Fence>;
+  abstract takeOver(tx: OpenTransaction, id: KeyId, from: Fence, leaseMs: number): Promise<Fence>;
   /**
    * BEGIN for a later phase: locks the row against everybody else.
    *
    * @throws LeaseLostError when another attempt owns the row (R11)
    */
-  resume(id: KeyId, fence: Fence): Promise<OpenTransaction>;
+  abstract resume(id: KeyId, fence: Fence): Promise<OpenTransaction>;
   /** Records phases, renews the lease, and commits (R10). */
-  advance(tx: OpenTransaction, claim: AdvancedClaim): Promise<void>;
+  abstract advance(tx: OpenTransaction, claim: AdvancedClaim): Promise<void>;
   /** Stores the response of an unfinished row, and commits (R10). */
-  finish(tx: OpenTransaction, claim: FinishedClaim): Promise<void>;
+  abstract finish(tx: OpenTransaction, claim: FinishedClaim): Promise<void>;
   /** Ends the lease, so that the next attempt may begin at once (R14). */
-  endLease(id: KeyId, fence: Fence): Promise<void>;
+  abstract endLease(id: KeyId, fence: Fence): Promise<void>;
   /** The row, and whether an attempt is running (R20). */
-  read(id: KeyId): Promise<{ row?: KeyRow; running: boolean }>;
+  abstract read(id: KeyId): Promise<{ row?: KeyRow; running: boolean }>;
   /** Finds out how a commit in doubt ended (R21); asks until `timeoutMs` are over. */
-  resolveInDoubt(id: KeyId, fence: Fence, timeoutMs: number): Promise<CommitOutcome>;
+  abstract resolveInDoubt(id: KeyId, fence: Fence, timeoutMs: number): Promise<CommitOutcome>;
   /** Up to `limit` keys whose lease has expired and which are due (R19). */
-  findAbandoned(limit: number): Promise<AbandonedKey[]>;
+  abstract findAbandoned(limit: number): Promise<AbandonedKey[]>;
   /**
    * Makes a key that is still abandoned due again in `pauseMs`, or parks it once it is older than
    * `parkAfterSeconds`.
    *
    * @returns nothing when the key has finished or is running
    */
-  postpone(
+  abstract postpone(
     id: KeyId,
     pauseMs: number,
     parkAfterSeconds: number,
   ): Promise<'postponed' | 'parked' | undefined>;
   /** How far behind recovery and purge are. */
-  backlog(): Promise<Backlog>;
+  abstract backlog(): Promise<Backlog>;
   /** Removes up to `limit` finished, expired rows (R18). */
-  purge(limit: number): Promise<PurgedBatch>;
+  abstract purge(limit: number): Promise<PurgedBatch>;
   /** Runs `work` so that all its database access throws an Error with this message (R11). */
-  refuseDatabase<T>(message: string, work: () => T): T;
+  abstract refuseDatabase<T>(message: string, work: () => T): T;
   /** Whether the same work may well succeed when it is done again from its start. */
-  isWorthRepeating(error: unknown): boolean;
+  abstract isWorthRepeating(error: unknown): boolean;
 }
-/** Injection token; the interface shares its name. */
-export const KeyStore = Symbol('KeyStore');

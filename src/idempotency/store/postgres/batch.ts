@@ -65,9 +65,9 @@ type Callback = (error?: Error | null, results?: StatementResult[]) => void;
 
 /** To pg's client this is a query, whose methods it calls by name. */
 class Batch extends Query {
-  readonly #results: StatementResult[] = [];
-  #rows: unknown[] = [];
-  #unreadable?: Error;
+  private readonly results: StatementResult[] = [];
+  private statementRows: unknown[] = [];
+  private unreadable?: Error;
 
   constructor(
     /** Read by tests that record what is sent. */
@@ -93,16 +93,16 @@ class Batch extends Query {
   }
 
   handleDataRow({ fields }: { fields: (string | null)[] }): void {
-    const columns = this.prepared.get(this.statements[this.#results.length]?.name) ?? [];
+    const columns = this.prepared.get(this.statements[this.results.length]?.name) ?? [];
     try {
       const row: Record<string, unknown> = {};
       columns.forEach(({ name, read }, at) => {
         const text = fields[at];
         row[name] = text === null || text === undefined ? null : read(text);
       });
-      this.#rows.push(row);
+      this.statementRows.push(row);
     } catch (error) {
-      this.#unreadable = error as Error;
+      this.unreadable = error as Error;
     }
   }
 
@@ -110,8 +110,8 @@ class Batch extends Query {
   handleCommandComplete({ text }: { text: string }): void {
     const [command = '', ...words] = text.split(' ');
     const count = /^\d+$/.exec(words.at(-1) ?? '');
-    this.#results.push({ command, rowCount: count && Number(count[0]), rows: this.#rows });
-    this.#rows = [];
+    this.results.push({ command, rowCount: count && Number(count[0]), rows: this.statementRows });
+    this.statementRows = [];
   }
 
   handleError(error: Error): void {
@@ -119,7 +119,7 @@ class Batch extends Query {
   }
 
   handleReadyForQuery(): void {
-    this.callback(this.#unreadable, this.#results);
+    this.callback(this.unreadable, this.results);
   }
 }
 // pg's types have `submit` as a property, which a method may not override. It is a method.

@@ -20,7 +20,7 @@ interface PendingRead {
 }
 
 export class FinishedKeyReads {
-  #pending: PendingRead[] = [];
+  private pending: PendingRead[] = [];
 
   constructor(
     private readonly dataSource: DataSource,
@@ -30,14 +30,14 @@ export class FinishedKeyReads {
   /** The finished key, if it is there and has not expired. */
   find(id: KeyId): Promise<FinishedKey | undefined> {
     return new Promise((resolve, reject) => {
-      const pending = this.#pending.push({ id, resolve, reject });
+      const pending = this.pending.push({ id, resolve, reject });
       if (pending === 1) setImmediate(() => this.readPending());
     });
   }
 
   private readPending(): void {
-    const reads = this.#pending;
-    this.#pending = [];
+    const reads = this.pending;
+    this.pending = [];
     for (let at = 0; at < reads.length; at += MAX_READ_BATCH) {
       void this.readBatch(reads.slice(at, at + MAX_READ_BATCH));
     }

@@ -55,7 +55,7 @@ const FIRST_PAUSE_MS = 20;
 const MAX_PAUSE_MS = 250;
 
 export class PostgresKeyStore implements KeyStore {
-  readonly #reads: FinishedKeyReads;
+  private readonly reads: FinishedKeyReads;
 
   /**
    * @param idleTimeoutMs after which PostgreSQL ends a transaction that sends no statement (R9)
@@ -66,7 +66,7 @@ export class PostgresKeyStore implements KeyStore {
     private readonly idleTimeoutMs: number,
     private readonly clock: DatabaseClock,
   ) {
-    this.#reads = new FinishedKeyReads(dataSource, clock);
+    this.reads = new FinishedKeyReads(dataSource, clock);
   }
 
   async begin(): Promise<PostgresTransaction> {
@@ -74,7 +74,7 @@ export class PostgresKeyStore implements KeyStore {
   }
 
   findFinished(id: KeyId): Promise<FinishedKey | undefined> {
-    return this.#reads.find(id);
+    return this.reads.find(id);
   }
 
   async open(id: KeyId): Promise<OpenedKey> {

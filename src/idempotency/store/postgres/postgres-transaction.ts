@@ -13,7 +13,7 @@ const COMMIT: QueryConfig = { name: 'paidonce_commit', text: 'COMMIT' };
 const ROLLBACK: QueryConfig = { name: 'paidonce_rollback', text: 'ROLLBACK' };
 
 export class PostgresTransaction implements OpenTransaction {
-  #over = false;
+  private over = false;
 
   private constructor(
     private readonly runner: QueryRunner,
@@ -60,11 +60,11 @@ export class PostgresTransaction implements OpenTransaction {
    * @throws CommitFailedError when PostgreSQL rolled back instead; its `cause` is the reason
    */
   async commit(statements: QueryConfig[] = []): Promise<StatementResult[]> {
-    if (this.#over || this.runner.isReleased) {
+    if (this.over || this.runner.isReleased) {
       // The connection broke while the handler ran, or PostgreSQL ended it for being idle.
       throw new CommitFailedError('The transaction had ended before it could be committed.');
     }
-    this.#over = true;
+    this.over = true;
     try {
       const results = await sendStatements(this.client, [...statements, COMMIT]);
       // pg does not throw when an aborted transaction replies to COMMIT with ROLLBACK.
@@ -86,8 +86,8 @@ export class PostgresTransaction implements OpenTransaction {
 
   /** A connection that cannot roll back is closed, which rolls back too. */
   async rollback(): Promise<void> {
-    if (this.#over) return;
-    this.#over = true;
+    if (this.over) return;
+    this.over = true;
     await this.end();
   }
 
