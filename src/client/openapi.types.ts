@@ -441,13 +441,6 @@ export interface components {
             currency: string;
             customer: (string | null) | components["schemas"]["Customer"] | components["schemas"]["DeletedCustomer"];
             description: string | null;
-            metadata: {
-                [key: string]: string;
-            };
-            receipt_email: string | null;
-            shipping: components["schemas"]["Shipping"] | null;
-            statement_descriptor: string | null;
-            statement_descriptor_suffix: string | null;
             /** @constant */
             disputed: false;
             failure_balance_transaction: null;
@@ -456,6 +449,9 @@ export interface components {
             fraud_details: Record<string, never>;
             /** @description False for objects of the sandbox. */
             livemode: boolean;
+            metadata: {
+                [key: string]: string;
+            };
             on_behalf_of: null;
             outcome: {
                 advice_code: null;
@@ -507,10 +503,12 @@ export interface components {
                 /** @constant */
                 type: "card";
             };
+            receipt_email: string | null;
             receipt_number: null;
             receipt_url: null;
             refunded: boolean;
             review: null;
+            shipping: components["schemas"]["Shipping"] | null;
             source: {
                 id: string;
                 /** @constant */
@@ -544,6 +542,8 @@ export interface components {
                 tokenization_method: null;
             } | null;
             source_transfer: null;
+            statement_descriptor: string | null;
+            statement_descriptor_suffix: string | null;
             /** @enum {string} */
             status: "pending" | "succeeded" | "failed";
             transfer_data: null;
@@ -672,6 +672,7 @@ export interface components {
             id: string;
             /** @constant */
             object: "customer";
+            address: components["schemas"]["Address"] | null;
             /** @constant */
             balance: 0;
             /** @description Unix seconds. */
@@ -681,23 +682,9 @@ export interface components {
             default_source: (string | null) | components["schemas"]["PaymentMethod"];
             /** @constant */
             delinquent: false;
-            address: components["schemas"]["Address"] | null;
             description: string | null;
-            email: string | null;
-            metadata: {
-                [key: string]: string;
-            };
-            name: string | null;
-            phone: string | null;
-            preferred_locales: string[];
-            shipping: {
-                address: components["schemas"]["Address"];
-                name: string;
-                phone: string | null;
-            } | null;
-            /** @description none, exempt or reverse. */
-            tax_exempt: string;
             discount: null;
+            email: string | null;
             invoice_prefix: string;
             invoice_settings: {
                 custom_fields: null;
@@ -707,8 +694,21 @@ export interface components {
             };
             /** @description False for objects of the sandbox. */
             livemode: boolean;
+            metadata: {
+                [key: string]: string;
+            };
+            name: string | null;
             /** @constant */
             next_invoice_sequence: 1;
+            phone: string | null;
+            preferred_locales: string[];
+            shipping: {
+                address: components["schemas"]["Address"];
+                name: string;
+                phone: string | null;
+            } | null;
+            /** @description none, exempt or reverse. */
+            tax_exempt: string;
             test_clock: null;
         };
         CustomerList: {
@@ -833,13 +833,6 @@ export interface components {
             customer: (string | null) | components["schemas"]["Customer"] | components["schemas"]["DeletedCustomer"];
             customer_account: null;
             description: string | null;
-            metadata: {
-                [key: string]: string;
-            };
-            receipt_email: string | null;
-            shipping: components["schemas"]["Shipping"] | null;
-            statement_descriptor: string | null;
-            statement_descriptor_suffix: string | null;
             excluded_payment_method_types: null;
             last_payment_error: {
                 /** @constant */
@@ -854,6 +847,9 @@ export interface components {
             /** @description False for objects of the sandbox. */
             livemode: boolean;
             managed_payments: null;
+            metadata: {
+                [key: string]: string;
+            };
             next_action: {
                 /** @constant */
                 type: "redirect_to_url";
@@ -876,10 +872,14 @@ export interface components {
             payment_method_types: string[];
             payment_record: null;
             processing: null;
+            receipt_email: string | null;
             review: null;
             /** @enum {string|null} */
             setup_future_usage: "off_session" | "on_session" | null;
+            shipping: components["schemas"]["Shipping"] | null;
             source: null;
+            statement_descriptor: string | null;
+            statement_descriptor_suffix: string | null;
             /** @enum {string} */
             status: "requires_payment_method" | "requires_confirmation" | "requires_action" | "processing" | "requires_capture" | "succeeded" | "canceled";
             transfer_data: null;

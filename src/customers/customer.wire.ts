@@ -1,7 +1,9 @@
 /** The customer in responses: its schema and its values. */
 import {
+  blankOf,
   declareReferences,
   flag,
+  inOrder,
   integer,
   listSchema,
   literal,
@@ -16,32 +18,32 @@ import {
 import { customerFields } from './customer-fields';
 import type { CustomerEntity } from './customer.entity';
 
-/** A customer as it goes over the wire (https://docs.stripe.com/api/customers/object). */
-export const customerSchema = named(
-  'Customer',
-  object({
-    id: text(),
-    object: literal('customer'),
-    // Invoices are not part of this API, so nothing is ever owed or in credit.
-    balance: literal(0),
-    created: integer('Unix seconds.'),
-    currency: alwaysNull(),
-    default_source: orNull(text('What pays when no payment method is named.')),
-    delinquent: literal(false),
-    ...customerFields.schemas,
-    discount: alwaysNull(),
-    invoice_prefix: text(),
-    invoice_settings: object({
-      custom_fields: alwaysNull(),
-      default_payment_method: orNull(text()),
-      footer: alwaysNull(),
-      rendering_options: alwaysNull(),
-    }),
-    livemode: flag('False for objects of the sandbox.'),
-    next_invoice_sequence: literal(1),
-    test_clock: alwaysNull(),
+const customerSchemas = inOrder({
+  id: text(),
+  object: literal('customer'),
+  // Invoices are not part of this API, so nothing is ever owed or in credit.
+  balance: literal(0),
+  created: integer('Unix seconds.'),
+  currency: alwaysNull(),
+  default_source: orNull(text('What pays when no payment method is named.')),
+  delinquent: literal(false),
+  ...customerFields.schemas,
+  discount: alwaysNull(),
+  invoice_prefix: text(),
+  invoice_settings: object({
+    custom_fields: alwaysNull(),
+    default_payment_method: orNull(text()),
+    footer: alwaysNull(),
+    rendering_options: alwaysNull(),
   }),
-);
+  livemode: flag('False for objects of the sandbox.'),
+  next_invoice_sequence: literal(1),
+  test_clock: alwaysNull(),
+});
+const BLANK_CUSTOMER = blankOf(customerSchemas);
+
+/** A customer as it goes over the wire (https://docs.stripe.com/api/customers/object). */
+export const customerSchema = named('Customer', object(customerSchemas));
 export type CustomerObject = TypeOf<typeof customerSchema>;
 export const customerListSchema = listSchema('CustomerList', customerSchema);
 
@@ -62,6 +64,7 @@ declareReferences('customer', {
 export function customerToWire(customer: CustomerEntity): CustomerObject | DeletedCustomerObject {
   if (customer.deleted) return { id: customer.id, object: 'customer', deleted: true };
   return {
+    ...BLANK_CUSTOMER,
     id: customer.id,
     object: 'customer',
     balance: 0,

@@ -45,6 +45,7 @@ export { listOf, listSchema, type WireList } from './response/list';
 export { unixSeconds } from './response/unix-seconds';
 export { API_PATH } from './schema/api-path';
 export { API_VERSION } from './schema/api-version';
+export { blankOf, inOrder } from './schema/field-order';
 export { newId, randomBase62 } from './schema/ids';
 export {
   declaredOperations,

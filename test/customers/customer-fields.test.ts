@@ -1,4 +1,4 @@
-/** What is left of the fields of a customer once it is deleted. */
+/** The fields of a customer's list in responses, and what is left of them once it is deleted. */
 import { DataSource } from 'typeorm';
 import { customerFields } from '../../src/customers/customer-fields';
 import { startApp, type RunningApp } from '../support/app';
@@ -10,7 +10,7 @@ beforeAll(async () => {
 });
 afterAll(() => app.close());
 
-it('a deleted customer keeps none of them in its row', async () => {
+it('are shown in the order of all fields, and a deleted customer keeps none of them in its row', async () => {
   const stripe = app.stripe();
   const address = { line1: 'Main street 1' };
   const {
@@ -30,6 +30,8 @@ it('a deleted customer keeps none of them in its row', async () => {
   });
   const empty = customerFields.toWire(customerFields.newRow({}));
   const shown = created as Record<string, unknown>;
+  const others = Object.keys(shown).filter((name) => name !== 'object');
+  expect(others).toEqual(others.toSorted());
   // A field that this request does not set would prove nothing.
   for (const [name, value] of Object.entries(empty)) expect(shown[name]).not.toEqual(value);
 

@@ -59,6 +59,17 @@ test('a payment intent stores and shows them, and its charge gets a copy', async
   expect(await stripe.charges.retrieve(latest_charge as string)).toMatchObject(VALUES);
 });
 
+test('they stand in the order of all fields, as before there was a list', async () => {
+  const paid = { ...USD, confirm: true, payment_method: 'pm_card_visa', expand: ['latest_charge'] };
+  const { lastResponse: _, ...intent } = await stripe.paymentIntents.create(paid);
+  for (const shown of [intent, intent.latest_charge as Stripe.Charge]) {
+    const [id, object, ...others] = Object.keys(shown);
+    expect([id, object]).toEqual(['id', 'object']);
+    expect(others).toEqual(others.toSorted());
+    expect(others).toEqual(expect.arrayContaining(Object.keys(VALUES)));
+  }
+});
+
 test('a charge of its own stores and shows them', async () => {
   const { id } = await stripe.charges.create({ ...USD, ...SENT });
   expect(await stripe.charges.retrieve(id)).toMatchObject(VALUES);

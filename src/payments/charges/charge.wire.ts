@@ -1,7 +1,9 @@
 /** The charge in responses: its schema and its values. */
 import {
+  blankOf,
   declareReferences,
   flag,
+  inOrder,
   integer,
   listSchema,
   literal,
@@ -67,49 +69,49 @@ const outcomeSchema = object({
   type: oneOf(['authorized', 'issuer_declined']),
 });
 
+const chargeSchemas = inOrder({
+  id: text(),
+  object: literal('charge'),
+  amount: integer("In the currency's smallest unit."),
+  amount_captured: integer(),
+  amount_refunded: integer(),
+  application: alwaysNull(),
+  application_fee: alwaysNull(),
+  application_fee_amount: alwaysNull(),
+  balance_transaction: alwaysNull(),
+  billing_details: billingDetailsSchema,
+  calculated_statement_descriptor: orNull(text()),
+  captured: flag('False while it is only authorised.'),
+  created: integer('Unix seconds.'),
+  currency: text(),
+  customer: orNull(text()),
+  ...descriptiveFields.schemas,
+  disputed: literal(false),
+  failure_balance_transaction: alwaysNull(),
+  failure_code: orNull(text()),
+  failure_message: orNull(text()),
+  fraud_details: object({}),
+  livemode: flag('False for objects of the sandbox.'),
+  on_behalf_of: alwaysNull(),
+  outcome: orNull(outcomeSchema),
+  paid: flag(),
+  payment_intent: orNull(text()),
+  payment_method: text(),
+  payment_method_details: object({ card: cardDetailsSchema, type: literal('card') }),
+  receipt_number: alwaysNull(),
+  receipt_url: alwaysNull(),
+  refunded: flag(),
+  review: alwaysNull(),
+  source: orNull(sourceSchema),
+  source_transfer: alwaysNull(),
+  status: oneOf(CHARGE_STATUSES),
+  transfer_data: alwaysNull(),
+  transfer_group: alwaysNull(),
+});
+const BLANK_CHARGE = blankOf(chargeSchemas);
+
 /** A charge as it goes over the wire (https://docs.stripe.com/api/charges/object). */
-export const chargeSchema = named(
-  'Charge',
-  object({
-    id: text(),
-    object: literal('charge'),
-    amount: integer("In the currency's smallest unit."),
-    amount_captured: integer(),
-    amount_refunded: integer(),
-    application: alwaysNull(),
-    application_fee: alwaysNull(),
-    application_fee_amount: alwaysNull(),
-    balance_transaction: alwaysNull(),
-    billing_details: billingDetailsSchema,
-    calculated_statement_descriptor: orNull(text()),
-    captured: flag('False while it is only authorised.'),
-    created: integer('Unix seconds.'),
-    currency: text(),
-    customer: orNull(text()),
-    ...descriptiveFields.schemas,
-    disputed: literal(false),
-    failure_balance_transaction: alwaysNull(),
-    failure_code: orNull(text()),
-    failure_message: orNull(text()),
-    fraud_details: object({}),
-    livemode: flag('False for objects of the sandbox.'),
-    on_behalf_of: alwaysNull(),
-    outcome: orNull(outcomeSchema),
-    paid: flag(),
-    payment_intent: orNull(text()),
-    payment_method: text(),
-    payment_method_details: object({ card: cardDetailsSchema, type: literal('card') }),
-    receipt_number: alwaysNull(),
-    receipt_url: alwaysNull(),
-    refunded: flag(),
-    review: alwaysNull(),
-    source: orNull(sourceSchema),
-    source_transfer: alwaysNull(),
-    status: oneOf(CHARGE_STATUSES),
-    transfer_data: alwaysNull(),
-    transfer_group: alwaysNull(),
-  }),
-);
+export const chargeSchema = named('Charge', object(chargeSchemas));
 export type ChargeObject = TypeOf<typeof chargeSchema>;
 export const chargeListSchema = listSchema('ChargeList', chargeSchema);
 
@@ -117,6 +119,7 @@ export function chargeToWire(charge: ChargeEntity): ChargeObject {
   // A released charge reads as refunded, though nothing was paid back.
   const refunded = charge.released ? charge.amount : charge.amountRefunded;
   return {
+    ...BLANK_CHARGE,
     id: charge.id,
     object: 'charge',
     amount: charge.amount,
