@@ -25,7 +25,12 @@ import {
   SSE_METADATA,
 } from './contract/nest-metadata';
 import { KeyStatusService } from './key-status.service';
+import { AttemptFactory } from './attempts/attempt-factory';
+import { Admission } from './pipeline/admission';
+import { Finishing } from './pipeline/finishing';
 import { IdempotencyInterceptor } from './pipeline/idempotency.interceptor';
+import { InFlight } from './pipeline/in-flight';
+import { Refusals } from './pipeline/refusals';
 import { ResponseGate } from './pipeline/response-gate';
 import { WaitingRoom } from './pipeline/waiting-room';
 import { PurgeJob } from './recovery/purge.job';
@@ -67,7 +72,12 @@ const ConfigurableModuleClass: ConfigurableModuleCls<IdempotencyOptions, 'forRoo
       inject: [RESOLVED_OPTIONS],
       useFactory: ({ maxWaiters }: ResolvedOptions) => new WaitingRoom(maxWaiters),
     },
+    AttemptFactory,
     ResponseGate,
+    InFlight,
+    Admission,
+    Refusals,
+    Finishing,
     KeyStatusService,
     PurgeJob,
     RecoveryJob,

@@ -35,6 +35,7 @@ describe('the source is tidy', () => {
     ['database-decides-the-time', 'src/idempotency/phases.ts', 'const t = new Date();'],
     ['settings-in-one-place', 'src/wire/ids.ts', 'const p = process.env.PORT;'],
     ['settings-in-one-place', 'src/main.ts', 'const { env } = process;'],
+    ['ambient-is-listed', 'src/wire/ids.ts', 'const inside = new AsyncLocalStorage<string>();'],
     ['function-length', 'src/wire/ids.ts', `function f() {\n${'f();\n'.repeat(69)}}`],
     ['few-arguments', 'src/wire/ids.ts', 'function f(a, b, c, d, e) {}'],
     ['few-arguments', 'bench/load.ts', 'const f = (a, b, c, d, e) => a;'],
@@ -70,6 +71,11 @@ describe('the source is tidy', () => {
     ['sql-in-stores', 'src/payments/payments.service.ts', "f('Select a card first.', 'updated');"],
     ['database-decides-the-time', 'src/idempotency/phases.ts', 'const t = performance.now();'],
     ['settings-in-one-place', 'src/runtime/settings.ts', 'const p = process.env.PORT;'],
+    [
+      'ambient-is-listed',
+      'src/accounts/principal.ts',
+      'const inside = new AsyncLocalStorage<P>();',
+    ],
     ['function-length', 'src/wire/ids.ts', `function f() {\n${'f();\n'.repeat(68)}}`],
     ['few-arguments', 'src/wire/ids.ts', 'function f(a, b, c, d) {}'],
     [

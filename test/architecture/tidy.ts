@@ -66,6 +66,15 @@ export const rules: readonly Rule[] = [
       lines(file, /\bprocess\.env\b|\bprocess\[['"]env['"]\]|\{[^}]*\benv\b[^}]*\} = process\b/),
   },
   {
+    name: 'ambient-is-listed',
+    in: /^src\//,
+    except:
+      /^src\/(idempotency\/store\/postgres\/ambient-transaction|idempotency\/contract\/handler-context|accounts\/principal)\.ts$/,
+    advice:
+      'hand the value over, or put it on the request; ARCHITECTURE.md lists the three that are ambient',
+    check: (file) => lines(file, /\bnew AsyncLocalStorage\b|\bextends AsyncLocalStorage\b/),
+  },
+  {
     name: 'function-length',
     in: /^src\//,
     advice: `split it: a function has at most ${MAX_FUNCTION_LINES} lines`,

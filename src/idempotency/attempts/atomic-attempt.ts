@@ -1,34 +1,34 @@
 /** An atomic operation: the handler's writes and the finished row commit in one transaction (R9). */
 import type { StoredResponse } from '../contract/idempotency.options';
 import type { Fence } from '../store/fence';
-import type { KeyId, KeyStore, StoredRequest } from '../store/key.store';
+import type { KeyStore } from '../store/key.store';
 import type { OpenTransaction } from '../store/open-transaction';
-import { type Attempt, type HandlerEnd, rethrowModuleError, transactionEndOf } from './attempt';
+import {
+  type Attempt,
+  type HandlerEnd,
+  type KeyLife,
+  rethrowModuleError,
+  transactionEndOf,
+} from './attempt';
 import { assertStorable, type OutgoingResponse } from './outgoing-response';
 
 /** What an atomic attempt is about. */
 export interface AtomicStart {
+  readonly life: KeyLife;
   /** Holds the key's lock. */
   readonly transaction: OpenTransaction;
-  readonly id: KeyId;
-  readonly fence: Fence;
-  readonly request: StoredRequest;
   /** The expired life that this one replaces (R5). */
   readonly replaces?: Fence;
 }
 
 export class AtomicAttempt implements Attempt {
+  readonly life: KeyLife;
+
   constructor(
     private readonly store: KeyStore,
     private readonly start: AtomicStart,
-  ) {}
-
-  get fence(): Fence {
-    return this.start.fence;
-  }
-
-  get originalRequest(): string {
-    return this.start.request.originalRequest;
+  ) {
+    this.life = start.life;
   }
 
   run<T>(work: () => T): T {
@@ -41,7 +41,7 @@ export class AtomicAttempt implements Attempt {
     storedResponse: StoredResponse,
   ): Promise<boolean> {
     const { store } = this;
-    const { transaction, id, fence, request, replaces } = this.start;
+    const { transaction, life, replaces } = this.start;
     const end = transactionEndOf(outgoing.status, handlerEnd);
     if (end === 'roll back' || outgoing.unstorable) await transaction.rollback();
     if (end === 'roll back') {
@@ -49,6 +49,7 @@ export class AtomicAttempt implements Attempt {
       return false;
     }
     assertStorable(outgoing);
+    const { id, fence, request } = life;
     if (end === 'commit') {
       await store.finishNew(transaction, { id, fence, request, storedResponse, replaces });
     } else {

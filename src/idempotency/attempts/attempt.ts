@@ -5,8 +5,9 @@
  */
 import { IdempotencyError, IdempotencyStoreUnavailableError } from '../contract/idempotency.errors';
 import type { StoredResponse } from '../contract/idempotency.options';
+import type { Phases } from '../contract/phases';
 import type { Fence } from '../store/fence';
-import type { KeyStore } from '../store/key.store';
+import type { KeyId, KeyStore, StoredRequest } from '../store/key.store';
 import type { OutgoingResponse } from './outgoing-response';
 
 /** How the handler ended, beside the response it led to. */
@@ -17,12 +18,22 @@ export interface HandlerEnd {
   readonly error?: unknown;
 }
 
+/** The life of a key that an attempt is part of. */
+export interface KeyLife {
+  readonly id: KeyId;
+  /** The life and execution: identifies an attempt when its commit is in doubt (R21). */
+  readonly fence: Fence;
+  readonly request: StoredRequest;
+  /** Its earliest end, by the database's clock, ms since 1970. */
+  readonly expiresAtMs: number;
+}
+
 /** A request that was admitted to run. */
 export interface Attempt {
-  /** The life and execution this is: identifies it when its commit is in doubt (R21). */
-  readonly fence: Fence;
-  /** Id of the request that ran first in this life (R17). */
-  readonly originalRequest: string;
+  /** Nothing: without a key (R2). */
+  readonly life?: KeyLife;
+  /** What a phased handler is given. */
+  readonly phases?: Phases;
   /** Runs the handler's part of the pipeline. */
   run<T>(work: () => T): T;
   /**

@@ -5,9 +5,6 @@ import { type Attempt, type HandlerEnd, rethrowModuleError, transactionEndOf } f
 import type { OutgoingResponse } from './outgoing-response';
 
 export class KeylessAttempt implements Attempt {
-  readonly fence = { claimId: '', attempt: 0 };
-  readonly originalRequest = '';
-
   constructor(
     private readonly store: KeyStore,
     private readonly transaction: OpenTransaction,

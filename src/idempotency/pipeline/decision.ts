@@ -1,4 +1,6 @@
 /** The decision: from what the store knows of a key to what is done. Pure: no clock, no database (R4 to R8). */
+import type { Attempt } from '../attempts/attempt';
+import type { FinishedKey } from '../store/key.store';
 
 /** What the store found, as the database's clock and locks had it at one moment. */
 export interface KeyState {
@@ -23,4 +25,13 @@ export function decide({ locked, row }: KeyState): Decision {
   if (!row.sameRequest) return 'reused'; // R7
   if (row.finished) return 'replay'; // R6
   return row.leaseExpired && locked ? 'take over' : 'in use'; // R11, R8
+}
+
+/** What an admitted call is to do: run, or replay what is stored. */
+export type Verdict = { readonly attempt: Attempt } | { readonly replay: FinishedKey };
+
+/** The call is left to the request that runs. */
+export interface InUse {
+  /** Id of the request that runs, where it is known. */
+  readonly inUseBy: string | undefined;
 }

@@ -4,7 +4,8 @@
  */
 import type { ServerResponse } from 'node:http';
 import type { OutgoingResponse } from '../attempts/outgoing-response';
-import { describesBody, type FinalResponse, type PendingResponse } from './pending-response';
+import type { FinalResponse } from './finishing';
+import { describesBody, type PendingResponse } from './pending-response';
 
 /** RFC 9110, 8.6: these statuses have no body and no `Content-Length`. */
 const WITHOUT_BODY = new Set([204, 304]);

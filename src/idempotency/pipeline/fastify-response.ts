@@ -1,7 +1,8 @@
 /** Finishes pending responses on Fastify: its `onSend` hook has the serialised payload, uncompressed. */
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { OutgoingResponse } from '../attempts/outgoing-response';
-import { describesBody, type FinalResponse, pendingResponseOf } from './pending-response';
+import type { FinalResponse } from './finishing';
+import { describesBody, pendingResponseOf } from './pending-response';
 
 /** Holds every response of an idempotent endpoint until it is finished. Called once at start-up. */
 export function holdFastifyResponses(fastify: FastifyInstance): void {

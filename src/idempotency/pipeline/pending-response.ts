@@ -6,72 +6,47 @@
  * module's. So each HTTP adapter's response is held there, given to `finish`, and sent as `finish` decides.
  */
 import type { ServerResponse } from 'node:http';
+import { type Observable, of } from 'rxjs';
 import type { OutgoingResponse } from '../attempts/outgoing-response';
-import type { HandlerContext } from '../contract/handler-context';
 import type { StoredResponse } from '../contract/idempotency.options';
-import type { Phases } from '../contract/phases';
+import type { FinalResponse } from './finishing';
+import type { HandlerRun } from './handler-run';
 
-/** How a response is sent: with more headers, or another one in its place. */
-export type FinalResponse =
-  { readonly with: Readonly<Record<string, string>> } | { readonly instead: StoredResponse };
-
-/** Commits or rolls back, and decides how the response is sent. */
-export type Finish = (outgoing: OutgoingResponse) => Promise<FinalResponse>;
-
-export class PendingResponse implements HandlerContext {
-  phases?: Phases;
-  #entered = false;
-  #handlerEnded = false;
-  #finished = false;
-  #finish: Finish = sendUnchanged;
+export class PendingResponse {
+  /** The latest run of the handler. */
+  #run?: HandlerRun;
+  /** A response that is decided without the handler. */
   #instead?: StoredResponse;
-  #giveUp: () => Promise<void> = () => Promise.resolve();
-  #listening = false;
+  #finished = false;
 
   /** @param res Node's response, under either HTTP adapter */
   constructor(private readonly res: ServerResponse) {}
-
-  /** Whether the handler itself was reached: what pipes refuse is not stored (R14). */
-  get entered(): boolean {
-    return this.#entered;
-  }
-
-  enter(): void {
-    this.#entered = true;
-  }
 
   /** Whether a response is being sent already: one that began now would never be finished. */
   get finished(): boolean {
     return this.#finished;
   }
 
-  /** Records that the handler's part of the pipeline is over. */
-  endHandler(): void {
-    this.#handlerEnded = true;
+  /** From now on this run decides how the response is sent. */
+  hold(run: HandlerRun): void {
+    if (!this.#run) this.res.once('close', () => this.#run?.leave());
+    this.#run = run;
   }
 
-  /** From now on `finish` decides how the response is sent; `giveUp` ends the attempt without one. */
-  onFinish(finish: Finish, giveUp: () => Promise<void>): void {
-    this.#finish = finish;
-    this.#giveUp = giveUp;
-    if (!this.#listening) this.res.once('close', () => this.giveUpIfUnsent());
-    this.#listening = true;
-  }
-
-  /** Sends this response, whatever the rest of the pipeline makes. */
-  replaceWith(replacement: StoredResponse): void {
+  /**
+   * Sends this response, whatever the rest of the pipeline makes.
+   *
+   * @returns what an interceptor returns in place of the handler's value
+   */
+  replaceWith(replacement: StoredResponse): Observable<undefined> {
     this.#instead = replacement;
+    return of(undefined);
   }
 
-  /** Ends the attempt without a response: what is sent from now on is sent unchanged. */
-  giveUp(): Promise<void> {
-    const giveUp = this.#giveUp;
-    this.#giveUp = () => Promise.resolve();
-    this.#finish = sendUnchanged;
+  /** Ends the run without a response: what is sent from now on is sent unchanged. */
+  async giveUp(): Promise<void> {
     this.#instead = undefined;
-    this.#entered = false;
-    this.#handlerEnded = false;
-    return giveUp();
+    await this.#run?.giveUp();
   }
 
   /**
@@ -81,21 +56,13 @@ export class PendingResponse implements HandlerContext {
    * @returns no promise for a replay or a refusal, which are decided already
    */
   finish(outgoing: () => OutgoingResponse): FinalResponse | Promise<FinalResponse> {
-    const finish = this.#finish;
     const instead = this.#instead;
-    this.#finish = sendUnchanged;
     this.#instead = undefined;
     this.#finished = true;
-    return instead ? { instead } : finish(outgoing());
-  }
-
-  /** NestJS may send nothing to a client that disconnected after the handler's observable had ended. */
-  private giveUpIfUnsent(): void {
-    if (this.#handlerEnded && !this.#finished) void this.giveUp();
+    if (instead) return { instead };
+    return this.#run ? this.#run.finish(outgoing()) : { with: {} };
   }
 }
-
-const sendUnchanged: Finish = () => Promise.resolve({ with: {} });
 
 /** The pending response of a request, if its endpoint is idempotent and the interceptor has run. */
 export const pendingResponseOf = (request: object): PendingResponse | undefined =>

@@ -7,7 +7,7 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { RESOLVED_OPTIONS, type ResolvedOptions } from '../contract/idempotency.options';
 import { type AbandonedKey, KeyStore } from '../store/key.store';
-import { PhasedAttempt } from '../attempts/phased-attempt';
+import { leaseMsFor } from '../attempts/phase-runner';
 import { resendRequest } from './resend';
 
 /** Most abandoned keys of one run; the next run finds the others. */
@@ -72,7 +72,7 @@ export class RecoveryJob {
       this.log.warn(`Abandoned ${request.url} could not be sent: ${(error as Error).message}`);
       return 'postponed';
     }
-    const maxMs = PhasedAttempt.leaseMs(this.options.remoteDeadlineMs);
+    const maxMs = leaseMsFor(this.options.remoteDeadlineMs);
     const pauseMs = Math.min(FIRST_RESEND_PAUSE_MS * 2 ** Math.min(attempt - 1, 20), maxMs);
     const jitteredMs = Math.round(pauseMs * (0.75 + Math.random() / 4));
     const state = await this.store.postpone(id, jitteredMs, this.options.parkAfterSeconds);

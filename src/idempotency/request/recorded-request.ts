@@ -2,7 +2,6 @@
  * A phased request as its row stores it until it finishes, so that it can be sent again through the same
  * pipeline when its client never comes back (R19).
  */
-import { AsyncLocalStorage } from 'node:async_hooks';
 import type { HttpRequest } from '../contract/idempotency.options';
 
 /** Stored as JSON; never with credentials. */
@@ -34,11 +33,16 @@ export function recordRequest(http: HttpRequest, named: readonly string[] = []):
   return { method: http.method, url, headers, body: bytes.toString('base64') };
 }
 
-const recovering = new AsyncLocalStorage<string>();
+/** A property of Node's request: recovery makes that object, and no client can set it. */
+const CLAIM = Symbol('paidonce:claim');
+type RecoveringRequest = object & { [CLAIM]?: string };
 
-/** Runs `work` as the recovery of this life of a key. Ambient, because the request passes the whole application. */
-export const runAsRecovery = <T>(claimId: string, work: () => T): T =>
-  recovering.run(claimId, work);
+/** Marks Node's request as the recovery of this life of a key. */
+export function markRecovery(request: object, claimId: string): void {
+  (request as RecoveringRequest)[CLAIM] = claimId;
+}
 
-/** The life of a key that is being recovered here; nothing for a client's request. */
-export const claimBeingRecovered = (): string | undefined => recovering.getStore();
+/** The life of a key that this request recovers; nothing for a client's request. */
+export function claimBeingRecovered(http: HttpRequest): string | undefined {
+  return ((http.raw ?? http) as RecoveringRequest)[CLAIM];
+}

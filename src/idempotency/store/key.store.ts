@@ -58,6 +58,14 @@ export interface FinishedKey extends Omit<StoredRequest, 'ttlSeconds' | 'recorde
   readonly expiresAtMs: number;
 }
 
+/** What a replay needs of a row; nothing while it is unfinished. */
+export function finishedKeyOf(row: KeyRow): FinishedKey | undefined {
+  const { operation, fingerprint, parameters, originalRequest, storedResponse, expiresAt } = row;
+  if (!storedResponse) return undefined;
+  const expiresAtMs = expiresAt.getTime();
+  return { operation, fingerprint, parameters, originalRequest, storedResponse, expiresAtMs };
+}
+
 /** An open transaction, whether it holds the key's lock, and the key's row. */
 export interface OpenedKey {
   readonly transaction: OpenTransaction;

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { RecoveryJob } from '../../../src/idempotency';
 import { KeyStore } from '../../../src/idempotency/store/key.store';
-import { PhasedAttempt } from '../../../src/idempotency/attempts/phased-attempt';
+import { leaseMsFor } from '../../../src/idempotency/attempts/phase-runner';
 import { type Adapter, impersonated, openShop, Order, type Shop, Watch } from '../shop.fixture';
 
 const options = {
@@ -95,7 +95,7 @@ describe.each<Adapter>(['fastify', 'express'])('R19 recovery on %s', (adapter) =
     expect(pauses.at(-1)).toBeGreaterThan(Math.max(...pauses.slice(0, 2)));
     // They end at one lease: doubled for ever, the last would be three minutes long at least.
     expect(Math.max(...pauses)).toBeLessThanOrEqual(
-      PhasedAttempt.leaseMs(options.remoteDeadlineMs) / 1_000,
+      leaseMsFor(options.remoteDeadlineMs) / 1_000,
     );
   });
 

@@ -1,0 +1,94 @@
+/**
+ * One run of an admitted call: the rest of NestJS's pipeline, inside the attempt, until its response is
+ * finished or the run is given up.
+ */
+import type { CallHandler } from '@nestjs/common';
+import { Observable, type Subscriber } from 'rxjs';
+import type { Attempt } from '../attempts/attempt';
+import { isStream, type OutgoingResponse } from '../attempts/outgoing-response';
+import { type HandlerContext, runInHandlerContext } from '../contract/handler-context';
+import { IdempotencyResponseUnstorableError } from '../contract/idempotency.errors';
+import type { FinalResponse, Finishing } from './finishing';
+import type { IdempotentCall } from './idempotent-call';
+
+export class HandlerRun implements HandlerContext {
+  /** `over`: the response is being finished, or the run was given up. */
+  #state: 'running' | 'handler ended' | 'over' = 'running';
+  #entered = false;
+  #error: unknown;
+
+  constructor(
+    private readonly call: IdempotentCall,
+    private readonly attempt: Attempt,
+    private readonly finishing: Finishing,
+  ) {}
+
+  get phases(): object | undefined {
+    return this.attempt.phases;
+  }
+
+  enter(): void {
+    this.#entered = true;
+  }
+
+  /** Runs the handler, and what stands between it and this module, once it is subscribed. */
+  handle(next: CallHandler): Observable<unknown> {
+    return new Observable((subscriber) => {
+      // Subscribed in the context too: an observable that the handler returns does its work then.
+      runInHandlerContext(this, () =>
+        this.attempt.run(() => subscriber.add(next.handle().subscribe(this.watch(subscriber)))),
+      );
+      // NestJS sends nothing to a client that disconnected, so nothing would be finished.
+      return () => {
+        if (this.#state === 'running') void this.giveUp();
+      };
+    });
+  }
+
+  /** Passes on what the handler's part of the pipeline emits, and notes how it ended. */
+  private watch(subscriber: Subscriber<unknown>) {
+    let empty = true;
+    const end = (error?: unknown) => {
+      if (this.#state === 'running') this.#state = 'handler ended';
+      this.#error = error;
+    };
+    const fail = (error: unknown) => {
+      end(error);
+      subscriber.error(error);
+    };
+    return {
+      next: (value: unknown) => {
+        empty = false;
+        if (subscriber.closed) return;
+        if (isStream(value)) fail(new IdempotencyResponseUnstorableError('a stream'));
+        else subscriber.next(value);
+      },
+      error: fail,
+      complete: () => {
+        if (empty) return fail(new IdempotencyResponseUnstorableError('an empty observable'));
+        end();
+        subscriber.complete();
+      },
+    };
+  }
+
+  /** Commits or rolls back, and decides how the response is sent. A run that is over changes nothing. */
+  finish(outgoing: OutgoingResponse): FinalResponse | Promise<FinalResponse> {
+    if (this.#state === 'over') return { with: {} };
+    this.#state = 'over';
+    const end = { entered: this.#entered, error: this.#error };
+    return this.finishing.finish(this.call, this.attempt, { outgoing, end });
+  }
+
+  /** Ends the attempt without a response, unless one is being finished. */
+  async giveUp(): Promise<void> {
+    if (this.#state === 'over') return;
+    this.#state = 'over';
+    await this.finishing.giveUp(this.call, this.attempt);
+  }
+
+  /** The client is gone. NestJS sends it nothing once the handler has ended. */
+  leave(): void {
+    if (this.#state === 'handler ended') void this.giveUp();
+  }
+}

@@ -1,0 +1,105 @@
+/** One request to an idempotent endpoint, as the pipeline sees it: read before the handler can change it. */
+import { randomUUID } from 'node:crypto';
+import {
+  IdempotencyKeyMissingError,
+  IdempotencyKeyReusedError,
+  IdempotencyStoreUnavailableError,
+} from '../contract/idempotency.errors';
+import type {
+  HttpRequest,
+  IdempotentOptions,
+  ResolvedOptions,
+} from '../contract/idempotency.options';
+import { differences, digestsOf, type Fingerprint, fingerprintOf } from '../request/fingerprint';
+import { readKey } from '../request/key-header';
+import { claimBeingRecovered, recordRequest } from '../request/recorded-request';
+import { scopeOf } from '../request/scope';
+import type { FinishedKey, KeyId, StoredRequest } from '../store/key.store';
+
+/** The parts of a stored request that are compared. */
+type Compared = Pick<FinishedKey, 'fingerprint' | 'parameters' | 'operation' | 'originalRequest'>;
+
+export class IdempotentCall {
+  /** Nothing: an atomic operation without a key (R2). */
+  readonly id?: KeyId;
+  /** The life of a key that recovery sends again; nothing for a client's request (R19). */
+  readonly recovers?: string;
+  /** HTTP method and route template. */
+  readonly operation: string;
+  readonly fingerprint: Fingerprint;
+  #parameters?: string;
+
+  /**
+   * Reads key, scope and fingerprint (R1 to R3, R23).
+   *
+   * @throws IdempotencyKeyMissingError, IdempotencyKeyInvalidError, IdempotencyScopeMissingError
+   */
+  constructor(
+    readonly http: HttpRequest,
+    readonly requestId: string,
+    readonly endpoint: IdempotentOptions,
+    options: Pick<ResolvedOptions, 'keyRequired' | 'scope'>,
+  ) {
+    const { keyRequired } = options;
+    this.operation = operationOf(http);
+    this.recovers = claimBeingRecovered(http);
+    const sent = readKey(http, this.recovers !== undefined);
+    const required = keyRequired === 'by-endpoint' ? endpoint.required : keyRequired === 'always';
+    if (sent === undefined && required) throw new IdempotencyKeyMissingError();
+    // A phased operation without a key gets one, so that a crash is recovered all the same.
+    const key = sent ?? (endpoint.phased ? `server-made-${randomUUID()}` : undefined);
+    const { account, mode } = scopeOf(http, options);
+    if (key !== undefined) this.id = { account, mode, key };
+    this.fingerprint = fingerprintOf(http, endpoint.headers);
+  }
+
+  /** Digests that name what differs (R7). The handler may change the body: ask once before it runs. */
+  get parameters(): string {
+    return (this.#parameters ??= digestsOf(this.http, this.endpoint.headers));
+  }
+
+  /**
+   * What is stored of this request. Call it before the handler runs.
+   *
+   * @param originalRequest id of the request that ran first in this life of the key
+   */
+  toStored(defaultTtlSeconds: number, originalRequest = this.requestId): StoredRequest {
+    const { http, endpoint, operation, fingerprint, parameters } = this;
+    return {
+      operation,
+      fingerprint,
+      parameters,
+      originalRequest,
+      ttlSeconds: endpoint.ttl ?? defaultTtlSeconds,
+      recorded: endpoint.phased ? recordRequest(http, endpoint.headers) : undefined,
+    };
+  }
+
+  /**
+   * Whether the stored request is this one, in the version of its fingerprint, so that a rolling
+   * deployment changes no decision.
+   *
+   * @throws IdempotencyStoreUnavailableError for a version of a newer release
+   */
+  isSameAs({ fingerprint: { version, hash } }: Compared): boolean {
+    const mine =
+      version === this.fingerprint.version
+        ? this.fingerprint
+        : fingerprintOf(this.http, this.endpoint.headers, version);
+    // This process cannot compare it; one of the newer release can.
+    if (!mine) throw new IdempotencyStoreUnavailableError();
+    return mine.hash === hash;
+  }
+
+  /** The error that names what differs from the stored request, never its values (R7). */
+  reusedError({ parameters, operation, originalRequest }: Compared): IdempotencyKeyReusedError {
+    const names = differences(parameters, this.parameters);
+    return new IdempotencyKeyReusedError(names, operation, originalRequest);
+  }
+}
+
+/** HTTP method and route template. */
+function operationOf(http: HttpRequest): string {
+  const template = http.routeOptions?.url ?? `${http.baseUrl ?? ''}${http.route?.path ?? ''}`;
+  return `${http.method} ${template || (http.url.split('?', 1)[0] ?? '')}`;
+}
