@@ -102,8 +102,6 @@ export const rules: readonly Rule[] = [
   {
     name: 'private-by-keyword',
     in: /^src\//,
-    // Being rewritten.
-    except: /^src\/idempotency\/(pipeline|attempts)\//,
     advice:
       'write `private name` instead of `#name`: parameters of a constructor allow nothing else',
     check: (file) => nodes(file, (node) => ts.isPrivateIdentifier(node) && isMember(node.parent)),

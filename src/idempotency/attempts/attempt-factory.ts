@@ -23,7 +23,7 @@ export interface Opening {
 @Injectable()
 export class AttemptFactory {
   constructor(
-    @Inject(KeyStore) private readonly store: KeyStore,
+    private readonly store: KeyStore,
     @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
   ) {}
 

@@ -76,10 +76,10 @@ export const leaseMsFor = (deadlineMs: number): number => deadlineMs + LEASE_MAR
 
 export class PhaseRunner implements Phases {
   /** When the claim was made, by `performance.now()`. */
-  readonly #claimedMs: number;
+  private readonly claimedMs: number;
   /** Results of completed phases, by name. */
-  readonly #results: Map<string, unknown>;
-  #state: PhaseState;
+  private readonly results: Map<string, unknown>;
+  private state: PhaseState;
 
   constructor(
     private readonly store: KeyStore,
@@ -88,16 +88,16 @@ export class PhaseRunner implements Phases {
     const { deadlineMs, from } = start;
     const nowMs = performance.now();
     const isFree = 'lock' in from;
-    this.#claimedMs = isFree ? nowMs : nowMs - from.ageMs;
-    this.#results = new Map(isFree ? [] : Object.entries(from.phases));
+    this.claimedMs = isFree ? nowMs : nowMs - from.ageMs;
+    this.results = new Map(isFree ? [] : Object.entries(from.phases));
     const hold = isFree ? { lock: from.lock } : { leaseEndsMs: nowMs + leaseMsFor(deadlineMs) };
-    this.#state = { is: 'between phases', hold };
+    this.state = { is: 'between phases', hold };
   }
 
   /** Lets no phase run any more. @returns where the attempt stood */
   end(): PhaseState {
-    const state = this.#state;
-    this.#state = { is: 'over' };
+    const state = this.state;
+    this.state = { is: 'over' };
     return state;
   }
 
@@ -128,10 +128,10 @@ export class PhaseRunner implements Phases {
       // No call may outlast the lease, nor the far side's memory of its key.
       const timeoutMs = Math.min(deadlineMs, hold.leaseEndsMs - performance.now());
       if (timeoutMs <= 0) throw this.loseLease();
-      const ageMs = performance.now() - this.#claimedMs;
+      const ageMs = performance.now() - this.claimedMs;
       const { claimId } = life.fence;
       const result = await callFarSide(call, { name, claimId, ageMs, timeoutMs }, options);
-      this.#results.set(name, result);
+      this.results.set(name, result);
       return result;
     });
   }
@@ -156,16 +156,16 @@ export class PhaseRunner implements Phases {
 
   /** One phase at a time, each name once. A completed phase returns its recorded result. */
   private async phase<T>(name: string, work: (entered: InPhase) => Promise<T>): Promise<T> {
-    const state = this.#state;
+    const state = this.state;
     if (state.is === 'in a phase')
       throw new Error(`The phase "${name}" began while "${state.name}" was running.`);
     if (state.is === 'past the last phase')
       throw new Error(`The phase "${name}" came after phases.finish().`);
-    if (this.#results.has(name)) return this.#results.get(name) as T;
+    if (this.results.has(name)) return this.results.get(name) as T;
     if (state.is === 'lease lost') throw this.loseLease();
     if (state.is === 'over') throw new Error(OVER);
     const entered: InPhase = { is: 'in a phase', name, hold: state.hold };
-    this.#state = entered;
+    this.state = entered;
     try {
       return await work(entered);
     } finally {
@@ -175,8 +175,8 @@ export class PhaseRunner implements Phases {
 
   /** @throws Error where the request was given up, or answered, while its phase ran */
   private running(): InPhase {
-    if (this.#state.is !== 'in a phase') throw new Error(OVER);
-    return this.#state;
+    if (this.state.is !== 'in a phase') throw new Error(OVER);
+    return this.state;
   }
 
   /** Opens the transaction of a phase: the one that holds the key's lock, or one that locks the row (R11). */
@@ -188,9 +188,9 @@ export class PhaseRunner implements Phases {
       const { id, fence } = this.start.life;
       const transaction = isFirst ? hold.lock : await this.store.resume(id, fence);
       // The request may have been given up while this transaction was opened.
-      if (this.#state.is !== 'in a phase') await transaction.rollback();
+      if (this.state.is !== 'in a phase') await transaction.rollback();
       this.running();
-      this.#state = { is: 'in a phase', name, hold: isFirst ? undefined : hold, transaction };
+      this.state = { is: 'in a phase', name, hold: isFirst ? undefined : hold, transaction };
       return transaction;
     } catch (error) {
       throw this.translate(error);
@@ -201,26 +201,26 @@ export class PhaseRunner implements Phases {
   private async record(transaction: OpenTransaction, name: string, result: unknown): Promise<void> {
     const { life, deadlineMs, from } = this.start;
     const { id, fence, request } = life;
-    const phases = Object.fromEntries([...this.#results, [name, result]]);
+    const phases = Object.fromEntries([...this.results, [name, result]]);
     const leaseMs = leaseMsFor(deadlineMs);
     const key = { id, fence, phases, leaseMs };
     const leaseEndsMs = performance.now() + leaseMs;
     const replaces = 'lock' in from ? from.replaces : undefined;
     if (isRow(this.running().hold)) await this.store.advance(transaction, key);
     else await this.store.claim(transaction, { ...key, request, replaces });
-    this.#results.set(name, result);
-    if (this.#state.is === 'in a phase') {
-      this.#state = { is: 'in a phase', name, hold: { leaseEndsMs } };
+    this.results.set(name, result);
+    if (this.state.is === 'in a phase') {
+      this.state = { is: 'in a phase', name, hold: { leaseEndsMs } };
     }
   }
 
   private leavePhase(): void {
-    if (this.#state.is !== 'in a phase') return;
-    this.#state = { is: 'between phases', hold: this.#state.hold };
+    if (this.state.is !== 'in a phase') return;
+    this.state = { is: 'between phases', hold: this.state.hold };
   }
 
   private leaveLastPhase(left: { transaction?: OpenTransaction; returned?: Error }): void {
-    this.#state = { is: 'past the last phase', hold: this.running().hold, ...left };
+    this.state = { is: 'past the last phase', hold: this.running().hold, ...left };
   }
 
   /** What a failed phase means for the request. */
@@ -235,7 +235,7 @@ export class PhaseRunner implements Phases {
   }
 
   private loseLease(): LeaseLostError {
-    if (this.#state.is !== 'over') this.#state = { is: 'lease lost' };
+    if (this.state.is !== 'over') this.state = { is: 'lease lost' };
     return new LeaseLostError('Another attempt has taken this key over.');
   }
 }

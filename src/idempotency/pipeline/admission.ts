@@ -33,10 +33,10 @@ const HIT_RATE_WINDOW = 16;
 @Injectable()
 export class Admission {
   /** Share of the recent reads of the store that found a finished key. */
-  #hitRate = 0;
+  private hitRate = 0;
 
   constructor(
-    @Inject(KeyStore) private readonly store: KeyStore,
+    private readonly store: KeyStore,
     @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
     private readonly attempts: AttemptFactory,
     private readonly replays: ReplayCache,
@@ -100,7 +100,7 @@ export class Admission {
    * a plain read comes first.
    */
   private async readAndDecide(id: KeyId, call: IdempotentCall): Promise<Verdict | InUse> {
-    if (this.#hitRate > PLAIN_READ_MIN_HIT_RATE && call.recovers === undefined) {
+    if (this.hitRate > PLAIN_READ_MIN_HIT_RATE && call.recovers === undefined) {
       const finished = await this.store.findFinished(id);
       if (finished) return this.recordHit(id, finished);
     }
@@ -139,7 +139,7 @@ export class Admission {
 
   /** Begins on a free key, or on one whose last life is over (R5). */
   private begin(id: KeyId, call: IdempotentCall, { transaction, row, nowMs }: OpenedKey): Attempt {
-    this.#hitRate -= this.#hitRate / HIT_RATE_WINDOW;
+    this.hitRate -= this.hitRate / HIT_RATE_WINDOW;
     const request = call.toStored(this.options.ttlSeconds);
     const expiresAtMs = nowMs + request.ttlSeconds * 1_000;
     return this.attempts.begin({ id, request, expiresAtMs }, { transaction, replaces: row });
@@ -164,7 +164,7 @@ export class Admission {
 
   /** Caches what the store had, and counts it. */
   private recordHit(id: KeyId, replay: FinishedKey): Verdict {
-    this.#hitRate += (1 - this.#hitRate) / HIT_RATE_WINDOW;
+    this.hitRate += (1 - this.hitRate) / HIT_RATE_WINDOW;
     this.replays.add(id, replay);
     return { replay };
   }

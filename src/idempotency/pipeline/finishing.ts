@@ -37,7 +37,7 @@ export interface HandlerResult {
 @Injectable()
 export class Finishing {
   constructor(
-    @Inject(KeyStore) private readonly store: KeyStore,
+    private readonly store: KeyStore,
     @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
     private readonly replays: ReplayCache,
     private readonly inFlight: InFlight,

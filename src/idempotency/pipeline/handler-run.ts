@@ -13,9 +13,9 @@ import type { IdempotentCall } from './idempotent-call';
 
 export class HandlerRun implements HandlerContext {
   /** `over`: the response is being finished, or the run was given up. */
-  #state: 'running' | 'handler ended' | 'over' = 'running';
-  #entered = false;
-  #error: unknown;
+  private state: 'running' | 'handler ended' | 'over' = 'running';
+  private entered = false;
+  private error: unknown;
 
   constructor(
     private readonly call: IdempotentCall,
@@ -28,7 +28,7 @@ export class HandlerRun implements HandlerContext {
   }
 
   enter(): void {
-    this.#entered = true;
+    this.entered = true;
   }
 
   /** Runs the handler, and what stands between it and this module, once it is subscribed. */
@@ -40,7 +40,7 @@ export class HandlerRun implements HandlerContext {
       );
       // NestJS sends nothing to a client that disconnected, so nothing would be finished.
       return () => {
-        if (this.#state === 'running') void this.giveUp();
+        if (this.state === 'running') void this.giveUp();
       };
     });
   }
@@ -49,8 +49,8 @@ export class HandlerRun implements HandlerContext {
   private watch(subscriber: Subscriber<unknown>) {
     let empty = true;
     const end = (error?: unknown) => {
-      if (this.#state === 'running') this.#state = 'handler ended';
-      this.#error = error;
+      if (this.state === 'running') this.state = 'handler ended';
+      this.error = error;
     };
     const fail = (error: unknown) => {
       end(error);
@@ -74,21 +74,21 @@ export class HandlerRun implements HandlerContext {
 
   /** Commits or rolls back, and decides how the response is sent. A run that is over changes nothing. */
   finish(outgoing: OutgoingResponse): FinalResponse | Promise<FinalResponse> {
-    if (this.#state === 'over') return { with: {} };
-    this.#state = 'over';
-    const end = { entered: this.#entered, error: this.#error };
+    if (this.state === 'over') return { with: {} };
+    this.state = 'over';
+    const end = { entered: this.entered, error: this.error };
     return this.finishing.finish(this.call, this.attempt, { outgoing, end });
   }
 
   /** Ends the attempt without a response, unless one is being finished. */
   async giveUp(): Promise<void> {
-    if (this.#state === 'over') return;
-    this.#state = 'over';
+    if (this.state === 'over') return;
+    this.state = 'over';
     await this.finishing.giveUp(this.call, this.attempt);
   }
 
   /** The client is gone. NestJS sends it nothing once the handler has ended. */
   leave(): void {
-    if (this.#state === 'handler ended') void this.giveUp();
+    if (this.state === 'handler ended') void this.giveUp();
   }
 }

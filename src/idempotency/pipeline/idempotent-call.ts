@@ -27,7 +27,7 @@ export class IdempotentCall {
   /** HTTP method and route template. */
   readonly operation: string;
   readonly fingerprint: Fingerprint;
-  #parameters?: string;
+  private digests?: string;
 
   /**
    * Reads key, scope and fingerprint (R1 to R3, R23).
@@ -55,7 +55,7 @@ export class IdempotentCall {
 
   /** Digests that name what differs (R7). The handler may change the body: ask once before it runs. */
   get parameters(): string {
-    return (this.#parameters ??= digestsOf(this.http, this.endpoint.headers));
+    return (this.digests ??= digestsOf(this.http, this.endpoint.headers));
   }
 
   /**

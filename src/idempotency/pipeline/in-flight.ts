@@ -9,7 +9,7 @@ import type { IdempotentCall } from './idempotent-call';
 const IN_FLIGHT_TRUST_MS = 200;
 
 export class InFlight {
-  readonly #byKey = new Map<
+  private readonly byKey = new Map<
     string,
     { call: IdempotentCall; sinceMs: number; verdict: Promise<Verdict | InUse> }
   >();
@@ -26,7 +26,7 @@ export class InFlight {
     decide: () => Promise<Verdict | InUse>,
   ): Promise<Verdict | InUse> {
     const sinceMs = performance.now();
-    const other = this.#byKey.get(name);
+    const other = this.byKey.get(name);
     const isCopy = other?.call.fingerprint.hash === call.fingerprint.hash;
     if (other && isCopy && sinceMs - other.sinceMs < IN_FLIGHT_TRUST_MS) {
       const verdict = await other.verdict;
@@ -35,7 +35,7 @@ export class InFlight {
         : verdict;
     }
     const verdict = decide();
-    this.#byKey.set(name, { call, sinceMs, verdict });
+    this.byKey.set(name, { call, sinceMs, verdict });
     let runs = false;
     try {
       runs = 'attempt' in (await verdict);
@@ -47,6 +47,6 @@ export class InFlight {
 
   /** From now on copies of this call ask the store themselves. */
   clear(name: string, call: IdempotentCall): void {
-    if (this.#byKey.get(name)?.call === call) this.#byKey.delete(name);
+    if (this.byKey.get(name)?.call === call) this.byKey.delete(name);
   }
 }

@@ -14,23 +14,23 @@ import type { HandlerRun } from './handler-run';
 
 export class PendingResponse {
   /** The latest run of the handler. */
-  #run?: HandlerRun;
+  private run?: HandlerRun;
   /** A response that is decided without the handler. */
-  #instead?: StoredResponse;
-  #finished = false;
+  private instead?: StoredResponse;
+  private isFinished = false;
 
   /** @param res Node's response, under either HTTP adapter */
   constructor(private readonly res: ServerResponse) {}
 
   /** Whether a response is being sent already: one that began now would never be finished. */
   get finished(): boolean {
-    return this.#finished;
+    return this.isFinished;
   }
 
   /** From now on this run decides how the response is sent. */
   hold(run: HandlerRun): void {
-    if (!this.#run) this.res.once('close', () => this.#run?.leave());
-    this.#run = run;
+    if (!this.run) this.res.once('close', () => this.run?.leave());
+    this.run = run;
   }
 
   /**
@@ -39,14 +39,14 @@ export class PendingResponse {
    * @returns what an interceptor returns in place of the handler's value
    */
   replaceWith(replacement: StoredResponse): Observable<undefined> {
-    this.#instead = replacement;
+    this.instead = replacement;
     return of(undefined);
   }
 
   /** Ends the run without a response: what is sent from now on is sent unchanged. */
   async giveUp(): Promise<void> {
-    this.#instead = undefined;
-    await this.#run?.giveUp();
+    this.instead = undefined;
+    await this.run?.giveUp();
   }
 
   /**
@@ -56,11 +56,11 @@ export class PendingResponse {
    * @returns no promise for a replay or a refusal, which are decided already
    */
   finish(outgoing: () => OutgoingResponse): FinalResponse | Promise<FinalResponse> {
-    const instead = this.#instead;
-    this.#instead = undefined;
-    this.#finished = true;
+    const instead = this.instead;
+    this.instead = undefined;
+    this.isFinished = true;
     if (instead) return { instead };
-    return this.#run ? this.#run.finish(outgoing()) : { with: {} };
+    return this.run ? this.run.finish(outgoing()) : { with: {} };
   }
 }
 

@@ -22,17 +22,17 @@ type RefusedRequest = Pick<IdempotentCall, 'http' | 'requestId'> &
 
 @Injectable()
 export class Refusals {
-  readonly #log = new Logger('Idempotency');
+  private readonly log = new Logger('Idempotency');
 
   constructor(
-    @Inject(KeyStore) private readonly store: KeyStore,
+    private readonly store: KeyStore,
     @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
   ) {}
 
   /** The response to a failure of the store, of a commit, or of the request itself (R17). */
   refuse(failure: unknown, { http, requestId, id }: RefusedRequest): ErrorResponse {
     const error = this.toModuleError(failure);
-    if (error.status >= 500) this.#log.error(`${requestId} ${withCauses(error)}`);
+    if (error.status >= 500) this.log.error(`${requestId} ${withCauses(error)}`);
     const { status, headers: formatted, body } = this.options.formatError(error, http);
     const headers: Record<string, string> = {
       ...formatted,

@@ -23,15 +23,15 @@ interface Queue<Row> {
 
 /** @typeParam Row what a waiter gets of a finished key */
 export class WaitingRoom<Row> {
-  readonly #queues = new Map<string, Queue<Row>>();
-  #waiting = 0;
+  private readonly queues = new Map<string, Queue<Row>>();
+  private waiting = 0;
 
   /** @param capacity how many may wait at once; for one more the time is up at once */
   constructor(private readonly capacity: number) {}
 
   /** How many requests wait now. */
   get size(): number {
-    return this.#waiting;
+    return this.waiting;
   }
 
   /**
@@ -42,7 +42,7 @@ export class WaitingRoom<Row> {
    */
   waitForTurn(key: string, untilMs: number, hadTurn: boolean): Promise<Turn<Row>> {
     const leftMs = untilMs - performance.now();
-    if (leftMs <= 0 || this.#waiting >= this.capacity) {
+    if (leftMs <= 0 || this.waiting >= this.capacity) {
       if (hadTurn) this.passTurn(key);
       return Promise.resolve('time is up');
     }
@@ -51,7 +51,7 @@ export class WaitingRoom<Row> {
       const waiter: Waiter<Row> = {
         notify: (turn) => {
           clearTimeout(overdue);
-          this.#waiting -= 1;
+          this.waiting -= 1;
           queue.waiters.splice(queue.waiters.indexOf(waiter), 1);
           resolve(turn);
         },
@@ -60,7 +60,7 @@ export class WaitingRoom<Row> {
         waiter.notify('time is up');
         if (queue.waiters.length === 0) this.close(key, queue);
       }, leftMs);
-      this.#waiting += 1;
+      this.waiting += 1;
       if (hadTurn) queue.waiters.unshift(waiter);
       else queue.waiters.push(waiter);
       if (hadTurn || (!queue.timer && queue.waiters.length === 1)) this.schedule(key, queue);
@@ -69,13 +69,13 @@ export class WaitingRoom<Row> {
 
   /** The waiter whose turn it was does not come back: the next in line reads later. */
   passTurn(key: string): void {
-    const queue = this.#queues.get(key);
+    const queue = this.queues.get(key);
     if (queue) this.schedule(key, queue);
   }
 
   /** The running request, in this process, has stored its response: all waiters of the key get it. */
   notifyWaiters(key: string, row: Row): void {
-    const queue = this.#queues.get(key);
+    const queue = this.queues.get(key);
     if (!queue) return;
     this.close(key, queue);
     for (const waiter of queue.waiters.slice()) waiter.notify({ row });
@@ -83,15 +83,15 @@ export class WaitingRoom<Row> {
 
   /** The running request, in this process, ended without a stored response: the first in line reads now. */
   wakeWaiters(key: string): void {
-    const queue = this.#queues.get(key);
+    const queue = this.queues.get(key);
     if (!queue?.timer) return;
     clearTimeout(queue.timer);
     this.giveTurn(key, queue);
   }
 
   private queue(key: string): Queue<Row> {
-    const queue = this.#queues.get(key) ?? { waiters: [], intervalMs: INITIAL_INTERVAL_MS };
-    this.#queues.set(key, queue);
+    const queue = this.queues.get(key) ?? { waiters: [], intervalMs: INITIAL_INTERVAL_MS };
+    this.queues.set(key, queue);
     return queue;
   }
 
@@ -111,6 +111,6 @@ export class WaitingRoom<Row> {
 
   private close(key: string, queue: Queue<Row>): void {
     clearTimeout(queue.timer);
-    if (this.#queues.get(key) === queue) this.#queues.delete(key);
+    if (this.queues.get(key) === queue) this.queues.delete(key);
   }
 }
