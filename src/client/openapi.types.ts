@@ -547,7 +547,8 @@ export interface components {
             /** @enum {string} */
             status: "pending" | "succeeded" | "failed";
             transfer_data: null;
-            transfer_group: null;
+            /** @description The group of payments that this one is in. */
+            transfer_group: string | null;
         };
         ChargeList: {
             /** @constant */
@@ -586,6 +587,8 @@ export interface components {
             } | null;
             receipt_email?: string | null;
             shipping?: components["schemas"]["OrderShippingParams"] | null;
+            /** @description The group of payments that this one is in. It can be set once. */
+            transfer_group?: string;
             /** @description An amount in the currency's smallest unit, e.g. cents. */
             amount: number;
             /** @description A three-letter code of ISO 4217, lower case; upper case is accepted too. */
@@ -640,6 +643,8 @@ export interface components {
             shipping?: components["schemas"]["OrderShippingParams"] | null;
             statement_descriptor?: string | null;
             statement_descriptor_suffix?: string | null;
+            /** @description The group of payments that this one is in. It can be set once. */
+            transfer_group?: string;
             /** @description An amount in the currency's smallest unit, e.g. cents. */
             amount: number;
             /** @description A three-letter code of ISO 4217, lower case; upper case is accepted too. */
@@ -883,7 +888,8 @@ export interface components {
             /** @enum {string} */
             status: "requires_payment_method" | "requires_confirmation" | "requires_action" | "processing" | "requires_capture" | "succeeded" | "canceled";
             transfer_data: null;
-            transfer_group: null;
+            /** @description The group of payments that this one is in. */
+            transfer_group: string | null;
         };
         PaymentIntentList: {
             /** @constant */
@@ -1037,6 +1043,8 @@ export interface components {
             } | null;
             receipt_email?: string | null;
             shipping?: components["schemas"]["OrderShippingParams"] | null;
+            /** @description The group of payments that this one is in. It can be set once. */
+            transfer_group?: string;
         };
         UpdateCustomerParams: {
             address?: components["schemas"]["AddressParams"] | null;
@@ -1081,6 +1089,8 @@ export interface components {
             shipping?: components["schemas"]["OrderShippingParams"] | null;
             statement_descriptor?: string | null;
             statement_descriptor_suffix?: string | null;
+            /** @description The group of payments that this one is in. It can be set once. */
+            transfer_group?: string;
             /** @description An amount in the currency's smallest unit, e.g. cents. */
             amount?: number;
             /** @description A three-letter code of ISO 4217, lower case; upper case is accepted too. */

@@ -2,6 +2,7 @@
 import Stripe from 'stripe';
 import { descriptiveFields } from '../../src/payments/charges/descriptive-fields';
 import { type RunningApp, startApp } from '../support/app';
+import { refusal } from './payments.fixture';
 
 type FieldName = keyof typeof descriptiveFields.schemas;
 
@@ -26,6 +27,7 @@ const VALUES: Readonly<Record<FieldName, unknown>> = {
   },
   statement_descriptor: 'SHOP',
   statement_descriptor_suffix: '6735',
+  transfer_group: 'ORDER_6735',
 };
 const FIELDS = Object.entries(VALUES);
 
@@ -81,4 +83,39 @@ test.each(FIELDS)('an update of %s alone leaves the others as they are', async (
   expect(created).not.toMatchObject({ [name]: value });
   const updated = await stripe.paymentIntents.update(created.id, { [name]: sent(value) });
   expect(updated).toMatchObject(VALUES);
+});
+
+describe('transfer_group', () => {
+  const GROUP = { transfer_group: 'ORDER_6735' };
+  const OTHER = { transfer_group: 'ORDER_1' };
+
+  test('of a payment intent can be set later, and then stays', async () => {
+    const { id } = await stripe.paymentIntents.create(USD);
+    expect(await stripe.paymentIntents.update(id, GROUP)).toMatchObject(GROUP);
+    // The same value again changes nothing.
+    expect(await stripe.paymentIntents.update(id, { ...GROUP, amount: 3000 })).toMatchObject(GROUP);
+    expect(await refusal(stripe.paymentIntents.update(id, OTHER))).toMatchObject({
+      statusCode: 400,
+      param: 'transfer_group',
+      message: expect.stringContaining('ORDER_6735'),
+    });
+    const paid = await stripe.paymentIntents.confirm(id, { payment_method: 'pm_card_visa' });
+    expect(paid).toMatchObject(GROUP);
+    expect(await stripe.charges.retrieve(paid.latest_charge as string)).toMatchObject(GROUP);
+  });
+
+  test('of a charge can be set later, and then stays', async () => {
+    const { id, transfer_group } = await stripe.charges.create(USD);
+    expect(transfer_group).toBeNull();
+    expect(await stripe.charges.update(id, GROUP)).toMatchObject(GROUP);
+    const refused = await refusal(stripe.charges.update(id, OTHER));
+    expect(refused).toMatchObject({ statusCode: 400, param: 'transfer_group' });
+    expect(await stripe.charges.retrieve(id)).toMatchObject(GROUP);
+  });
+
+  test('cannot be unset', async () => {
+    const { id } = await stripe.paymentIntents.create({ ...USD, ...GROUP });
+    const refused = await refusal(stripe.paymentIntents.update(id, { transfer_group: '' }));
+    expect(refused).toMatchObject({ code: 'parameter_invalid_empty', param: 'transfer_group' });
+  });
 });

@@ -106,7 +106,6 @@ const chargeSchemas = inOrder({
   source_transfer: alwaysNull(),
   status: oneOf(CHARGE_STATUSES),
   transfer_data: alwaysNull(),
-  transfer_group: alwaysNull(),
 });
 const BLANK_CHARGE = blankOf(chargeSchemas);
 
@@ -160,7 +159,6 @@ export function chargeToWire(charge: ChargeEntity): ChargeObject {
     source_transfer: null,
     status: charge.status,
     transfer_data: null,
-    transfer_group: null,
   };
 }
 

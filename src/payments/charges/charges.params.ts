@@ -35,6 +35,9 @@ class ChargeFields {
 
   @IsObjectOf(() => OrderShippingParams, { unsettable: true })
   shipping?: OrderShippingParams | null;
+
+  @IsText({ description: 'The group of payments that this one is in. It can be set once.' })
+  transfer_group?: string;
 }
 
 export class CreateChargeParams extends ChargeFields {

@@ -23,4 +23,7 @@ export abstract class DescribedEntity extends TenantEntity {
 
   @Column({ name: 'statement_descriptor_suffix', type: 'text', nullable: true })
   statementDescriptorSuffix: string | null;
+
+  @Column({ name: 'transfer_group', type: 'text', nullable: true })
+  transferGroup: string | null;
 }

@@ -4,6 +4,7 @@
  */
 import { type OrderShippingParams, orderShippingOf, orderShippingSchema } from '../../customers';
 import {
+  InvalidRequestError,
   mergeMetadata,
   type MetadataChange,
   orNull,
@@ -22,6 +23,11 @@ export const descriptiveFields = new StoredFields({
   shipping: storedAs('shipping', orNull(orderShippingSchema), null),
   statement_descriptor: storedAs('statementDescriptor', orNull(text()), null),
   statement_descriptor_suffix: storedAs('statementDescriptorSuffix', orNull(text()), null),
+  transfer_group: storedAs(
+    'transferGroup',
+    orNull(text('The group of payments that this one is in.')),
+    null,
+  ),
 });
 
 type FieldName = keyof typeof descriptiveFields.schemas;
@@ -43,10 +49,19 @@ export function newDescription(params: DescriptiveParams) {
 /**
  * What an UPDATE sets of them: undefined for those that the request leaves alone.
  *
- * @param before the row, locked; undefined where the request names no metadata
+ * @param before the row, locked; undefined where the request names neither metadata nor transfer_group
+ * @throws InvalidRequestError (400) for another `transfer_group` than the row has: "You can only provide
+ * `transfer_group` if it hasn't been set" (https://docs.stripe.com/api/payment_intents/update)
  */
 export function changedDescription(params: DescriptiveParams, before?: DescribedEntity) {
-  const { metadata, shipping } = params;
+  const { metadata, shipping, transfer_group } = params;
+  const group = before?.transferGroup ?? null;
+  if (transfer_group !== undefined && group !== null && transfer_group !== group) {
+    throw new InvalidRequestError(
+      `transfer_group is ${group} and can be set only once. Leave it out of this request.`,
+      { param: 'transfer_group' },
+    );
+  }
   return descriptiveFields.changes({
     ...params,
     metadata: metadata === undefined ? undefined : mergeMetadata(before?.metadata ?? {}, metadata),

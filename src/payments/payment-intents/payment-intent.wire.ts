@@ -96,7 +96,6 @@ const paymentIntentSchemas = inOrder({
   source: alwaysNull(),
   status: oneOf(PAYMENT_INTENT_STATUSES),
   transfer_data: alwaysNull(),
-  transfer_group: alwaysNull(),
 });
 const BLANK_PAYMENT_INTENT = blankOf(paymentIntentSchemas);
 
@@ -146,6 +145,5 @@ export function paymentIntentToWire(intent: PaymentIntentEntity): PaymentIntentO
     source: null,
     status: intent.status,
     transfer_data: null,
-    transfer_group: null,
   };
 }

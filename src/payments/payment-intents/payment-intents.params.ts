@@ -83,6 +83,9 @@ class PaymentIntentFields {
 
   @IsText({ max: MAX_DESCRIPTOR_LENGTH, unsettable: true })
   statement_descriptor_suffix?: string | null;
+
+  @IsText({ description: 'The group of payments that this one is in. It can be set once.' })
+  transfer_group?: string;
 }
 
 export class CreatePaymentIntentParams extends PaymentIntentFields {
