@@ -67,6 +67,38 @@ it('names Nest, TypeORM and Node in its types, and not pg or ioredis', () => {
   ]);
 });
 
+it('has declarations that every strict setting of the compiler passes', () => {
+  cpSync(join(__dirname, 'first-replay'), join(shop, 'first-replay'), { recursive: true });
+  const compilerOptions = {
+    module: 'nodenext',
+    target: 'es2022',
+    types: ['node'],
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noUncheckedIndexedAccess: true,
+    noPropertyAccessFromIndexSignature: true,
+    skipLibCheck: false,
+    experimentalDecorators: true,
+    emitDecoratorMetadata: true,
+    noEmit: true,
+  };
+  writeFileSync(
+    join(shop, 'tsconfig.json'),
+    JSON.stringify({ compilerOptions, include: ['first-replay'] }),
+  );
+  const tsc = bin('typescript7/bin/tsc');
+  const { stdout } = spawnSync(process.execPath, [tsc, '-p', shop, '--pretty', 'false'], {
+    cwd: shop,
+    encoding: 'utf8',
+  });
+  // What other packages' declarations have wrong with them is theirs.
+  const own = stdout
+    .split('\n')
+    .filter((line) => /^(first-replay|node_modules\/@paidonce)/.test(line));
+  expect(own).toEqual([]);
+  expect(stdout).not.toContain('error TS2307'); // nothing was left unchecked
+});
+
 describe('its package.json', () => {
   it('declares what the code imports, and nothing else', () => {
     expect(undeclaredImports(installed)).toEqual([]);

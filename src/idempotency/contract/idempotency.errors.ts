@@ -24,9 +24,9 @@ export abstract class IdempotencyError extends Error {
   /** Whether sending the same request with the same key again may succeed. */
   abstract readonly retryable: boolean;
   /** `Retry-After`, in seconds; only where waiting helps. */
-  readonly retryAfter?: number;
+  readonly retryAfter?: number | undefined;
   /** Id of the request that first used the key, where it is known (R7, R17). */
-  readonly originalRequest?: string;
+  readonly originalRequest?: string | undefined;
 
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
