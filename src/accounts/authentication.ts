@@ -28,13 +28,10 @@ export class Authentication {
    */
   authenticate(request: RequestHead): Promise<void> | undefined {
     if (!isUnderV1(request)) return undefined;
-    const ambient = principalOfRunAs();
-    if (ambient) {
-      this.accept(request, ambient);
-      return undefined;
-    }
     const key = apiKeyOf(request.headers.authorization);
     if (key === undefined) {
+      const inside = principalOfRunAs();
+      if (inside) return this.accept(request, inside);
       throw new AuthenticationError(
         'No API key was sent: send it as "Authorization: Bearer sk_test_…", or as the user name of Basic authentication (curl -u sk_test_…:).',
       );
@@ -45,7 +42,7 @@ export class Authentication {
     });
   }
 
-  private accept(request: RequestHead, principal: Principal): void {
+  private accept(request: RequestHead, principal: Principal): undefined {
     if (request.headers['stripe-account'] !== undefined) {
       throw new PermissionError(
         'This key does not act for other accounts: leave out the Stripe-Account header (the stripeAccount option).',

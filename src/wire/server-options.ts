@@ -18,7 +18,7 @@ export function wireServerOptions(errorLink: ErrorLink = noErrorLink) {
   return {
     // An idempotency key is one path parameter: 255 characters, each percent-encoded.
     routerOptions: { maxParamLength: 3 * 255 },
-    // Node's own response to a request without Host has no body, so `checkHead` refuses it instead.
+    // Node's own response to a request without Host has no body, so `request-head.ts` refuses it instead.
     http: { requireHostHeader: false },
     serverFactory: createHttpServer,
     clientErrorHandler: (error: Error & { code?: string }, socket: Duplex): void =>

@@ -15,16 +15,3 @@ export interface OutgoingResponse {
 export function assertStorable(outgoing: OutgoingResponse): void {
   if (outgoing.unstorable) throw new IdempotencyResponseUnstorableError(outgoing.unstorable);
 }
-
-/** Whether NestJS would send this value piece by piece, so that it cannot be stored (R16). */
-export function isStream(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  const { pipe, getStream, getReader } = value as Record<string, unknown>;
-  return (
-    typeof pipe === 'function' ||
-    typeof getStream === 'function' ||
-    typeof getReader === 'function' ||
-    Symbol.asyncIterator in value ||
-    value instanceof Response
-  );
-}

@@ -144,11 +144,12 @@ export class PhaseRunner implements Phases {
         outcome = await transaction.run(work);
       } catch (error) {
         await transaction.rollback();
-        this.leaveLastPhase({});
+        this.state = { is: 'past the last phase', hold: this.running().hold };
         throw this.translate(error);
       }
       const returned = outcome instanceof Error ? outcome : undefined;
-      this.leaveLastPhase({ transaction, returned });
+      const { hold } = this.running();
+      this.state = { is: 'past the last phase', hold, transaction, returned };
       if (outcome instanceof Error) throw outcome;
       return outcome;
     });
@@ -169,7 +170,8 @@ export class PhaseRunner implements Phases {
     try {
       return await work(entered);
     } finally {
-      this.leavePhase();
+      const after = this.state as PhaseState; // the phase has changed it
+      if (after.is === 'in a phase') this.state = { is: 'between phases', hold: after.hold };
     }
   }
 
@@ -212,15 +214,6 @@ export class PhaseRunner implements Phases {
     if (this.state.is === 'in a phase') {
       this.state = { is: 'in a phase', name, hold: { leaseEndsMs } };
     }
-  }
-
-  private leavePhase(): void {
-    if (this.state.is !== 'in a phase') return;
-    this.state = { is: 'between phases', hold: this.state.hold };
-  }
-
-  private leaveLastPhase(left: { transaction?: OpenTransaction; returned?: Error }): void {
-    this.state = { is: 'past the last phase', hold: this.running().hold, ...left };
   }
 
   /** What a failed phase means for the request. */

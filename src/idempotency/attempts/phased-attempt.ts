@@ -53,12 +53,13 @@ export class PhasedAttempt implements Attempt {
     const state = this.phases.end();
     if (state.is === 'lease lost' || state.is === 'over') throw new LeaseLostError();
     const hasRow = isRow(state.hold);
+    const left = openTransactionOf(state);
     const returned = state.is === 'past the last phase' ? state.returned : undefined;
     const end = transactionEndOf(outgoing.status, handlerEnd, returned);
     // Only a last phase that succeeded stays open; everything else is rolled back before the response.
     const isOpen = end === 'commit' && !outgoing.unstorable && state.is !== 'in a phase';
-    const open = isOpen ? openTransactionOf(state) : undefined;
-    if (!open) await openTransactionOf(state)?.rollback();
+    const open = isOpen ? left : undefined;
+    if (!open) await left?.rollback();
     if (end === 'roll back') {
       if (hasRow) await store.endLease(id, fence).catch(() => undefined);
       this.rethrow(handlerEnd.error, hasRow);

@@ -7,8 +7,8 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 export interface HandlerContext {
   /** Set for a phased endpoint alone: the `Phases` of `phases.ts`. */
   readonly phases?: object;
-  /** Records that the handler itself was reached: what pipes refuse is not stored (R14). */
-  enter(): void;
+  /** Whether the handler itself was reached: what pipes refuse is not stored (R14). */
+  entered: boolean;
 }
 
 const running = new AsyncLocalStorage<HandlerContext>();

@@ -25,7 +25,8 @@ export function Idempotent(options: IdempotentOptions = {}): MethodDecorator {
     // the same kinds of error as the handler. Only the handler's own outcome is stored (R13, R14), so
     // the handler reports that it was reached.
     const reported = function (this: unknown, ...args: unknown[]): unknown {
-      currentHandlerContext()?.enter();
+      const context = currentHandlerContext();
+      if (context) context.entered = true;
       return handler.apply(this, args);
     };
     Object.defineProperty(reported, 'name', { value: handler.name });

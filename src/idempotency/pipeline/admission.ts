@@ -1,6 +1,5 @@
 /** Admission: whether a call runs, gets a stored response, waits for one, or is refused (R4 to R8, R11). */
 import { Inject, Injectable } from '@nestjs/common';
-import type { Attempt } from '../attempts/attempt';
 import { AttemptFactory } from '../attempts/attempt-factory';
 import { IdempotencyKeyInUseError } from '../contract/idempotency.errors';
 import { RESOLVED_OPTIONS, type ResolvedOptions } from '../contract/idempotency.options';
@@ -12,8 +11,8 @@ import {
   keyNameOf,
   type KeyRow,
   KeyStore,
-  type OpenedKey,
 } from '../store/key.store';
+import type { OpenTransaction } from '../store/open-transaction';
 import { LeaseLostError } from '../store/store.errors';
 import { decide, type Decision, type InUse, type Verdict } from './decision';
 import type { IdempotentCall } from './idempotent-call';
@@ -127,9 +126,16 @@ export class Admission {
       await transaction.rollback();
       return { inUseBy: row?.originalRequest };
     }
-    if (decision === 'run') return { attempt: this.begin(id, call, opened) };
+    if (decision === 'run') {
+      // On a free key, or on one whose last life is over (R5).
+      this.hitRate -= this.hitRate / HIT_RATE_WINDOW;
+      const request = call.toStored(this.options.ttlSeconds);
+      const expiresAtMs = opened.nowMs + request.ttlSeconds * 1_000;
+      const life = { id, request, expiresAtMs };
+      return { attempt: this.attempts.begin(life, { transaction, replaces: row }) };
+    }
     if (row && decision === 'take over' && call.endpoint.phased) {
-      return this.takeOver(id, call, opened, row);
+      return this.takeOver(id, call, transaction, row);
     }
     void transaction.rollback(); // nothing was written, so the response need not wait for it
     if (row && decision === 'reused') throw call.reusedError(row);
@@ -137,19 +143,11 @@ export class Admission {
     return finished ? this.recordHit(id, finished) : { inUseBy: row?.originalRequest };
   }
 
-  /** Begins on a free key, or on one whose last life is over (R5). */
-  private begin(id: KeyId, call: IdempotentCall, { transaction, row, nowMs }: OpenedKey): Attempt {
-    this.hitRate -= this.hitRate / HIT_RATE_WINDOW;
-    const request = call.toStored(this.options.ttlSeconds);
-    const expiresAtMs = nowMs + request.ttlSeconds * 1_000;
-    return this.attempts.begin({ id, request, expiresAtMs }, { transaction, replaces: row });
-  }
-
   /** Goes on where an owner that lost its lease stopped (R11). */
   private async takeOver(
     id: KeyId,
     call: IdempotentCall,
-    { transaction }: OpenedKey,
+    transaction: OpenTransaction,
     row: KeyRow,
   ): Promise<Verdict | InUse> {
     const request = call.toStored(this.options.ttlSeconds, row.originalRequest);

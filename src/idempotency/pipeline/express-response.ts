@@ -5,7 +5,7 @@
 import type { ServerResponse } from 'node:http';
 import type { OutgoingResponse } from '../attempts/outgoing-response';
 import type { FinalResponse } from './finishing';
-import { describesBody, type PendingResponse } from './pending-response';
+import { DESCRIBES_BODY, type PendingResponse } from './pending-response';
 
 /** RFC 9110, 8.6: these statuses have no body and no `Content-Length`. */
 const WITHOUT_BODY = new Set([204, 304]);
@@ -49,7 +49,7 @@ function send(res: ServerResponse, payload: Buffer, final: FinalResponse): void 
   if (res.headersSent) return void res.end(payload);
   if ('instead' in final) {
     for (const name of res.getHeaderNames()) {
-      if (describesBody(name)) res.removeHeader(name);
+      if (DESCRIBES_BODY.test(name)) res.removeHeader(name);
     }
     res.statusCode = final.instead.status;
   }

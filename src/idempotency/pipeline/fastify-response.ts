@@ -2,7 +2,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { OutgoingResponse } from '../attempts/outgoing-response';
 import type { FinalResponse } from './finishing';
-import { describesBody, pendingResponseOf } from './pending-response';
+import { DESCRIBES_BODY, pendingResponseOf } from './pending-response';
 
 /** Holds every response of an idempotent endpoint until it is finished. Called once at start-up. */
 export function holdFastifyResponses(fastify: FastifyInstance): void {
@@ -34,7 +34,7 @@ function payloadOf(reply: FastifyReply, payload: unknown, final: FinalResponse):
     return payload;
   }
   for (const name of Object.keys(reply.getHeaders())) {
-    if (describesBody(name)) reply.removeHeader(name);
+    if (DESCRIBES_BODY.test(name)) reply.removeHeader(name);
   }
   const { status, headers, body } = final.instead;
   reply.code(status).headers(headers);

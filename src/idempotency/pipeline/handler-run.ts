@@ -5,30 +5,26 @@
 import type { CallHandler } from '@nestjs/common';
 import { Observable, type Subscriber } from 'rxjs';
 import type { Attempt } from '../attempts/attempt';
-import { isStream, type OutgoingResponse } from '../attempts/outgoing-response';
+import type { OutgoingResponse } from '../attempts/outgoing-response';
 import { type HandlerContext, runInHandlerContext } from '../contract/handler-context';
 import { IdempotencyResponseUnstorableError } from '../contract/idempotency.errors';
+import type { Phases } from '../contract/phases';
 import type { FinalResponse, Finishing } from './finishing';
 import type { IdempotentCall } from './idempotent-call';
 
 export class HandlerRun implements HandlerContext {
   /** `over`: the response is being finished, or the run was given up. */
   private state: 'running' | 'handler ended' | 'over' = 'running';
-  private entered = false;
+  entered = false;
+  readonly phases?: Phases;
   private error: unknown;
 
   constructor(
     private readonly call: IdempotentCall,
     private readonly attempt: Attempt,
     private readonly finishing: Finishing,
-  ) {}
-
-  get phases(): object | undefined {
-    return this.attempt.phases;
-  }
-
-  enter(): void {
-    this.entered = true;
+  ) {
+    this.phases = attempt.phases;
   }
 
   /** Runs the handler, and what stands between it and this module, once it is subscribed. */
@@ -91,4 +87,17 @@ export class HandlerRun implements HandlerContext {
   leave(): void {
     if (this.state === 'handler ended') void this.giveUp();
   }
+}
+
+/** Whether NestJS would send this value piece by piece, so that it cannot be stored (R16). */
+function isStream(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { pipe, getStream, getReader } = value as Record<string, unknown>;
+  return (
+    typeof pipe === 'function' ||
+    typeof getStream === 'function' ||
+    typeof getReader === 'function' ||
+    Symbol.asyncIterator in value ||
+    value instanceof Response
+  );
 }

@@ -13,7 +13,6 @@ import {
 import { EMPTY, type Observable } from 'rxjs';
 import {
   type HttpRequest,
-  type IdempotentOptions,
   RESOLVED_OPTIONS,
   type ResolvedOptions,
 } from '../contract/idempotency.options';
@@ -49,30 +48,18 @@ export class IdempotencyInterceptor implements NestInterceptor {
     const http = context.switchToHttp().getRequest<HttpRequest>();
     if (!endpoint || WITHOUT_EFFECT.has(http.method)) return next.handle();
 
-    const opened = this.gate.open(http, context.switchToHttp().getResponse<object>());
-    return opened instanceof Promise
-      ? opened.then((pending) => this.handle(http, endpoint, pending, next))
-      : this.handle(http, endpoint, opened, next);
-  }
-
-  private handle(
-    http: HttpRequest,
-    endpoint: IdempotentOptions,
-    pending: PendingResponse,
-    next: CallHandler,
-  ): Handled {
+    const pending = this.gate.open(http, context.switchToHttp().getResponse<object>());
     const requestId = this.options.requestId(http);
     let call: IdempotentCall | undefined;
     const refuse = (error: unknown) =>
       pending.replaceWith(this.refusals.refuse(error, call ?? { http, requestId }));
     try {
-      call = new IdempotentCall(http, requestId, endpoint, this.options);
-      const verdict = this.admission.admit(call);
-      if (!(verdict instanceof Promise)) return this.obey(verdict, call, pending, next);
-      const admitted = call;
-      return verdict
-        .then((late) => this.obey(late, admitted, pending, next))
-        .catch((error: unknown) => refuse(error));
+      const read = (call = new IdempotentCall(http, requestId, endpoint, this.options));
+      const verdict = pending.earlier
+        ? pending.earlier.then(() => this.admission.admit(read))
+        : this.admission.admit(read);
+      if (!(verdict instanceof Promise)) return this.obey(verdict, read, pending, next);
+      return verdict.then((late) => this.obey(late, read, pending, next)).catch(refuse);
     } catch (error) {
       return refuse(error);
     }
@@ -88,8 +75,6 @@ export class IdempotencyInterceptor implements NestInterceptor {
     if ('replay' in verdict) return pending.replaceWith(replayOf(verdict.replay, call));
     const run = new HandlerRun(call, verdict.attempt, this.finishing);
     // An interceptor outside of this one may have responded meanwhile. It will not subscribe any more.
-    if (pending.finished) return run.giveUp().then(() => EMPTY);
-    pending.hold(run);
-    return run.handle(next);
+    return pending.hold(run) ? run.handle(next) : run.giveUp().then(() => EMPTY);
   }
 }

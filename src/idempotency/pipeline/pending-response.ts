@@ -18,19 +18,22 @@ export class PendingResponse {
   /** A response that is decided without the handler. */
   private instead?: StoredResponse;
   private isFinished = false;
+  /** Settles when the run of an earlier try is given up; nothing at the first try. */
+  earlier?: Promise<void>;
 
   /** @param res Node's response, under either HTTP adapter */
   constructor(private readonly res: ServerResponse) {}
 
-  /** Whether a response is being sent already: one that began now would never be finished. */
-  get finished(): boolean {
-    return this.isFinished;
-  }
-
-  /** From now on this run decides how the response is sent. */
-  hold(run: HandlerRun): void {
+  /**
+   * From now on this run decides how the response is sent.
+   *
+   * @returns whether it can: a response that is being sent already is not finished by a run
+   */
+  hold(run: HandlerRun): boolean {
+    if (this.isFinished) return false;
     if (!this.run) this.res.once('close', () => this.run?.leave());
     this.run = run;
+    return true;
   }
 
   /**
@@ -43,10 +46,10 @@ export class PendingResponse {
     return of(undefined);
   }
 
-  /** Ends the run without a response: what is sent from now on is sent unchanged. */
-  async giveUp(): Promise<void> {
+  /** An interceptor outside of this module's tries again: the run of its first try ends without a response. */
+  tryAgain(): void {
     this.instead = undefined;
-    await this.run?.giveUp();
+    this.earlier = this.run?.giveUp();
   }
 
   /**
@@ -78,6 +81,5 @@ interface WithPendingResponse {
   [PENDING]?: PendingResponse;
 }
 
-/** Whether a header describes the body: it is removed when another body is sent in its place. */
-export const describesBody = (name: string): boolean =>
-  /^(content-.*|etag|last-modified|location|link|set-cookie)$/.test(name);
+/** Headers that describe the body: they are removed when another body is sent in its place. */
+export const DESCRIBES_BODY = /^(content-.*|etag|last-modified|location|link|set-cookie)$/;

@@ -19,13 +19,14 @@ export class ResponseGate implements OnModuleInit {
 
   /**
    * Makes the response of this request pending. An interceptor outside of this module's that tries again
-   * gets the same one: what its first try left open is given up.
+   * gets the same one.
    *
    * @param response Fastify's reply or Express's `res`
    */
-  open(request: HttpRequest, response: object): PendingResponse | Promise<PendingResponse> {
+  open(request: HttpRequest, response: object): PendingResponse {
     const earlier = pendingResponseOf(request);
-    if (earlier) return earlier.giveUp().then(() => earlier);
+    earlier?.tryAgain();
+    if (earlier) return earlier;
     const res = (response as { raw?: ServerResponse }).raw ?? (response as ServerResponse);
     const pending = new PendingResponse(res);
     attachPendingResponse(request, pending);

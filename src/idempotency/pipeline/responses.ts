@@ -39,9 +39,9 @@ export function keyHeaders(
  * @throws IdempotencyKeyReusedError when it is another request (R7)
  */
 export function replayOf(finished: FinishedKey, call: IdempotentCall): StoredResponse {
-  if (!call.isSameAs(finished)) throw call.reusedError(finished);
   const { status, headers, body } = finished.storedResponse;
   const replayed = keyHeaders(call, finished.originalRequest, false);
+  if (!call.isSameAs(finished)) throw call.reusedError(finished);
   replayed['idempotent-replayed'] = 'true';
   return { status, headers: Object.assign(replayed, headers), body };
 }

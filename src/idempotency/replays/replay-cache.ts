@@ -58,7 +58,7 @@ export class ReplayCache {
     const name = keyNameOf(id);
     this.memory?.set(name, finished);
     const { shared } = this;
-    const nowMs = this.clock.latestMs();
+    const nowMs = shared && this.clock.latestMs();
     if (!shared || nowMs === undefined) return;
     const lifeMs = Math.floor(finished.expiresAtMs - nowMs);
     if (lifeMs <= 0) return;

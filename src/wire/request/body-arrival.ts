@@ -1,6 +1,6 @@
 /** How a body arrives: requested with `100 Continue`, limited in its chunks, or discarded unread. */
 import { IncomingMessage } from 'node:http';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest, preParsingHookHandler } from 'fastify';
 import { InvalidRequestError } from '../errors/api.errors';
 
 /** How long after the response an unread body may go on arriving. */
@@ -15,8 +15,15 @@ const MAX_DISCARDED_BYTES = 16 * 1024 * 1024;
 const MAX_SMALL_CHUNKS = 4_096;
 const BYTES_PER_CHUNK = 64;
 
+/** The `preParsing` hook: from here on the body is wanted. */
+export const receiveBody: preParsingHookHandler = (request, reply, _payload, done) => {
+  sendContinue(request, reply);
+  limitChunks(request);
+  done();
+};
+
 /** Sends `100 Continue` to a client that waits for it before it sends its body (RFC 9110, 10.1.1). */
-export function sendContinue({ raw: req }: FastifyRequest, { raw: res }: FastifyReply): void {
+function sendContinue({ raw: req }: FastifyRequest, { raw: res }: FastifyReply): void {
   if (!expectsContinue(req)) return;
   continued.add(req);
   res.writeContinue();
@@ -26,7 +33,7 @@ export function sendContinue({ raw: req }: FastifyRequest, { raw: res }: Fastify
  * Refuses a body in too many chunks (413). Each chunk takes some 400 bytes of memory until the body is
  * complete, even a chunk of one byte.
  */
-export function limitChunks({ raw: req }: FastifyRequest): void {
+function limitChunks({ raw: req }: FastifyRequest): void {
   if (!hasBody(req) || Number(req.headers['content-length']) <= MAX_SMALL_CHUNKS) return;
   let chunks = 0;
   let bytes = 0;

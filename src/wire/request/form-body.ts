@@ -16,14 +16,14 @@ import { requireHarmlessText } from './harmless-values';
 export function parseForm(text: string): Record<string, unknown> {
   const root: Node = new Map();
   limitParameters(countPairs(text));
-  const pairs = text.match(/[^&]+/g) ?? [];
-  for (const pair of pairs) {
+  const pairs = (text.match(/[^&]+/g) ?? []).map((pair) => {
     const equals = pair.indexOf('=');
-    const name = decode(equals < 0 ? pair : pair.slice(0, equals));
-    // Errors below repeat the name, and no error may repeat a card number.
-    requireHarmlessText(name, '');
-    insert(root, pathOf(name), equals < 0 ? '' : decode(pair.slice(equals + 1)), name);
-  }
+    if (equals < 0) return { name: decode(pair), value: '' };
+    return { name: decode(pair.slice(0, equals)), value: decode(pair.slice(equals + 1)) };
+  });
+  // Errors below repeat a name, and no error may repeat a card number.
+  for (const { name } of pairs) requireHarmlessText(name, '');
+  for (const { name, value } of pairs) insert(root, pathOf(name), value, name);
   return toObject(root);
 }
 

@@ -1,6 +1,7 @@
-/** Checks on the head of a request, made before its body is read. */
-import type { FastifyRequest } from 'fastify';
+/** What is refused by the head of a request, before its body is read. */
+import type { FastifyRequest, onRequestHookHandler } from 'fastify';
 import { InvalidRequestError, excerpt } from '../errors/api.errors';
+import { setHeaders } from '../response/response-headers';
 import { isSafeText, requireNoCardNumberInPath } from './harmless-values';
 import { readQuery } from './request-reader';
 import type { RouteTable } from './route-table';
@@ -8,12 +9,37 @@ import type { RouteTable } from './route-table';
 /** Node would drop headers past a limit of its own, and the idempotency key could be among them. */
 const MAX_HEADERS = 200;
 
+/** Authenticates a request by its head. Throws or rejects with the error that becomes the response. */
+export type Authenticate = (request: FastifyRequest) => Promise<void> | undefined;
+
+/** The `onRequest` hook: refuses everything that can be refused without the body. */
+export function refuseByHead(
+  routes: RouteTable,
+  authenticate?: Authenticate,
+): onRequestHookHandler {
+  return (request, reply, done) => {
+    setHeaders(request, reply);
+    try {
+      checkHead(request);
+      const authenticated = authenticate?.(request);
+      if (authenticated) {
+        authenticated.then(() => readUrl(request, routes)).then(() => done(), done);
+        return;
+      }
+      readUrl(request, routes);
+    } catch (error) {
+      return done(error as Error);
+    }
+    done();
+  };
+}
+
 /**
  * Checks the number of headers, Host (RFC 9112, 3.2) and Expect (RFC 9110, 10.1.1).
  *
  * @throws InvalidRequestError (400, 417, 431)
  */
-export function checkHead({ raw, headers }: FastifyRequest): void {
+function checkHead({ raw, headers }: FastifyRequest): void {
   const count = raw.rawHeaders.length / 2;
   if (count > MAX_HEADERS) {
     throw new InvalidRequestError(
@@ -39,7 +65,7 @@ export function checkHead({ raw, headers }: FastifyRequest): void {
  *
  * @throws InvalidRequestError (400, 404)
  */
-export function readUrl(request: FastifyRequest, routes: RouteTable): void {
+function readUrl(request: FastifyRequest, routes: RouteTable): void {
   const mark = request.url.indexOf('?');
   request.query = mark < 0 ? {} : readQuery(request.url.slice(mark + 1));
   if (request.is404) throw routes.unknownRouteError(request);

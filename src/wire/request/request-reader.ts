@@ -1,9 +1,25 @@
 /** Reads the bytes of a body or query into a hash of well-formed, harmless values, or refuses them. */
 import type { IncomingHttpHeaders } from 'node:http';
+import type { FastifyRequest } from 'fastify';
 import { InvalidRequestError, excerpt } from '../errors/api.errors';
 import { parseForm } from './form-body';
 import { requireHarmless } from './harmless-values';
 import { parseJson } from './json-body';
+
+/** The body parser for Fastify. */
+export function parseBody(
+  { headers }: FastifyRequest,
+  body: Buffer,
+  done: (error: Error | null, parameters?: Record<string, unknown>) => void,
+): void {
+  let parameters;
+  try {
+    parameters = readBody(body, headers);
+  } catch (error) {
+    return done(error as Error);
+  }
+  done(null, parameters);
+}
 
 /**
  * The parameters in a body.
