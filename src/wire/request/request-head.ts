@@ -1,7 +1,6 @@
 /** What is refused by the head of a request, before its body is read. */
 import type { FastifyRequest, onRequestHookHandler } from 'fastify';
 import { InvalidRequestError, excerpt } from '../errors/api.errors';
-import { setHeaders } from '../response/response-headers';
 import { isSafeText, requireNoCardNumberInPath } from './harmless-values';
 import { readQuery } from './request-reader';
 import type { RouteTable } from './route-table';
@@ -17,8 +16,7 @@ export function refuseByHead(
   routes: RouteTable,
   authenticate?: Authenticate,
 ): onRequestHookHandler {
-  return (request, reply, done) => {
-    setHeaders(request, reply);
+  return (request, _reply, done) => {
     try {
       checkHead(request);
       const authenticated = authenticate?.(request);
