@@ -5,13 +5,13 @@
  */
 import { fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { freshDatabase, type FreshDatabase } from '../test/support/database';
 import { Program } from '../test/support/server';
 import { ratioOf, type Spread, spreadOf } from './figures';
 import type { Stretch } from './load';
+import { cpuBetween, postgresCpu } from './postgres-cpu';
 import { Stage } from './stage';
 
 const HERE = join(__dirname, '..');
@@ -193,26 +193,17 @@ async function send(
   const before = await cpuOf(stage, server);
   await stage.send({ url: server.url + path, body, headers, key, connections, amount });
   const after = await cpuOf(stage, server);
-  // The pool may have closed connections meanwhile, and opened others.
-  const spent = [...after.postgres].map(([pid, us]) => us - (before.postgres.get(pid) ?? 0));
-  return { server: after.server - before.server, postgres: spent.reduce((all, us) => all + us, 0) };
+  return {
+    server: after.server - before.server,
+    postgres: cpuBetween(before.postgres, after.postgres),
+  };
 }
 
 async function cpuOf({ sql }: Stage, { program, database }: Server) {
   const reply = once(program.process, 'message') as Promise<[number]>;
   program.process.send('cpu');
   const [server] = await reply;
-  const { rows } = await sql.query<{ pid: number }>(
-    'SELECT pid FROM pg_stat_activity WHERE datname = $1',
-    [database],
-  );
-  return { server, postgres: new Map(rows.map(({ pid }) => [pid, cpuOfProcess(pid)])) };
-}
-
-/** On Linux; 0 elsewhere (https://docs.kernel.org/scheduler/sched-stats.html#proc-pid-schedstat). */
-function cpuOfProcess(pid: number): number {
-  const file = `/proc/${pid}/schedstat`;
-  return existsSync(file) ? Number(readFileSync(file, 'utf8').split(' ', 1)[0]) / 1_000 : 0;
+  return { server, postgres: await postgresCpu(sql, database) };
 }
 
 /** Medians, and the ratio of each round by itself. */
