@@ -116,7 +116,6 @@ export class IdempotencyModule extends ConfigurableModuleClass implements OnModu
 /** Why a handler's response could not be stored, as far as its decorators show; empty where it can. */
 function unstorable(instance: object, handler: object, name: string): string[] {
   const where = `${instance.constructor.name}.${name}`;
-  // Internals: metadata-of-nest
   if (!Reflect.hasMetadata(METHOD_METADATA, handler)) {
     return [`@Idempotent() on ${where} has no effect: the method is not a route handler.`];
   }

@@ -3,6 +3,8 @@
  * Nest 12, and none of these paths is public; the names are the same in all.
  */
 
+// Internals: metadata-of-nest
+
 /** On a handler: its HTTP method. */
 export const METHOD_METADATA = 'method';
 /** On a handler: `@Sse()`. */

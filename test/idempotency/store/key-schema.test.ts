@@ -1,5 +1,7 @@
 /** The table of keys when an application starts: made where that is asked for, else checked. */
 import { randomUUID } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { DataSource } from 'typeorm';
 import {
   CreateIdempotencyKeys1764000000000,
@@ -33,6 +35,16 @@ const migrate = async () => {
 };
 
 const CURES = /add \.\.\.idempotencyMigrations to your DataSource.*or set createSchema: true/i;
+
+it('has every migration of the folder among those for applications', () => {
+  const folder = join(__dirname, '../../../src/idempotency');
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' });
+  const found = files
+    .filter((file) => file.endsWith('.migration.ts'))
+    .flatMap((file) => Object.values(jest.requireActual<object>(join(folder, file))) as unknown[]);
+  expect(found.length).toBeGreaterThan(0);
+  expect(new Set(idempotencyMigrations)).toEqual(new Set(found));
+});
 
 describe('the table', () => {
   it('is made by createSchema as by the migrations, by one of many processes that start at once', async () => {
