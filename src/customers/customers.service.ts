@@ -125,6 +125,18 @@ export class CustomersService implements OnModuleInit {
   }
 
   /**
+   * Returns the id of the customer that a request names; null where it names none.
+   *
+   * @throws ResourceMissingError where it does not exist or was deleted
+   */
+  async requireNamed(
+    tenant: Tenant,
+    { customer }: { readonly customer?: string },
+  ): Promise<string | null> {
+    return customer === undefined ? null : (await this.require(tenant, customer)).id;
+  }
+
+  /**
    * Locks a customer and tells whether it exists and was not deleted. A deletion waits for the end of the
    * caller's transaction, and then detaches also the payment methods attached in it.
    */

@@ -1,13 +1,8 @@
 /** Rows of one table, each reached through the tenant it belongs to. */
-import type {
-  DeepPartial,
-  EntityMetadata,
-  FindOptionsOrder,
-  FindOptionsWhere,
-  Repository,
-} from 'typeorm';
+import type { DeepPartial, FindOptionsOrder, FindOptionsWhere, Repository } from 'typeorm';
 import { And, In, LessThan, MoreThan, MoreThanOrEqual } from 'typeorm';
 import type { FindOperator, QueryDeepPartialEntity } from 'typeorm';
+import { type ColumnOfEntity, InsertStatements } from './insert-statements';
 import type { Tenant, TenantEntity } from './tenant.entity';
 
 /** One page of a list: at most `limit` rows before or after a cursor. */
@@ -69,8 +64,7 @@ export class UnexpectedRowError extends Error {
 export abstract class TenantRepository<E extends TenantEntity> {
   /** By name and not `*`: a prepared statement fails once its result has other columns. */
   private readonly columns: string[];
-  /** By the columns that are given. */
-  private readonly inserts = new Map<string, Insert>();
+  private readonly inserts = new InsertStatements();
 
   constructor(protected readonly rows: Repository<E>) {
     this.columns = rows.metadata.columns.map(({ propertyName }) => propertyName);
@@ -82,7 +76,7 @@ export abstract class TenantRepository<E extends TenantEntity> {
     row: Omit<DeepPartial<E>, 'account' | 'livemode' | 'created'>,
   ): Promise<E> {
     const values = { ...row, ...this.owned(tenant) } as Record<string, unknown>;
-    const { sql, given, filled } = this.insertOf(values);
+    const { sql, given, filled } = this.inserts.of(this.rows, values);
     // Internals: columns-of-typeorm
     const { driver } = this.rows.manager.connection;
     const parameters = given.map((column) =>
@@ -231,29 +225,6 @@ export abstract class TenantRepository<E extends TenantEntity> {
     if (!known) throw new UnknownCursorError(parameter, cursor, this.rows.metadata.tableName);
   }
 
-  /** Written once: TypeORM's query builder would write it anew for each row. */
-  private insertOf(values: Record<string, unknown>): Insert {
-    const { columns, tablePath } = this.rows.metadata;
-    const isGiven = ({ propertyName }: ColumnOfEntity) => values[propertyName] !== undefined;
-    const which = columns.map((column) => (isGiven(column) ? '1' : '0')).join('');
-    const known = this.inserts.get(which);
-    if (known) return known;
-    const { driver } = this.rows.manager.connection;
-    const named = (some: ColumnOfEntity[]) =>
-      some.map(({ databaseName }) => driver.escape(databaseName)).join(', ');
-    const given = columns.filter(isGiven);
-    // PostgreSQL stores the members of jsonb in an order of its own, and a response shows the stored order.
-    const filled = columns.filter((column) => !isGiven(column) || column.type === 'jsonb');
-    const table = tablePath.split('.').map((part) => driver.escape(part));
-    const placeholders = given.map((_, at) => `$${at + 1}`).join(', ');
-    const sql =
-      `INSERT INTO ${table.join('.')} (${named(given)}) VALUES (${placeholders}) ` +
-      `RETURNING ${named(filled)}`;
-    const insert = { sql, given, filled };
-    this.inserts.set(which, insert);
-    return insert;
-  }
-
   /** A row as the driver hands it out (columns by database name) as an entity. */
   private hydrate(row: Record<string, unknown>): E {
     return Object.assign(this.rows.create(), this.hydrated(row, this.rows.metadata.columns));
@@ -267,16 +238,6 @@ export abstract class TenantRepository<E extends TenantEntity> {
     ]);
     return Object.fromEntries(values) as object;
   }
-}
-
-type ColumnOfEntity = EntityMetadata['columns'][number];
-
-/** An INSERT of some columns, and what PostgreSQL adds to them. */
-interface Insert {
-  readonly sql: string;
-  readonly given: ColumnOfEntity[];
-  /** At least `created`. */
-  readonly filled: ColumnOfEntity[];
 }
 
 function allOf<T>(property: string, operators: readonly (FindOperator<T> | undefined)[]): object {

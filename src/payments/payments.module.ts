@@ -10,7 +10,9 @@ import { ChargesRepository } from './charges/charges.repository';
 import { ChargesService } from './charges/charges.service';
 import { PaymentIntentEntity } from './payment-intents/payment-intent.entity';
 import { PaymentIntentCapture } from './payment-intents/payment-intent-capture';
+import { PaymentIntentChange } from './payment-intents/payment-intent-change';
 import { PaymentIntentConfirmation } from './payment-intents/payment-intent-confirmation';
+import { PaymentIntentCreation } from './payment-intents/payment-intent-creation';
 import { PaymentIntentsController } from './payment-intents/payment-intents.controller';
 import { PaymentIntentsRepository } from './payment-intents/payment-intents.repository';
 import { PaymentIntentsService } from './payment-intents/payment-intents.service';
@@ -32,6 +34,8 @@ import { RefundableCharges } from './payment-intents/refundable-charges.service'
     ChargesRepository,
     ChargesService,
     PaymentIntentCapture,
+    PaymentIntentCreation,
+    PaymentIntentChange,
     PaymentIntentConfirmation,
     PaymentIntentsRepository,
     PaymentIntentsService,

@@ -1,22 +1,21 @@
-/** How a payment intent is created, changed and paid: the statements of each phase. */
+/** How a payment intent is paid: the statements of the first and the last phase. */
 import { Injectable } from '@nestjs/common';
-import { CustomersService } from '../../customers';
 import type { Tenant } from '../../database';
 import { type ChargeOrder, Gateways, type KnownOutcome } from '../../gateway';
-import { CardError, InvalidRequestError, newId, randomBase62 } from '../../wire';
+import { CardError, newId } from '../../wire';
 import { chargeOutcome } from '../charges/charge.states';
 import { ChargesRepository } from '../charges/charges.repository';
-import {
-  changedDescription,
-  descriptiveFields,
-  newDescription,
-} from '../charges/descriptive-fields';
+import { changedDescription, descriptiveFields } from '../charges/descriptive-fields';
 import type { CardFace, PaymentMethodEntity } from '../payment-methods/payment-method.entity';
 import {
   type PaymentMethodObject,
   paymentMethodToWire,
 } from '../payment-methods/payment-method.wire';
-import { PaymentMethodsService, requireUsableBy } from '../payment-methods/payment-methods.service';
+import {
+  PaymentMethodsService,
+  requireCardType,
+  requireUsableBy,
+} from '../payment-methods/payment-methods.service';
 import type { NextAction, PaymentIntentEntity } from './payment-intent.entity';
 import {
   declineError,
@@ -24,12 +23,8 @@ import {
   paymentFailure,
   unexpectedState,
 } from './payment-intent.errors';
-import { afterCharge, statusBeforeConfirm, statusesFor } from './payment-intent.states';
-import type {
-  ConfirmPaymentIntentParams,
-  CreatePaymentIntentParams,
-  UpdatePaymentIntentParams,
-} from './payment-intents.params';
+import { afterCharge } from './payment-intent.states';
+import type { ConfirmPaymentIntentParams } from './payment-intents.params';
 import { PaymentIntentsRepository } from './payment-intents.repository';
 
 /** A reserved payment: what its later phases need, stored as JSON. */
@@ -45,17 +40,6 @@ export interface ReservedPayment {
   readonly returnUrl: string | null;
 }
 
-/** The parameters that a request may change only before the payment is confirmed. */
-const PAYMENT_FIELDS = [
-  'amount',
-  'currency',
-  'customer',
-  'payment_method',
-  'payment_method_types',
-  'capture_method',
-  'setup_future_usage',
-] as const;
-
 /** Each method belongs inside one transaction. */
 @Injectable()
 export class PaymentIntentConfirmation {
@@ -63,43 +47,8 @@ export class PaymentIntentConfirmation {
     private readonly intents: PaymentIntentsRepository,
     private readonly charges: ChargesRepository,
     private readonly methods: PaymentMethodsService,
-    private readonly customers: CustomersService,
     private readonly gateways: Gateways,
   ) {}
-
-  /** Stores a new payment intent that is not paid yet. */
-  async createUnpaid(
-    tenant: Tenant,
-    params: CreatePaymentIntentParams,
-  ): Promise<PaymentIntentEntity> {
-    requireCardType(params.payment_method_types);
-    const customer = await this.customerOf(tenant, params);
-    const method = await this.methodNamedBy(tenant, params);
-    if (method) requireUsableBy(customer, method, 'payment_method');
-    return this.insert(tenant, params, method, statusBeforeConfirm(method?.id ?? null));
-  }
-
-  /** Stores a new payment intent that is reserved for its payment. */
-  async createReserved(
-    tenant: Tenant,
-    params: CreatePaymentIntentParams,
-  ): Promise<ReservedPayment> {
-    this.gateways.requireFor(tenant);
-    const payment_method = params.payment_method ?? (await this.defaultSource(tenant, params));
-    if (payment_method === undefined) {
-      throw new InvalidRequestError(
-        'A payment is confirmed with a payment method: send payment_method, or the customer whose ' +
-          'default_source pays, or leave out confirm.',
-        { code: 'parameter_missing', param: 'payment_method' },
-      );
-    }
-    requireCardType(params.payment_method_types);
-    const customer = await this.customerOf(tenant, params);
-    const method = await this.methods.use(tenant, payment_method, 'payment_method');
-    requireUsableBy(customer, method, 'payment_method');
-    const intent = await this.insert(tenant, params, method, 'processing');
-    return reservedPayment(intent, method, params);
-  }
 
   /** Reserves a payment intent for its payment, and stores what the request changes. */
   async reserve(
@@ -110,7 +59,7 @@ export class PaymentIntentConfirmation {
     requireCardType(params.payment_method_types);
     const before = await this.intents.getOrThrow(tenant, id);
     this.gateways.requireFor(tenant);
-    const named = await this.methodNamedBy(tenant, params);
+    const named = await this.methods.useNamed(tenant, params);
     const patch = {
       paymentMethod: named?.id,
       captureMethod: params.capture_method,
@@ -155,71 +104,6 @@ export class PaymentIntentConfirmation {
     return intent;
   }
 
-  /** Changes what a request names. Once a payment is confirmed, its `PAYMENT_FIELDS` are fixed. */
-  async change(
-    tenant: Tenant,
-    id: string,
-    params: UpdatePaymentIntentParams,
-  ): Promise<PaymentIntentEntity> {
-    const intent = await this.intents.lockOrThrow(tenant, id);
-    const fields = PAYMENT_FIELDS.filter((field) => params[field] !== undefined);
-    if (fields.length > 0 && !statusesFor('change').includes(intent.status)) {
-      throw unexpectedState(intent, 'change', `change the ${fields.join(', ')} of`);
-    }
-    requireCardType(params.payment_method_types);
-    await this.customerOf(tenant, params);
-    const method = await this.methodAfterChange(tenant, intent, params);
-    return this.intents.updateExpected(tenant, id, {
-      amount: params.amount,
-      currency: params.currency,
-      customer: params.customer,
-      paymentMethod: method?.id,
-      // Nobody has tried to pay with the new payment method yet.
-      ...(fields.includes('payment_method')
-        ? { status: 'requires_confirmation', nextAction: null }
-        : {}),
-      // "It will be cleared if the PaymentIntent is later updated for any reason."
-      lastPaymentError: null,
-      captureMethod: params.capture_method,
-      paymentMethodTypes: params.payment_method_types,
-      setupFutureUsage: params.setup_future_usage,
-      ...changedDescription(params, intent),
-    });
-  }
-
-  private insert(
-    tenant: Tenant,
-    params: CreatePaymentIntentParams,
-    method: PaymentMethodEntity | null,
-    status: PaymentIntentEntity['status'],
-  ): Promise<PaymentIntentEntity> {
-    const automatic = params.automatic_payment_methods;
-    return this.intents.insert(tenant, {
-      id: newId('pi'),
-      amount: params.amount,
-      amountCapturable: 0,
-      amountReceived: 0,
-      currency: params.currency,
-      status,
-      captureMethod: params.capture_method ?? 'automatic_async',
-      confirmationMethod: params.confirmation_method ?? 'automatic',
-      customer: params.customer ?? null,
-      paymentMethod: method?.id ?? null,
-      latestCharge: null,
-      lastPaymentError: null,
-      nextAction: null,
-      canceledAt: null,
-      cancellationReason: null,
-      secret: randomBase62(25),
-      paymentMethodTypes: params.payment_method_types ?? ['card'],
-      automaticPaymentMethods: automatic
-        ? { enabled: automatic.enabled, allow_redirects: automatic.allow_redirects ?? 'always' }
-        : null,
-      setupFutureUsage: params.setup_future_usage ?? null,
-      ...newDescription(params),
-    });
-  }
-
   /** Records an attempt to take the money as a charge. */
   private insertCharge(
     tenant: Tenant,
@@ -241,53 +125,10 @@ export class PaymentIntentConfirmation {
       ...descriptiveFields.copy(intent),
     });
   }
-
-  /** The payment method after an update, checked against the customer after it. Null: no change. */
-  private async methodAfterChange(
-    tenant: Tenant,
-    intent: PaymentIntentEntity,
-    params: UpdatePaymentIntentParams,
-  ): Promise<PaymentMethodEntity | null> {
-    const customer = params.customer ?? intent.customer;
-    const current = params.customer === undefined ? null : intent.paymentMethod;
-    const method =
-      (await this.methodNamedBy(tenant, params)) ??
-      (current === null ? null : await this.methods.getExpected(tenant, current));
-    if (method) requireUsableBy(customer, method, 'payment_method');
-    return method;
-  }
-
-  /**
-   * The payment method of a new payment whose request names none, as the SDK documents
-   * `payment_method`. Only `create` takes it; `confirm` does not.
-   */
-  private async defaultSource(
-    tenant: Tenant,
-    { customer }: CreatePaymentIntentParams,
-  ): Promise<string | undefined> {
-    if (customer === undefined) return undefined;
-    return (await this.customers.require(tenant, customer)).defaultSource ?? undefined;
-  }
-
-  /** @throws ResourceMissingError where the request names a customer that is not there */
-  private async customerOf(
-    tenant: Tenant,
-    { customer }: { readonly customer?: string },
-  ): Promise<string | null> {
-    if (customer === undefined) return null;
-    return (await this.customers.require(tenant, customer)).id;
-  }
-
-  private async methodNamedBy(
-    tenant: Tenant,
-    { payment_method }: { readonly payment_method?: string },
-  ): Promise<PaymentMethodEntity | null> {
-    if (payment_method === undefined) return null;
-    return this.methods.use(tenant, payment_method, 'payment_method');
-  }
 }
 
-function reservedPayment(
+/** What the later phases of a payment need. */
+export function reservedPayment(
   intent: PaymentIntentEntity,
   method: PaymentMethodEntity,
   params: { readonly off_session?: boolean; readonly return_url?: string },
@@ -317,12 +158,4 @@ function authenticationFor(returnUrl: string | null): NextAction {
   return returnUrl === null
     ? { type: 'use_stripe_sdk', use_stripe_sdk: { type: 'three_d_secure_redirect' } }
     : { type: 'redirect_to_url', redirect_to_url: { return_url: returnUrl, url: returnUrl } };
-}
-
-function requireCardType(types: readonly string[] | undefined): void {
-  if (types === undefined || types.includes('card')) return;
-  throw new InvalidRequestError(
-    'This server takes cards alone: payment_method_types must name card.',
-    { code: 'payment_intent_invalid_parameter', param: 'payment_method_types' },
-  );
 }

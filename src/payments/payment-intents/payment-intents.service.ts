@@ -5,7 +5,9 @@ import { Gateways } from '../../gateway';
 import type { Phases } from '../../idempotency';
 import { API_PATH, Expander, listOf } from '../../wire';
 import { PaymentIntentCapture } from './payment-intent-capture';
+import { PaymentIntentChange } from './payment-intent-change';
 import { PaymentIntentConfirmation, type ReservedPayment } from './payment-intent-confirmation';
+import { PaymentIntentCreation } from './payment-intent-creation';
 import type { PaymentIntentEntity } from './payment-intent.entity';
 import { type PaymentIntentObject, paymentIntentToWire } from './payment-intent.wire';
 import type {
@@ -28,13 +30,15 @@ import { PaymentIntentsRepository } from './payment-intents.repository';
  *    remote key, and the acquirer executes it once.
  * 3. Settle, in one transaction: store the outcome. The response to the client is committed with it.
  *
- * The statements of phases 1 and 3 are in `payment-intent-confirmation.ts` and
- * `payment-intent-capture.ts`.
+ * The statements of phases 1 and 3 are in `payment-intent-creation.ts`, `payment-intent-confirmation.ts`
+ * and `payment-intent-capture.ts`.
  */
 @Injectable()
 export class PaymentIntentsService implements OnModuleInit {
   constructor(
     private readonly intents: PaymentIntentsRepository,
+    private readonly creation: PaymentIntentCreation,
+    private readonly changes: PaymentIntentChange,
     private readonly confirmation: PaymentIntentConfirmation,
     private readonly captures: PaymentIntentCapture,
     private readonly gateways: Gateways,
@@ -52,12 +56,12 @@ export class PaymentIntentsService implements OnModuleInit {
     // Without `confirm` no money moves: one transaction is enough.
     if (!params.confirm) {
       return phases.finish(async () => {
-        const intent = await this.confirmation.createUnpaid(tenant, params);
+        const intent = await this.creation.createUnpaid(tenant, params);
         return this.toWire(tenant, intent, params.expand);
       });
     }
     const payment = await phases.local('reserve', () =>
-      this.confirmation.createReserved(tenant, params),
+      this.creation.createReserved(tenant, params),
     );
     return this.pay(tenant, payment, params, phases);
   }
@@ -99,7 +103,7 @@ export class PaymentIntentsService implements OnModuleInit {
   }
 
   async update(tenant: Tenant, id: string, params: UpdatePaymentIntentParams) {
-    const intent = await this.confirmation.change(tenant, id, params);
+    const intent = await this.changes.change(tenant, id, params);
     return this.toWire(tenant, intent, params.expand);
   }
 

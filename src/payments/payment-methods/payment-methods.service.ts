@@ -148,6 +148,14 @@ export class PaymentMethodsService implements OnModuleInit, CustomerPaymentMetho
     return this.methods.getOrThrow(tenant, idOrToken, param);
   }
 
+  /** Returns the payment method that a request names with `payment_method`; null where it names none. */
+  async useNamed(
+    tenant: Tenant,
+    { payment_method }: { readonly payment_method?: string },
+  ): Promise<PaymentMethodEntity | null> {
+    return payment_method === undefined ? null : this.use(tenant, payment_method, 'payment_method');
+  }
+
   /**
    * Returns a payment method that a row of this tenant's names.
    * @throws UnexpectedRowError where it is gone: rows are never removed
@@ -185,6 +193,15 @@ export function requireUsableBy(
       ? `The payment method ${method.id} belongs to a customer. Name that customer in the customer parameter.`
       : `The payment method ${method.id} does not belong to the customer ${customer}. Use one that does.`,
     { code: 'payment_method_unexpected_state', param },
+  );
+}
+
+/** @throws InvalidRequestError where a request's `payment_method_types` leave out `card` */
+export function requireCardType(types: readonly string[] | undefined): void {
+  if (types === undefined || types.includes('card')) return;
+  throw new InvalidRequestError(
+    'This server takes cards alone: payment_method_types must name card.',
+    { code: 'payment_intent_invalid_parameter', param: 'payment_method_types' },
   );
 }
 
