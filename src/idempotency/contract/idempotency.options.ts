@@ -100,7 +100,7 @@ export interface IdempotencyOptions {
    * bound on its memory and a policy that evicts. What it evicts is read from PostgreSQL. It takes the package
    * ioredis. Default: none.
    */
-  readonly replayRedisUrl?: string;
+  readonly replayRedisUrl?: string | undefined;
   /** Returns a request's id, for `Request-Id` and `Original-Request` (R17). Default: a random UUID. */
   readonly requestId?: (request: HttpRequest) => string;
   /**
@@ -108,7 +108,7 @@ export interface IdempotencyOptions {
    * a fragment. A problem's `type` is then this URL with `#` and the code, and so is its `Link` with
    * `rel="describedby"` (R24). Default: none; `type` is `about:blank`. Not beside `formatError`.
    */
-  readonly errorPageUrl?: string;
+  readonly errorPageUrl?: string | undefined;
   /** Makes the response for one of this module's errors. Default: RFC 9457 problem details. */
   readonly formatError?: (error: IdempotencyError, request: HttpRequest) => ErrorResponse;
   /**

@@ -49,6 +49,7 @@ class AccountGuard implements CanActivate {
         scope: (request) => (request as unknown as ShopRequest).account,
         runAs: ({ account }, work) => recovered.run(account, work),
         remoteDeadlineMs: 2_000,
+        replayRedisUrl: process.env['REDIS_URL'], // may be undefined
         recoveryIntervalMs: 200,
       }),
     }),
