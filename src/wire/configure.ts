@@ -26,10 +26,7 @@ export function configureWire(app: NestFastifyApplication, options: WireOptions)
   const fastify = app.getHttpAdapter().getInstance();
   fastify.addHook('onRoute', ({ method, url }) => routes.add(method, url));
   fastify.setGenReqId(() => newId('req'));
-  fastify.addHook('onRequest', (request, reply, done) => {
-    setHeaders(request, reply);
-    done();
-  });
+  fastify.addHook('onRequest', setHeaders);
   fastify.addHook('onRequest', refuseByHead(routes, options.authenticate));
   fastify.addHook('preParsing', receiveBody);
   fastify.addHook('onSend', (request, reply, payload, done) => {

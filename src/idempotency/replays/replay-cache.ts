@@ -49,7 +49,7 @@ export class ReplayCache {
   find(id: KeyId): FinishedKey | undefined | Promise<FinishedKey | undefined> {
     const name = keyNameOf(id);
     const finished = this.memory?.get(name);
-    if (finished && this.lives(finished)) return finished;
+    if (finished && this.clock.isAhead(finished.expiresAtMs)) return finished;
     return this.shared && this.findShared(this.shared, name);
   }
 
@@ -71,17 +71,12 @@ export class ReplayCache {
     try {
       const value = await this.whileHealthy.run(() => shared.get(sharedName(name)));
       const finished = value === null ? undefined : unpacked(value);
-      if (!finished || !this.lives(finished)) return undefined;
+      if (!finished || !this.clock.isAhead(finished.expiresAtMs)) return undefined;
       this.memory?.set(name, finished);
       return finished;
     } catch {
       return undefined; // Redis is down, slow, or has another format: ask PostgreSQL
     }
-  }
-
-  private lives({ expiresAtMs }: FinishedKey): boolean {
-    const nowMs = this.clock.latestMs();
-    return nowMs !== undefined && nowMs < expiresAtMs;
   }
 }
 

@@ -30,4 +30,10 @@ export class DatabaseClock {
     const now = performance.now();
     return now - this.askedMs > READING_TRUST_MS ? undefined : now + this.aheadMs;
   }
+
+  /** Whether this moment, ms since 1970, is surely to come; false without a recent reading. */
+  isAhead(timeMs: number): boolean {
+    const nowMs = this.latestMs();
+    return nowMs !== undefined && nowMs < timeMs;
+  }
 }
