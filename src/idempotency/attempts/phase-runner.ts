@@ -9,7 +9,9 @@ import type { KeyRow, KeyStore } from '../store/key.store';
 import type { OpenTransaction } from '../store/open-transaction';
 import { CommitInDoubtError, KeyAlreadyFinishedError, LeaseLostError } from '../store/store.errors';
 import type { KeyLife } from './attempt';
-import { asJson, callFarSide, type FarSideCall } from './remote-call';
+import { asJson, PhaseResults } from './phase-results';
+import { type InPhase, isRow, type PhaseState } from './phase-state';
+import { callFarSide, type FarSideCall } from './remote-call';
 
 /** How much longer a lease lasts than the longest remote phase, ms (R11). */
 const LEASE_MARGIN_MS = 5_000;
@@ -36,35 +38,10 @@ export interface FreeKey {
   readonly replaces?: Fence;
 }
 
-/**
- * What an attempt holds of its key: its lock, in the transaction that the first phase takes over; or its
- * row, until the lease ends, by `performance.now()`; or neither, while the phase that is to store the row
- * runs and after it failed.
- */
-export type Hold =
-  { readonly lock: OpenTransaction } | { readonly leaseEndsMs: number } | undefined;
-
-/** Where an attempt stands. */
-export type PhaseState =
-  | { readonly is: 'between phases'; readonly hold: Hold }
-  | InPhase
-  | {
-      readonly is: 'past the last phase';
-      readonly hold: Hold;
-      /** Of the last phase, until the response is finished; none where that phase failed. */
-      readonly transaction?: OpenTransaction;
-      /** The error that the last phase returned as its outcome. */
-      readonly returned?: Error;
-    }
-  | { readonly is: 'lease lost' }
-  /** The response is being finished, or the request was given up. */
-  | { readonly is: 'over' };
-
-interface InPhase {
-  readonly is: 'in a phase';
+/** The remote phase whose outcome is unknown. No other phase runs until it has succeeded (R12a). */
+interface FailedRemote {
   readonly name: string;
-  readonly hold: Hold;
-  readonly transaction?: OpenTransaction;
+  readonly error: IdempotencyOutcomeUnknownError;
 }
 
 /**
@@ -77,9 +54,9 @@ export const leaseMsFor = (deadlineMs: number): number => deadlineMs + LEASE_MAR
 export class PhaseRunner implements Phases {
   /** When the claim was made, by `performance.now()`. */
   private readonly claimedMs: number;
-  /** Results of completed phases, by name. */
-  private readonly results: Map<string, unknown>;
+  private readonly results: PhaseResults;
   private state: PhaseState;
+  private failedRemote?: FailedRemote;
 
   constructor(
     private readonly store: KeyStore,
@@ -89,9 +66,14 @@ export class PhaseRunner implements Phases {
     const nowMs = performance.now();
     const isFree = 'lock' in from;
     this.claimedMs = isFree ? nowMs : nowMs - from.ageMs;
-    this.results = new Map(isFree ? [] : Object.entries(from.phases));
+    this.results = new PhaseResults(isFree ? {} : from.phases);
     const hold = isFree ? { lock: from.lock } : { leaseEndsMs: nowMs + leaseMsFor(deadlineMs) };
     this.state = { is: 'between phases', hold };
+  }
+
+  /** Why the outcome of the request is unknown, whatever its handler made of it (R12a); else nothing. */
+  get unknownOutcome(): IdempotencyOutcomeUnknownError | undefined {
+    return this.failedRemote?.error;
   }
 
   /** Lets no phase run any more. @returns where the attempt stood */
@@ -130,9 +112,19 @@ export class PhaseRunner implements Phases {
       if (timeoutMs <= 0) throw this.loseLease();
       const ageMs = performance.now() - this.claimedMs;
       const { claimId } = life.fence;
-      const result = await callFarSide(call, { name, claimId, ageMs, timeoutMs }, options);
-      this.results.set(name, result);
-      return result;
+      const bounds = { name, claimId, ageMs, timeoutMs };
+      let result: T | undefined;
+      try {
+        result = await callFarSide(call, bounds, options);
+        this.failedRemote = undefined;
+      } catch (error) {
+        if (!options.mayFail) {
+          this.failedRemote = { name, error: error as IdempotencyOutcomeUnknownError };
+          throw error;
+        }
+      }
+      this.results.add(name, result);
+      return result as T;
     });
   }
 
@@ -158,11 +150,13 @@ export class PhaseRunner implements Phases {
   /** One phase at a time, each name once. A completed phase returns its recorded result. */
   private async phase<T>(name: string, work: (entered: InPhase) => Promise<T>): Promise<T> {
     const state = this.state;
+    if (name === '') throw new Error('A phase needs a name.');
     if (state.is === 'in a phase')
       throw new Error(`The phase "${name}" began while "${state.name}" was running.`);
     if (state.is === 'past the last phase')
       throw new Error(`The phase "${name}" came after phases.finish().`);
     if (this.results.has(name)) return this.results.get(name) as T;
+    if (this.failedRemote && this.failedRemote.name !== name) throw this.failedRemote.error;
     if (state.is === 'lease lost') throw this.loseLease();
     if (state.is === 'over') throw new Error(OVER);
     const entered: InPhase = { is: 'in a phase', name, hold: state.hold };
@@ -203,14 +197,14 @@ export class PhaseRunner implements Phases {
   private async record(transaction: OpenTransaction, name: string, result: unknown): Promise<void> {
     const { life, deadlineMs, from } = this.start;
     const { id, fence, request } = life;
-    const phases = Object.fromEntries([...this.results, [name, result]]);
+    const phases = this.results.toRow(name, result);
     const leaseMs = leaseMsFor(deadlineMs);
     const key = { id, fence, phases, leaseMs };
     const leaseEndsMs = performance.now() + leaseMs;
     const replaces = 'lock' in from ? from.replaces : undefined;
     if (isRow(this.running().hold)) await this.store.advance(transaction, key);
     else await this.store.claim(transaction, { ...key, request, replaces });
-    this.results.set(name, result);
+    this.results.add(name, result);
     if (this.state.is === 'in a phase') {
       this.state = { is: 'in a phase', name, hold: { leaseEndsMs } };
     }
@@ -231,15 +225,4 @@ export class PhaseRunner implements Phases {
     if (this.state.is !== 'over') this.state = { is: 'lease lost' };
     return new LeaseLostError('Another attempt has taken this key over.');
   }
-}
-
-/** Whether the attempt's row is stored. */
-export const isRow = (hold: Hold): hold is { readonly leaseEndsMs: number } =>
-  hold !== undefined && 'leaseEndsMs' in hold;
-
-/** The transaction that is open: of a phase, or the one that holds the key's lock. */
-export function openTransactionOf(state: PhaseState): OpenTransaction | undefined {
-  if (state.is === 'lease lost' || state.is === 'over') return undefined;
-  if (state.is !== 'between phases' && state.transaction) return state.transaction;
-  return state.hold && 'lock' in state.hold ? state.hold.lock : undefined;
 }

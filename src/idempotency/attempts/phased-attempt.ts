@@ -15,13 +15,8 @@ import {
   transactionEndOf,
 } from './attempt';
 import { assertStorable, type OutgoingResponse } from './outgoing-response';
-import {
-  isRow,
-  openTransactionOf,
-  type PhasedStart,
-  PhaseRunner,
-  type PhaseState,
-} from './phase-runner';
+import { type PhasedStart, PhaseRunner } from './phase-runner';
+import { isRow, openTransactionOf, type PhaseState } from './phase-state';
 
 const REFUSAL =
   'A phased operation may use the database only inside phases.local() and phases.finish(): ' +
@@ -57,11 +52,14 @@ export class PhasedAttempt implements Attempt {
     const returned = state.is === 'past the last phase' ? state.returned : undefined;
     const end = transactionEndOf(outgoing.status, handlerEnd, returned);
     // Only a last phase that succeeded stays open; everything else is rolled back before the response.
-    const isOpen = end === 'commit' && !outgoing.unstorable && state.is !== 'in a phase';
+    const { unknownOutcome } = this.phases;
+    const isOpen =
+      end === 'commit' && !unknownOutcome && !outgoing.unstorable && state.is !== 'in a phase';
     const open = isOpen ? left : undefined;
     if (!open) await left?.rollback();
-    if (end === 'roll back') {
+    if (end === 'roll back' || unknownOutcome) {
       if (hasRow) await store.endLease(id, fence).catch(() => undefined);
+      if (unknownOutcome) throw unknownOutcome;
       this.rethrow(handlerEnd.error, hasRow);
       return false;
     }

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { IdempotencyOutcomeUnknownError } from '../contract/idempotency.errors';
 import type { RemoteOptions } from '../contract/phases';
+import { asJson } from './phase-results';
 
 /** Calls the far side, under the key of this phase. */
 export type FarSideCall<T> = (remoteKey: string, signal: AbortSignal) => Promise<T>;
@@ -64,9 +65,4 @@ async function withDeadline<T>(
   } finally {
     clearTimeout(timer);
   }
-}
-
-/** The result of a phase as its row keeps it, so that every attempt sees the same. */
-export function asJson<T>(value: T): T {
-  return value === undefined ? value : (JSON.parse(JSON.stringify(value)) as T);
 }

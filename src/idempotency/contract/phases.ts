@@ -18,12 +18,20 @@ export interface Phases {
    * (R12): the client gets 503, and the next attempt repeats the call with the same remote key. So `call`
    * returns a refusal as its result. The next local phase records the result.
    *
+   * A handler that catches the error may try the phase of this name again. Every other phase is refused
+   * from then on, and the client gets the 503 whatever the handler returns or throws (R12a).
+   *
    * @param name unique in the handler, and the same on every attempt
    * @param call is given a key of 40 characters that is the same on every attempt, and a signal that
    *   fires at the deadline
    * @returns the result as JSON keeps it
    * @throws IdempotencyOutcomeUnknownError when `call` threw or exceeded the deadline
    */
+  remote<T>(
+    name: string,
+    call: (remoteKey: string, signal: AbortSignal) => Promise<T>,
+    options: RemoteOptions<T> & { readonly mayFail: true },
+  ): Promise<T | undefined>;
   remote<T>(
     name: string,
     call: (remoteKey: string, signal: AbortSignal) => Promise<T>,
@@ -54,6 +62,12 @@ export interface RemoteOptions<T> {
    * side does not know.
    */
   readonly lookUp?: (remoteKey: string, signal: AbortSignal) => Promise<T | undefined>;
+  /**
+   * Whether the operation can do without this call: where its outcome is unknown, the phase returns
+   * undefined instead of an error, and the next local phase or `finish` records it as past (R12a). Default
+   * false.
+   */
+  readonly mayFail?: boolean;
 }
 
 /**
