@@ -176,7 +176,7 @@ it('starts, and ends by itself when nothing is left to do', () => {
 it('says at the start that a second copy of it is loaded, and from where', () => {
   const second = join(shop, 'node_modules', 'other', 'node_modules', '@paidonce', 'idempotency');
   cpSync(installed, second, { recursive: true });
-  const said = start(`require(${JSON.stringify(second)}); start();`);
+  const said = start(`require(${JSON.stringify(join(second, 'dist', 'index.js'))}); start();`);
   rmSync(second, { recursive: true });
   expect(said).toContain('@paidonce/idempotency is loaded more than once, from ');
   expect(said).toContain(join(second, 'dist'));

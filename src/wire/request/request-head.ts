@@ -21,7 +21,7 @@ export function refuseByHead(
       checkHead(request);
       const authenticated = authenticate?.(request);
       if (authenticated) {
-        authenticated.then(() => readUrl(request, routes)).then(done as () => void, done);
+        authenticated.then(() => readUrl(request, routes)).then(() => done(), done);
         return;
       }
       readUrl(request, routes);
