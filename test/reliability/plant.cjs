@@ -40,7 +40,7 @@ function die() {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, forever);
 }
 
-function failAt(point, store, phased) {
+function failAt(point, store, phases) {
   switch (point) {
     case 'after_claim':
       wrap(store, 'claim', after);
@@ -58,7 +58,7 @@ function failAt(point, store, phased) {
       break;
     case 'after_remote':
       wrap(
-        phased,
+        phases,
         'remote',
         (original) =>
           async function (name, call, options) {
@@ -84,7 +84,7 @@ function failAt(point, store, phased) {
   }
 }
 
-function plant(bug, store, phased) {
+function plant(bug, store, phases) {
   switch (bug) {
     // An attempt that was taken over writes as if it still owned the key.
     case 'no_fence': {
@@ -107,11 +107,13 @@ function plant(bug, store, phased) {
     }
     case 'remote_key_per_attempt':
       wrap(
-        phased,
-        'remoteKey',
+        phases,
+        'remote',
         (original) =>
-          function (name) {
-            return original.call(this, `${name} ${this.fence.attempt}`);
+          function (name, call, options) {
+            // The remote key is made of the name.
+            const { attempt } = this.start.life.fence;
+            return original.call(this, `${name} ${attempt}`, call, options);
           },
       );
       break;
@@ -253,8 +255,8 @@ if (/(main|worker)\.js$/.test(program) && (FAILPOINT || PLANTED_BUG)) {
   require('reflect-metadata');
   const store = load('idempotency', 'store', 'postgres', 'postgres-key.store.js').PostgresKeyStore
     .prototype;
-  const phased = load('idempotency', 'attempts', 'phased-attempt.js').PhasedAttempt.prototype;
-  if (FAILPOINT) failAt(FAILPOINT, store, phased);
-  if (PLANTED_BUG) plant(PLANTED_BUG, store, phased);
+  const phases = load('idempotency', 'attempts', 'phase-runner.js').PhaseRunner.prototype;
+  if (FAILPOINT) failAt(FAILPOINT, store, phases);
+  if (PLANTED_BUG) plant(PLANTED_BUG, store, phases);
 }
 if (program.endsWith('acquirer.js')) plantInAcquirer(PLANTED_BUG);
