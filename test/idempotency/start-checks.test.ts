@@ -149,9 +149,11 @@ describe('an application does not start', () => {
 
 it("Nest's metadata is read by the names that Nest gives it", () => {
   const { METHOD_METADATA, SSE_METADATA, ROUTE_ARGS_METADATA } = nest;
-  const { RESPONSE_PASSTHROUGH_METADATA, RouteParamtypes } = nest;
+  const { RESPONSE_PASSTHROUGH_METADATA, RouteParamtypes, HOST_METADATA, VERSION_METADATA } = nest;
   expect({ ...ours, RESPONSE_PARAMETERS: [...ours.RESPONSE_PARAMETERS] }).toEqual({
     METHOD_METADATA,
+    HOST_METADATA,
+    VERSION_METADATA,
     SSE_METADATA,
     ROUTE_ARGS_METADATA,
     RESPONSE_PASSTHROUGH_METADATA,

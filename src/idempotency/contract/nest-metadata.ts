@@ -7,6 +7,10 @@
 
 /** On a handler: its HTTP method. */
 export const METHOD_METADATA = 'method';
+/** On a controller: its host or hosts, patterns included. */
+export const HOST_METADATA = 'host';
+/** On a controller or a handler: its version or versions. */
+export const VERSION_METADATA = '__version__';
 /** On a handler: `@Sse()`. */
 export const SSE_METADATA = '__sse__';
 /** On a controller and a method's name: its decorated parameters, under keys that begin with their kind. */

@@ -17,6 +17,7 @@ import {
   type ResolvedOptions,
 } from '../contract/idempotency.options';
 import { idempotentOptionsOf } from '../contract/idempotent.decorator';
+import { selectorsOf } from '../request/route-selectors';
 import { Admission } from './admission';
 import type { Verdict } from './decision';
 import { Finishing } from './finishing';
@@ -54,7 +55,11 @@ export class IdempotencyInterceptor implements NestInterceptor {
     const refuse = (error: unknown) =>
       pending.replaceWith(this.refusals.refuse(error, call ?? { http, requestId }));
     try {
-      const read = (call = new IdempotentCall(http, requestId, endpoint, this.options));
+      const route = {
+        options: endpoint,
+        selectors: selectorsOf(context.getClass(), context.getHandler()),
+      };
+      const read = (call = new IdempotentCall(http, requestId, route, this.options));
       const verdict = pending.earlier
         ? pending.earlier.then(() => this.admission.admit(read))
         : this.admission.admit(read);

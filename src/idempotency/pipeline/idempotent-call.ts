@@ -10,23 +10,41 @@ import type {
   IdempotentOptions,
   ResolvedOptions,
 } from '../contract/idempotency.options';
-import { differences, digestsOf, type Fingerprint, fingerprintOf } from '../request/fingerprint';
+import {
+  type Compared,
+  differences,
+  digestsOf,
+  type Fingerprint,
+  fingerprintOf,
+} from '../request/fingerprint';
 import { readKey } from '../request/key-header';
 import { claimBeingRecovered, recordRequest } from '../request/recorded-request';
+import type { RouteSelectors } from '../request/route-selectors';
 import { scopeOf } from '../request/scope';
 import type { FinishedKey, KeyId, StoredRequest } from '../store/key.store';
 
 /** The parts of a stored request that are compared. */
-type Compared = Pick<FinishedKey, 'fingerprint' | 'parameters' | 'operation' | 'originalRequest'>;
+type StoredParts = Pick<
+  FinishedKey,
+  'fingerprint' | 'parameters' | 'operation' | 'originalRequest'
+>;
+
+/** An endpoint's options, and what selects its route. */
+export interface IdempotentRoute {
+  readonly options: IdempotentOptions;
+  readonly selectors: RouteSelectors;
+}
 
 export class IdempotentCall {
   /** Nothing: an atomic operation without a key (R2). */
   readonly id?: KeyId;
+  readonly endpoint: IdempotentOptions;
   /** The life of a key that recovery sends again; nothing for a client's request (R19). */
   readonly recovers?: string;
-  /** HTTP method and route template. */
+  /** The route, as a text: HTTP method, template, and the host and version that it declares (R7b). */
   readonly operation: string;
   readonly fingerprint: Fingerprint;
+  private readonly compared: Compared;
   private digests?: string;
 
   /**
@@ -37,11 +55,12 @@ export class IdempotentCall {
   constructor(
     readonly http: HttpRequest,
     readonly requestId: string,
-    readonly endpoint: IdempotentOptions,
+    { options: endpoint, selectors }: IdempotentRoute,
     options: Pick<ResolvedOptions, 'keyRequired' | 'scope'>,
   ) {
+    this.endpoint = endpoint;
     const { keyRequired } = options;
-    this.operation = operationOf(http);
+    this.operation = operationOf(http, selectors);
     this.recovers = claimBeingRecovered(http);
     const sent = readKey(http, this.recovers !== undefined);
     const required = keyRequired === 'by-endpoint' ? endpoint.required : keyRequired === 'always';
@@ -50,12 +69,13 @@ export class IdempotentCall {
     const key = sent ?? (endpoint.phased ? `server-made-${randomUUID()}` : undefined);
     const { account, mode } = scopeOf(http, options);
     if (key !== undefined) this.id = { account, mode, key };
-    this.fingerprint = fingerprintOf(http, endpoint.headers);
+    this.compared = { headers: endpoint.headers, selectors };
+    this.fingerprint = fingerprintOf(http, this.compared);
   }
 
   /** Digests that name what differs (R7). The handler may change the body: ask once before it runs. */
   get parameters(): string {
-    return (this.digests ??= digestsOf(this.http, this.endpoint.headers));
+    return (this.digests ??= digestsOf(this.http, this.compared));
   }
 
   /**
@@ -81,25 +101,34 @@ export class IdempotentCall {
    *
    * @throws IdempotencyStoreUnavailableError for a version of a newer release
    */
-  isSameAs({ fingerprint: { version, hash } }: Compared): boolean {
+  isSameAs({ fingerprint: { version, hash } }: StoredParts): boolean {
     const mine =
       version === this.fingerprint.version
         ? this.fingerprint
-        : fingerprintOf(this.http, this.endpoint.headers, version);
+        : fingerprintOf(this.http, this.compared, version);
     // This process cannot compare it; one of the newer release can.
     if (!mine) throw new IdempotencyStoreUnavailableError();
     return mine.hash === hash;
   }
 
   /** The error that names what differs from the stored request, never its values (R7). */
-  reusedError({ parameters, operation, originalRequest }: Compared): IdempotencyKeyReusedError {
-    const names = differences(parameters, this.parameters);
+  reusedError({
+    parameters,
+    operation,
+    originalRequest,
+    fingerprint: { version },
+  }: StoredParts): IdempotencyKeyReusedError {
+    const isCurrent = version === this.fingerprint.version;
+    const mine = isCurrent ? this.parameters : digestsOf(this.http, this.compared, version);
+    const names = differences(parameters, mine);
     return new IdempotencyKeyReusedError(names, operation, originalRequest);
   }
 }
 
-/** HTTP method and route template. */
-function operationOf(http: HttpRequest): string {
+/** As method and template, with the declared host and version behind them. */
+function operationOf(http: HttpRequest, selectors: RouteSelectors): string {
   const template = http.routeOptions?.url ?? `${http.baseUrl ?? ''}${http.route?.path ?? ''}`;
-  return `${http.method} ${template || (http.url.split('?', 1)[0] ?? '')}`;
+  const declared = Object.entries(selectors).map(([name, text]) => `${name} ${text}`);
+  const route = `${http.method} ${template || (http.url.split('?', 1)[0] ?? '')}`;
+  return declared.length === 0 ? route : `${route} (${declared.join(', ')})`;
 }

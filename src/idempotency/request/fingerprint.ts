@@ -1,13 +1,15 @@
 /**
- * What makes two requests the same (R7): a versioned canonical form of method, actual path, sorted
- * query and parsed body, hashed with SHA-256. Headers take no part, save those an endpoint names.
+ * What makes two requests the same (R7, R7b): a versioned canonical form of method, actual path, sorted
+ * query, parsed body, and the host and version that the route declares, hashed with SHA-256. Headers take no
+ * part, save those an endpoint names.
  */
 import { hash } from 'node:crypto';
 import type { HttpRequest } from '../contract/idempotency.options';
 import { IdempotencyKeyInvalidError } from '../contract/idempotency.errors';
+import type { RouteSelectors } from './route-selectors';
 
 /** The canonical form new rows are stored with. Older rows are compared in theirs. */
-export const FINGERPRINT_VERSION = 1;
+export const FINGERPRINT_VERSION = 2;
 
 /** How many parameters get a digest of their own; what lies beyond is named "other parameters". */
 const MAX_NAMED_PARAMETERS = 64;
@@ -21,31 +23,42 @@ export interface Fingerprint {
   readonly hash: string;
 }
 
-type CanonicalForm = (request: HttpRequest, headers: readonly string[]) => string;
+/** What takes part beside method, path, query and body. */
+export interface Compared {
+  /** Names of headers. */
+  readonly headers?: readonly string[] | undefined;
+  /** What selects the route; it takes no part in form 1. */
+  readonly selectors?: RouteSelectors;
+}
 
-const CANONICAL_FORMS: Readonly<Record<number, CanonicalForm>> = { 1: canonicalForm1 };
+type CanonicalForm = (request: HttpRequest, compared: Compared) => string;
+
+const CANONICAL_FORMS: Readonly<Record<number, CanonicalForm>> = {
+  1: (request, { headers }) => JSON.stringify(commonParts(request, headers)),
+  2: (request, { headers, selectors = {} }) =>
+    JSON.stringify([...commonParts(request, headers), selectors.host, selectors.version]),
+};
 
 /**
  * The fingerprint of a request. Computed before the handler can touch the body.
  *
- * @param headers names of the headers that take part
  * @returns nothing for a version this process does not know (a newer one stored the row)
  * @throws IdempotencyKeyInvalidError for a body nested deeper than 100 levels
  */
-export function fingerprintOf(request: HttpRequest, headers?: readonly string[]): Fingerprint;
+export function fingerprintOf(request: HttpRequest, compared?: Compared): Fingerprint;
 export function fingerprintOf(
   request: HttpRequest,
-  headers: readonly string[] | undefined,
+  compared: Compared,
   version: number,
 ): Fingerprint | undefined;
 export function fingerprintOf(
   request: HttpRequest,
-  headers: readonly string[] = [],
+  compared: Compared = {},
   version = FINGERPRINT_VERSION,
 ): Fingerprint | undefined {
   const canonical = CANONICAL_FORMS[version];
   if (!canonical) return undefined;
-  return { version, hash: hash('sha256', canonical(request, headers)) };
+  return { version, hash: hash('sha256', canonical(request, compared)) };
 }
 
 /**
@@ -61,16 +74,16 @@ export function differences(storedDigests: string, sentDigests: string): string[
   return differing.length > 0 ? differing : ['the form of the body'];
 }
 
-function canonicalForm1(request: HttpRequest, headers: readonly string[]): string {
+function commonParts(request: HttpRequest, headers: readonly string[] = []): unknown[] {
   const { path, query } = target(request);
-  return JSON.stringify([
+  return [
     request.method,
     path,
     query,
     mediaType(request),
     headers.map((name) => [name.toLowerCase(), String(request.headers[name.toLowerCase()] ?? '')]),
     canonicalJson(request.body, 0),
-  ]);
+  ];
 }
 
 /** JSON with sorted keys: `1` and `"1"` stay distinct, arrays keep their order. */
@@ -98,12 +111,21 @@ function canonicalJson(value: unknown, depth: number): string {
 /**
  * Four bytes in hex for each top-level parameter and for `(path)`, to name what differs (R7). As JSON,
  * which is how they are kept. Only for a request that is to be stored, or refused.
+ *
+ * @param version of the row they are kept in or compared with: form 1 knows no host and no version
  */
-export function digestsOf(request: HttpRequest, headers: readonly string[] = []): string {
+export function digestsOf(
+  request: HttpRequest,
+  { headers = [], selectors = {} }: Compared = {},
+  version = FINGERPRINT_VERSION,
+): string {
   const { path, query } = target(request);
   const { body } = request;
   const parts: [string, string][] = [['(path)', `${request.method} ${path}`]];
   if (query.length > 0) parts.push(['(query)', JSON.stringify(query)]);
+  if (version > 1) {
+    for (const [name, text] of Object.entries(selectors)) parts.push([`(${name})`, String(text)]);
+  }
   for (const name of headers) {
     parts.push([`(header ${name})`, String(request.headers[name.toLowerCase()] ?? '')]);
   }

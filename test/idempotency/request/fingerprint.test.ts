@@ -190,7 +190,7 @@ describe('R7 the fingerprints of two requests', () => {
 
   it('differ with the headers that the endpoint names, however it writes them', () => {
     const of = (value: string | undefined, names: string[]) =>
-      fingerprintOf(request({}, { headers: { 'x-version': value } }), names).hash;
+      fingerprintOf(request({}, { headers: { 'x-version': value } }), { headers: names }).hash;
     expect(of('1', ['X-Version'])).toBe(of('1', ['x-version']));
     expect(of('1', ['x-version'])).not.toBe(of('2', ['x-version']));
     expect(of('1', [])).toBe(of('2', []));
@@ -217,13 +217,21 @@ describe('R7 a fingerprint', () => {
 
   it('has a version, and knows none but its own', () => {
     expect(fingerprintOf(request({})).version).toBe(FINGERPRINT_VERSION);
-    expect(fingerprintOf(request({}), [], FINGERPRINT_VERSION + 1)).toBeUndefined();
+    expect(fingerprintOf(request({}), {}, FINGERPRINT_VERSION + 1)).toBeUndefined();
   });
 
   it('stays what it was: rows that are stored are compared with it', () => {
     const body = { b: [1, '1', null, { z: 'é', a: false }], a: { '': 0 } };
-    expect(hash(body, { url: '/v1/x?b=2&a=1&b=1' })).toBe(
+    const sent = request(body, { url: '/v1/x?b=2&a=1&b=1' });
+    const declared = { selectors: { host: ':tenant.example.com', version: '2' } };
+    expect(fingerprintOf(sent, declared, 1)?.hash).toBe(
       '12be9a649deebcf1e616a2a094668459c85be76e27d95d037aef8863529bee6a',
+    );
+    expect(fingerprintOf(sent, {}, 2)?.hash).toBe(
+      '715ab750fccb717f96d17fc3ef1fb60bd6e4efd814ddb5ec1ad107ab96b78a84',
+    );
+    expect(fingerprintOf(sent, declared, 2)?.hash).toBe(
+      '1c6fbdbc77ac626ca72f31a321be0c7f4de019a8cc4a64bec8cf0538068d214c',
     );
   });
 
