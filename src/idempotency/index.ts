@@ -7,6 +7,7 @@ export type {
   IdempotencyOptions,
   IdempotencyScope,
   IdempotentOptions,
+  Isolation,
 } from './contract/idempotency.options';
 export { Phases, type RemoteOptions } from './contract/phases';
 export { IdempotencyModule } from './idempotency.module';

@@ -206,6 +206,10 @@ export interface ShopOptions {
   readonly controllers?: (new (...args: never[]) => unknown)[];
   /** In addition to the shop's; an APP_INTERCEPTOR here wraps the idempotency interceptor. */
   readonly providers?: Provider[];
+  /** In addition to the shop's; their tables are made too. */
+  readonly entities?: (new () => object)[];
+  /** More options of the DataSource, such as `subscribers`. */
+  readonly dataSource?: object;
   /** More settings of the pool, such as `query_timeout`. */
   readonly extra?: object;
   /** Called before the application listens. */
@@ -231,10 +235,11 @@ export async function openShop(adapter: Adapter, given: ShopOptions = {}): Promi
       TypeOrmModule.forRoot({
         type: 'postgres',
         url: database.url,
-        entities: [Order, IdempotencyKeyEntity],
+        entities: [Order, IdempotencyKeyEntity, ...(given.entities ?? [])],
         migrations: [CreateIdempotencyKeys1764000000000],
         migrationsRun: !given.databaseUrl,
         retryAttempts: 0,
+        ...given.dataSource,
         extra: {
           pipeline: given.pipeline ?? true,
           max: given.poolSize ?? 8,

@@ -1,6 +1,10 @@
 /** Makes the attempt of an admitted call: atomic, phased, or without a key. */
 import { Inject, Injectable } from '@nestjs/common';
-import { RESOLVED_OPTIONS, type ResolvedOptions } from '../contract/idempotency.options';
+import {
+  type Isolation,
+  RESOLVED_OPTIONS,
+  type ResolvedOptions,
+} from '../contract/idempotency.options';
 import { newFence } from '../store/fence';
 import { type KeyRow, KeyStore } from '../store/key.store';
 import type { OpenTransaction } from '../store/open-transaction';
@@ -28,8 +32,8 @@ export class AttemptFactory {
   ) {}
 
   /** Without a key nothing is stored (R2). */
-  async beginKeyless(): Promise<Attempt> {
-    return new KeylessAttempt(this.store, await this.store.begin());
+  async beginKeyless(isolation?: Isolation): Promise<Attempt> {
+    return new KeylessAttempt(this.store, await this.store.begin(isolation));
   }
 
   /** Begins a life of a key. A request that is recorded is phased (R10); any other is atomic (R9). */

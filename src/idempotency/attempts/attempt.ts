@@ -4,7 +4,7 @@
  * `phased-attempt.ts` (R10) are the kinds.
  */
 import { IdempotencyError, IdempotencyStoreUnavailableError } from '../contract/idempotency.errors';
-import type { StoredResponse } from '../contract/idempotency.options';
+import type { Isolation, StoredResponse } from '../contract/idempotency.options';
 import type { Phases } from '../contract/phases';
 import type { Fence } from '../store/fence';
 import type { KeyId, KeyStore, StoredRequest } from '../store/key.store';
@@ -24,6 +24,8 @@ export interface KeyLife {
   /** The life and execution: identifies an attempt when its commit is in doubt (R21). */
   readonly fence: Fence;
   readonly request: StoredRequest;
+  /** Of each transaction of the handler; the DataSource's or the server's where there is none (R9a). */
+  readonly isolation?: Isolation;
   /** Its earliest end, by the database's clock, ms since 1970. */
   readonly expiresAtMs: number;
 }

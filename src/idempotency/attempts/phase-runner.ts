@@ -181,8 +181,8 @@ export class PhaseRunner implements Phases {
     if (!hold) throw new Error('An earlier phase of this request failed.');
     const isFirst = 'lock' in hold;
     try {
-      const { id, fence } = this.start.life;
-      const transaction = isFirst ? hold.lock : await this.store.resume(id, fence);
+      const { id, fence, isolation } = this.start.life;
+      const transaction = isFirst ? hold.lock : await this.store.resume(id, fence, isolation);
       // The request may have been given up while this transaction was opened.
       if (this.state.is !== 'in a phase') await transaction.rollback();
       this.running();

@@ -132,7 +132,16 @@ export interface IdempotentOptions {
   readonly phased?: boolean;
   /** Request headers whose values are part of the fingerprint (R7); no credentials. Default: none. */
   readonly headers?: readonly string[];
+  /**
+   * Isolation level of the handler's transaction, of each phase where it is phased (R9a). Default: the
+   * DataSource's `isolationLevel`, else the server's.
+   */
+  readonly isolation?: Isolation;
 }
+
+/** The isolation levels that PostgreSQL tells apart, from the weakest. */
+export const ISOLATION_LEVELS = ['READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE'] as const;
+export type Isolation = (typeof ISOLATION_LEVELS)[number];
 
 /** The module's options with every default filled in. */
 export type ResolvedOptions = Required<IdempotencyOptions>;

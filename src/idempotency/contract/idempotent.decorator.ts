@@ -1,7 +1,7 @@
 /** `@Idempotent()`: what a developer writes on an endpoint. */
 import 'reflect-metadata';
 import { currentHandlerContext } from './handler-context';
-import type { IdempotentOptions } from './idempotency.options';
+import { type IdempotentOptions, ISOLATION_LEVELS } from './idempotency.options';
 
 const ENDPOINT = Symbol.for('paidonce:idempotent');
 
@@ -9,12 +9,20 @@ const ENDPOINT = Symbol.for('paidonce:idempotent');
  * Executes this endpoint at most once for each `Idempotency-Key`. Every copy of the request gets the same
  * response, byte for byte (R6). `GET`, `HEAD` and `OPTIONS` ignore it (R2).
  *
- * @throws Error at start-up when `ttl` is outside 60 to 2,592,000 seconds, or `headers` names a credential
+ * @throws Error at start-up when `ttl` is outside 60 to 2,592,000 seconds, `headers` names a credential, or
+ *   `isolation` is no isolation level
  */
 export function Idempotent(options: IdempotentOptions = {}): MethodDecorator {
   const { ttl } = options;
   if (ttl !== undefined && (!Number.isInteger(ttl) || ttl < 60 || ttl > 2_592_000)) {
     throw new Error(`@Idempotent({ ttl: ${ttl} }): ttl is in seconds, from 60 to 2592000.`);
+  }
+  const { isolation } = options;
+  if (isolation !== undefined && !ISOLATION_LEVELS.includes(isolation)) {
+    const levels = ISOLATION_LEVELS.join(', ');
+    throw new Error(
+      `@Idempotent({ isolation: '${isolation as string}' }): it is one of ${levels}.`,
+    );
   }
   const secret = (options.headers ?? []).find((name) => /^(authorization|cookie)$/i.test(name));
   if (secret)

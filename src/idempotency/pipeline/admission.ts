@@ -51,7 +51,8 @@ export class Admission {
    */
   admit(call: IdempotentCall): Verdict | Promise<Verdict> {
     const { id } = call;
-    if (!id) return this.attempts.beginKeyless().then((attempt) => ({ attempt }));
+    if (!id)
+      return this.attempts.beginKeyless(call.endpoint.isolation).then((attempt) => ({ attempt }));
     const cached = this.replays.find(id);
     if (!cached) return this.admitByStore(id, call);
     if (!(cached instanceof Promise)) return { replay: cached };
@@ -103,7 +104,8 @@ export class Admission {
       const finished = await this.store.findFinished(id);
       if (finished) return this.recordHit(id, finished);
     }
-    const opened = await this.store.open(id);
+    const { isolation } = call.endpoint;
+    const opened = await this.store.open(id, isolation);
     const { transaction, row } = opened;
     let decision: Decision;
     try {
@@ -131,7 +133,7 @@ export class Admission {
       this.hitRate -= this.hitRate / HIT_RATE_WINDOW;
       const request = call.toStored(this.options.ttlSeconds);
       const expiresAtMs = opened.nowMs + request.ttlSeconds * 1_000;
-      const life = { id, request, expiresAtMs };
+      const life = { id, request, isolation, expiresAtMs };
       return { attempt: this.attempts.begin(life, { transaction, replaces: row }) };
     }
     if (row && decision === 'take over' && call.endpoint.phased) {
@@ -151,7 +153,8 @@ export class Admission {
     row: KeyRow,
   ): Promise<Verdict | InUse> {
     const request = call.toStored(this.options.ttlSeconds, row.originalRequest);
-    const life = { id, request, expiresAtMs: row.expiresAt.getTime() };
+    const { isolation } = call.endpoint;
+    const life = { id, request, isolation, expiresAtMs: row.expiresAt.getTime() };
     try {
       return { attempt: await this.attempts.takeOver(life, transaction, row) };
     } catch (error) {

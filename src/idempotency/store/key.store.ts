@@ -3,7 +3,7 @@
  * knows no database; its one adapter is in postgres/, which the module alone imports. Beside it stand
  * the fence, an open transaction, the errors of a write and what is known of the database's clock.
  */
-import type { IdempotencyScope, StoredResponse } from '../contract/idempotency.options';
+import type { IdempotencyScope, Isolation, StoredResponse } from '../contract/idempotency.options';
 import type { Fingerprint } from '../request/fingerprint';
 import type { RecordedRequest } from '../request/recorded-request';
 import type { Fence } from './fence';
@@ -161,14 +161,14 @@ export interface CommitOutcome {
  */
 export abstract class KeyStore {
   /** BEGIN alone: an operation without a key. */
-  abstract begin(): Promise<OpenTransaction>;
+  abstract begin(isolation?: Isolation): Promise<OpenTransaction>;
   /**
    * The stored response of a key that has not expired: enough for a replay (R6). Reads of one turn of the
    * event loop share a round trip.
    */
   abstract findFinished(id: KeyId): Promise<FinishedKey | undefined>;
   /** BEGIN, the key's try-lock and its row (R4). */
-  abstract open(id: KeyId): Promise<OpenedKey>;
+  abstract open(id: KeyId, isolation?: Isolation): Promise<OpenedKey>;
   /** Inserts a finished row and commits, together with the handler's writes (R9). */
   abstract finishNew(tx: OpenTransaction, key: NewFinishedKey): Promise<void>;
   /**
@@ -186,7 +186,7 @@ export abstract class KeyStore {
    *
    * @throws LeaseLostError when another attempt owns the row (R11)
    */
-  abstract resume(id: KeyId, fence: Fence): Promise<OpenTransaction>;
+  abstract resume(id: KeyId, fence: Fence, isolation?: Isolation): Promise<OpenTransaction>;
   /** Records phases, renews the lease, and commits (R10). */
   abstract advance(tx: OpenTransaction, claim: AdvancedClaim): Promise<void>;
   /** Stores the response of an unfinished row, and commits (R10). */

@@ -1,6 +1,7 @@
 /** Statements sent over one connection of the application's pool, several in one round trip. */
 import type { Client, Pool, PoolClient, QueryConfig } from 'pg';
 import type { DataSource, QueryRunner } from 'typeorm';
+import { ownQueryRunner } from './ambient-transaction';
 import { rememberPrepared, sendBatch, type StatementResult } from './batch';
 import { isConnectionLost } from './database-errors';
 
@@ -35,7 +36,7 @@ export async function runStatements(
   dataSource: DataSource,
   statements: QueryConfig[],
 ): Promise<StatementResult[]> {
-  const runner = dataSource.createQueryRunner() as ReleasableRunner;
+  const runner = ownQueryRunner(dataSource) as ReleasableRunner;
   const client = (await runner.connect()) as PoolClient;
   try {
     const results = await sendStatements(client, statements, false);

@@ -6,6 +6,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { DatabaseError, QueryConfig } from 'pg';
 import type { DataSource } from 'typeorm';
+import type { Isolation } from '../../contract/idempotency.options';
 import type { DatabaseClock } from '../database-clock';
 import type { Fence } from '../fence';
 import type {
@@ -69,17 +70,17 @@ export class PostgresKeyStore implements KeyStore {
     this.reads = new FinishedKeyReads(dataSource, clock);
   }
 
-  async begin(): Promise<PostgresTransaction> {
-    return (await PostgresTransaction.begin(this.dataSource, [])).transaction;
+  async begin(isolation?: Isolation): Promise<PostgresTransaction> {
+    return (await this.beginFor(isolation, [])).transaction;
   }
 
   findFinished(id: KeyId): Promise<FinishedKey | undefined> {
     return this.reads.find(id);
   }
 
-  async open(id: KeyId): Promise<OpenedKey> {
+  async open(id: KeyId, isolation?: Isolation): Promise<OpenedKey> {
     const askedMs = performance.now();
-    const { transaction, results } = await PostgresTransaction.begin(this.dataSource, [
+    const { transaction, results } = await this.beginFor(isolation, [
       named('tryLock', [lockOf(id), String(this.idleTimeoutMs)]),
       named('read', keyValues(id)),
     ]);
@@ -112,9 +113,9 @@ export class PostgresKeyStore implements KeyStore {
     return { claimId: from.claimId, attempt: from.attempt + 1 };
   }
 
-  async resume(id: KeyId, fence: Fence): Promise<PostgresTransaction> {
-    const { transaction, results } = await PostgresTransaction.begin(
-      this.dataSource,
+  async resume(id: KeyId, fence: Fence, isolation?: Isolation): Promise<PostgresTransaction> {
+    const { transaction, results } = await this.beginFor(
+      isolation,
       [
         named('lock', [lockOf(id), String(this.idleTimeoutMs)]),
         named('hold', fenceValues(id, fence)),
@@ -202,7 +203,7 @@ export class PostgresKeyStore implements KeyStore {
     const { transaction, results } = await PostgresTransaction.begin(
       this.dataSource,
       [named('asyncCommit', []), named('busy', []), named('purge', [limit])],
-      true,
+      { waiting: true },
     );
     await transaction.commit();
     const [, others, purged] = results as [StatementResult, StatementResult, StatementResult];
@@ -216,6 +217,20 @@ export class PostgresKeyStore implements KeyStore {
 
   isWorthRepeating(error: unknown): boolean {
     return isWorthRepeating(error);
+  }
+
+  /**
+   * Begins a transaction for a handler's work. Where its endpoint names no isolation level, the DataSource's is
+   * taken, and else the server's.
+   */
+  private beginFor(isolation: Isolation | undefined, statements: QueryConfig[], waiting = false) {
+    // TypeORM 0.3 has no such option.
+    const { isolationLevel } = this.dataSource.options as { isolationLevel?: string };
+    const own = isolationLevel === 'READ UNCOMMITTED' ? 'READ COMMITTED' : isolationLevel;
+    return PostgresTransaction.begin(this.dataSource, statements, {
+      waiting,
+      isolation: isolation ?? (own as Isolation | undefined),
+    });
   }
 
   /** Updates and commits, unless another attempt owns the row (R11). */

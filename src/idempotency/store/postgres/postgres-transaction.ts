@@ -1,14 +1,21 @@
 /** One transaction on one connection of the application's pool. */
 import type { PoolClient, QueryConfig } from 'pg';
 import type { DataSource, QueryRunner } from 'typeorm';
+import type { Isolation } from '../../contract/idempotency.options';
 import type { OpenTransaction } from '../open-transaction';
 import { CommitFailedError, CommitInDoubtError } from '../store.errors';
-import { insideTransaction } from './ambient-transaction';
+import { insideTransaction, ownQueryRunner } from './ambient-transaction';
 import type { StatementResult } from './batch';
 import { type ReleasableRunner, sendStatements } from './connection';
 import { isConnectionLost } from './database-errors';
+import { HandlerConnection } from './handler-connection';
 
 const BEGIN: QueryConfig = { name: 'paidonce_begin', text: 'BEGIN' };
+const BEGIN_AT: Readonly<Record<Isolation, QueryConfig>> = {
+  'READ COMMITTED': beginAt('READ COMMITTED'),
+  'REPEATABLE READ': beginAt('REPEATABLE READ'),
+  SERIALIZABLE: beginAt('SERIALIZABLE'),
+};
 const COMMIT: QueryConfig = { name: 'paidonce_commit', text: 'COMMIT' };
 const ROLLBACK: QueryConfig = { name: 'paidonce_rollback', text: 'ROLLBACK' };
 
@@ -18,28 +25,29 @@ export class PostgresTransaction implements OpenTransaction {
   private constructor(
     private readonly runner: QueryRunner,
     private readonly client: PoolClient,
+    private readonly connection: HandlerConnection,
   ) {}
 
   /**
    * Takes a connection and begins, with `statements` in the same round trip.
    *
    * @param waiting whether one of them may wait for a lock
+   * @param isolation the server's default where there is none
    * @returns the transaction and the statements' results
    * @throws the first error of a statement; the connection is back in the pool then
    */
   static async begin(
     dataSource: DataSource,
     statements: QueryConfig[],
-    waiting = false,
+    { waiting = false, isolation }: { waiting?: boolean; isolation?: Isolation } = {},
   ): Promise<{ transaction: PostgresTransaction; results: StatementResult[] }> {
-    const runner = dataSource.createQueryRunner();
+    const runner = ownQueryRunner(dataSource);
     const client = (await runner.connect()) as PoolClient;
-    const transaction = new PostgresTransaction(runner, client);
+    const connection = new HandlerConnection(client, () => ownQueryRunner(dataSource));
+    const transaction = new PostgresTransaction(runner, client, connection);
+    const begin = isolation ? BEGIN_AT[isolation] : BEGIN;
     try {
-      const [, ...results] = await sendStatements(client, [BEGIN, ...statements], waiting);
-      // TypeORM must know that a transaction is open: else `save()` begins and commits its own.
-      // Internals: open-transaction
-      Object.assign(runner, { isTransactionActive: true, transactionDepth: 1 });
+      const [, ...results] = await sendStatements(client, [begin, ...statements], waiting);
       return { transaction, results };
     } catch (error) {
       if (isConnectionLost(error)) await transaction.release(error);
@@ -49,7 +57,7 @@ export class PostgresTransaction implements OpenTransaction {
   }
 
   run<T>(work: () => T): T {
-    return insideTransaction(this.runner, work);
+    return insideTransaction(this.connection, work);
   }
 
   /**
@@ -65,22 +73,30 @@ export class PostgresTransaction implements OpenTransaction {
       throw new CommitFailedError('The transaction had ended before it could be committed.');
     }
     this.over = true;
+    const mistake = this.connection.beginEnd();
+    if (mistake) {
+      await this.end();
+      throw new CommitFailedError('The handler left its transaction unfit.', { cause: mistake });
+    }
     try {
       const results = await sendStatements(this.client, [...statements, COMMIT]);
       // pg does not throw when an aborted transaction replies to COMMIT with ROLLBACK.
       if (results.at(-1)?.command !== 'COMMIT') {
         throw new CommitFailedError('PostgreSQL rolled back.');
       }
+      this.connection.isOver('committed');
       await this.release();
       return results.slice(0, -1);
     } catch (error) {
       if (isConnectionLost(error)) {
+        this.connection.isOver('undone');
         await this.release(error);
         throw new CommitInDoubtError('The reply to COMMIT was lost.', { cause: error });
       }
       await this.end();
       if (error instanceof CommitFailedError) throw error;
-      throw new CommitFailedError('A statement of the commit failed.', { cause: error });
+      const cause = this.connection.explain(error);
+      throw new CommitFailedError('A statement of the commit failed.', { cause });
     }
   }
 
@@ -92,6 +108,7 @@ export class PostgresTransaction implements OpenTransaction {
   }
 
   private async end(): Promise<void> {
+    this.connection.isOver('undone');
     if (this.runner.isReleased) return;
     try {
       await sendStatements(this.client, [ROLLBACK]);
@@ -102,7 +119,12 @@ export class PostgresTransaction implements OpenTransaction {
   }
 
   private release(error?: unknown): Promise<void> {
-    Object.assign(this.runner, { isTransactionActive: false, transactionDepth: 0 });
+    // Internals: release-with-error
     return (this.runner as ReleasableRunner).releasePostgresConnection(error);
   }
+}
+
+function beginAt(level: Isolation): QueryConfig {
+  const name = `paidonce_begin_${level.toLowerCase().replace(' ', '_')}`;
+  return { name, text: `BEGIN ISOLATION LEVEL ${level}` };
 }
