@@ -9,7 +9,8 @@ import {
   Module,
   type OnModuleInit,
 } from '@nestjs/common';
-import { APP_INTERCEPTOR, DiscoveryModule, DiscoveryService, MetadataScanner } from '@nestjs/core';
+import { DiscoveryModule, DiscoveryService, MetadataScanner } from '@nestjs/core';
+import { IdempotencyEngine } from './contract/idempotency-entry';
 import {
   type IdempotencyOptions,
   RESOLVED_OPTIONS,
@@ -24,12 +25,14 @@ import {
   ROUTE_ARGS_METADATA,
   SSE_METADATA,
 } from './contract/nest-metadata';
+import { refuseSecondCopy } from './contract/single-copy';
 import { KeyStatusService } from './key-status.service';
 import { AttemptFactory } from './attempts/attempt-factory';
 import { Admission } from './pipeline/admission';
 import { Finishing } from './pipeline/finishing';
 import { IdempotencyInterceptor } from './pipeline/idempotency.interceptor';
 import { InFlight } from './pipeline/in-flight';
+import { OuterInterceptors } from './pipeline/outer-interceptors';
 import { Refusals } from './pipeline/refusals';
 import { ResponseGate } from './pipeline/response-gate';
 import { WaitingRoom } from './pipeline/waiting-room';
@@ -39,7 +42,6 @@ import { RecoveryJob } from './recovery/recovery.job';
 import { RecoveryTimer } from './recovery/recovery.timer';
 import { RedisReplays } from './replays/redis-replays';
 import { ReplayCache } from './replays/replay-cache';
-import { refuseSecondCopy } from './single-copy';
 import { DatabaseClock } from './store/database-clock';
 import { KeySchema } from './store/postgres/key-schema';
 import { postgresKeyStore } from './store/postgres/key-store.provider';
@@ -76,6 +78,7 @@ const ConfigurableModuleClass: ConfigurableModuleCls<IdempotencyOptions, 'forRoo
     ResponseGate,
     InFlight,
     Admission,
+    OuterInterceptors,
     Refusals,
     Finishing,
     KeyStatusService,
@@ -83,7 +86,7 @@ const ConfigurableModuleClass: ConfigurableModuleCls<IdempotencyOptions, 'forRoo
     RecoveryJob,
     RecoveryTimer,
     PurgeTimer,
-    { provide: APP_INTERCEPTOR, useClass: IdempotencyInterceptor },
+    { provide: IdempotencyEngine, useClass: IdempotencyInterceptor },
   ],
   exports: [KeyStatusService, PurgeJob, RecoveryJob],
 })
@@ -96,20 +99,25 @@ export class IdempotencyModule extends ConfigurableModuleClass implements OnModu
   }
 
   /**
-   * @throws Error that names each idempotent handler whose response could not be stored (R16), or the copies of
-   *   this package where there are several
+   * @throws Error that names each decorated method that is no route handler or whose response could not be stored
+   *   (R16), or the copies of this package where there are several
    */
   onModuleInit(): void {
     refuseSecondCopy();
-    const wrong = this.discovery.getControllers().flatMap(({ instance }) => {
-      if (!instance) return [];
-      const prototype = Object.getPrototypeOf(instance) as Record<string, object>;
-      return this.scanner
-        .getAllMethodNames(prototype)
-        .filter((name) => idempotentOptionsOf(prototype[name] as object))
-        .flatMap((name) => unstorable(instance as object, prototype[name] as object, name));
-    });
-    if (wrong.length > 0) throw new Error(wrong.join(' '));
+    const all = [...this.discovery.getControllers(), ...this.discovery.getProviders()];
+    const wrong = new Set(all.flatMap(({ instance }) => this.faultsOf(instance as unknown)));
+    if (wrong.size > 0) throw new Error([...wrong].join(' '));
+  }
+
+  /** What is wrong with the decorated methods of a controller or a provider, a sentence each. */
+  private faultsOf(instance: unknown): string[] {
+    if (typeof instance !== 'object' || instance === null) return [];
+    const prototype = Object.getPrototypeOf(instance) as Record<string, object> | null;
+    if (!prototype) return [];
+    return this.scanner
+      .getAllMethodNames(prototype)
+      .filter((name) => idempotentOptionsOf(prototype[name] as object))
+      .flatMap((name) => unstorable(instance, prototype[name] as object, name));
   }
 }
 
@@ -117,7 +125,10 @@ export class IdempotencyModule extends ConfigurableModuleClass implements OnModu
 function unstorable(instance: object, handler: object, name: string): string[] {
   const where = `${instance.constructor.name}.${name}`;
   if (!Reflect.hasMetadata(METHOD_METADATA, handler)) {
-    return [`@Idempotent() on ${where} has no effect: the method is not a route handler.`];
+    return [
+      `@Idempotent() on ${where} has no effect: the method is not a route handler. ` +
+        'Decorate the controller method that receives the HTTP request.',
+    ];
   }
   if (Reflect.getMetadata(SSE_METADATA, handler)) {
     return [`@Idempotent() on ${where}: an event stream cannot be stored and replayed.`];

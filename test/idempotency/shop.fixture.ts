@@ -204,7 +204,7 @@ export interface ShopOptions {
   /** Another shop's database. */
   readonly databaseUrl?: string;
   readonly controllers?: (new (...args: never[]) => unknown)[];
-  /** In addition to the shop's; an APP_INTERCEPTOR here wraps the idempotency interceptor. */
+  /** In addition to the shop's. */
   readonly providers?: Provider[];
   /** In addition to the shop's; their tables are made too. */
   readonly entities?: (new () => object)[];

@@ -2,13 +2,26 @@
  * What keeps an application from starting: handlers whose responses cannot be stored, and options that contradict
  * each other (R3, R15, R16, R24).
  */
-import { Controller, Global, Module, Next, Post, Res, Scope, Sse } from '@nestjs/common';
+import {
+  Controller,
+  Global,
+  Injectable,
+  Module,
+  Next,
+  Post,
+  type Provider,
+  Res,
+  Scope,
+  Sse,
+} from '@nestjs/common';
 import * as nest from '@nestjs/common/internal';
-import { NestFactory } from '@nestjs/core';
+import { ModuleRef, NestFactory } from '@nestjs/core';
+import { ExecutionContextHost } from '@nestjs/core/helpers/execution-context-host';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
-import { of } from 'rxjs';
+import { EMPTY, of } from 'rxjs';
 import { DataSource } from 'typeorm';
 import { Idempotent, IdempotencyModule, type IdempotencyOptions } from '../../src/idempotency';
+import { IdempotencyEntry } from '../../src/idempotency/contract/idempotency-entry';
 import * as ours from '../../src/idempotency/contract/nest-metadata';
 
 interface HeaderSetter {
@@ -43,6 +56,12 @@ class StreamsEvents {
     return of({ data: 1 });
   }
 }
+class OrdersService {
+  @Idempotent({ required: true })
+  place() {
+    return {};
+  }
+}
 class PassesThrough {
   @Post()
   @Idempotent()
@@ -52,12 +71,17 @@ class PassesThrough {
   }
 }
 
+interface Surroundings {
+  readonly dataSource?: DataSource;
+  readonly providers?: Provider[];
+}
+
 /** Starts an application as far as its modules; none of this needs a database. */
 async function start(
   controller: new () => object,
   options: Partial<IdempotencyOptions> = {},
   scope: Scope = Scope.DEFAULT,
-  dataSource = new DataSource({ type: 'postgres' }),
+  { dataSource = new DataSource({ type: 'postgres' }), providers = [] }: Surroundings = {},
 ): Promise<void> {
   Controller({ path: 'any', scope })(controller);
 
@@ -70,6 +94,7 @@ async function start(
   @Module({
     imports: [DatabaseModule, IdempotencyModule.forRoot({ scope: () => 'a', ...options })],
     controllers: [controller],
+    providers,
   })
   class AnyModule {}
 
@@ -102,6 +127,38 @@ describe('an application does not start', () => {
   ])('R16 with a decorated method that %s', async (_fault, controller, words) => {
     await expect(start(controller)).rejects.toThrow(words);
     await expect(start(controller, {}, Scope.REQUEST)).rejects.toThrow(words);
+  });
+
+  it.each([Scope.DEFAULT, Scope.REQUEST, Scope.TRANSIENT])(
+    'with a decorated method of a provider, whatever its scope (%s)',
+    async (scope) => {
+      Injectable({ scope })(OrdersService);
+      const providers = [OrdersService];
+      await expect(start(PassesThrough, {}, Scope.DEFAULT, { providers })).rejects.toThrow(
+        'OrdersService.place has no effect: the method is not a route handler',
+      );
+    },
+  );
+
+  it('with a decorated method of a provider that a factory makes', async () => {
+    const providers = [{ provide: 'ORDERS', useFactory: () => new OrdersService() }];
+    await expect(start(PassesThrough, {}, Scope.DEFAULT, { providers })).rejects.toThrow(
+      'OrdersService.place has no effect',
+    );
+  });
+
+  it('with a handler that is decorated twice', () => {
+    const decorate = () => {
+      class Twice {
+        @Idempotent()
+        @Idempotent({ required: true })
+        create() {
+          return {};
+        }
+      }
+      return Twice;
+    };
+    expect(decorate).toThrow('@Idempotent() is on Twice.create twice');
   });
 
   it('R3 without a scope resolver', async () => {
@@ -137,7 +194,7 @@ describe('an application does not start', () => {
     const mysql = Object.assign(new DataSource({ type: 'postgres' }), {
       options: { type: 'mysql' },
     });
-    await expect(start(PassesThrough, {}, Scope.DEFAULT, mysql)).rejects.toThrow(
+    await expect(start(PassesThrough, {}, Scope.DEFAULT, { dataSource: mysql })).rejects.toThrow(
       'keys are kept in PostgreSQL, and the DataSource is of type mysql',
     );
   });
@@ -147,10 +204,51 @@ describe('an application does not start', () => {
   });
 });
 
+/** @param type how NestJS calls the transport */
+function callOf(type: string): ExecutionContextHost {
+  const { value } = Object.getOwnPropertyDescriptor(PassesThrough.prototype, 'create') as {
+    value: () => unknown;
+  };
+  const context = new ExecutionContextHost([{}, {}], PassesThrough, value);
+  context.setType(type);
+  return context;
+}
+
+describe('without IdempotencyModule', () => {
+  const words = 'this application does not import it: add IdempotencyModule.forRoot({ scope })';
+  Controller('any')(PassesThrough);
+  @Module({ controllers: [PassesThrough] })
+  class WithoutIt {}
+
+  it('an application that serves HTTP does not start', async () => {
+    const app = await NestFactory.create(WithoutIt, new FastifyAdapter(), {
+      logger: false,
+      abortOnError: false,
+    });
+    await expect(app.init()).rejects.toThrow(words);
+    await app.close();
+  });
+
+  it('one without HTTP starts, and its handlers are refused when they are called', async () => {
+    const app = await NestFactory.createApplicationContext(WithoutIt, { logger: false });
+    const entry = new IdempotencyEntry(app.get(ModuleRef));
+    expect(() => entry.intercept(callOf('http'), { handle: () => EMPTY })).toThrow(words);
+    await app.close();
+  });
+});
+
+it('a message that reaches a decorated handler is refused in words', () => {
+  const entry = new IdempotencyEntry({} as ModuleRef);
+  expect(() => entry.intercept(callOf('rpc'), { handle: () => EMPTY })).toThrow(
+    '@Idempotent() on PassesThrough.create works for HTTP requests only, and this is one of type rpc',
+  );
+});
+
 it("Nest's metadata is read by the names that Nest gives it", () => {
-  const { METHOD_METADATA, SSE_METADATA, ROUTE_ARGS_METADATA } = nest;
+  const { INTERCEPTORS_METADATA, METHOD_METADATA, SSE_METADATA, ROUTE_ARGS_METADATA } = nest;
   const { RESPONSE_PASSTHROUGH_METADATA, RouteParamtypes, HOST_METADATA, VERSION_METADATA } = nest;
   expect({ ...ours, RESPONSE_PARAMETERS: [...ours.RESPONSE_PARAMETERS] }).toEqual({
+    INTERCEPTORS_METADATA,
     METHOD_METADATA,
     HOST_METADATA,
     VERSION_METADATA,

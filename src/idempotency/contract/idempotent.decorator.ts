@@ -1,6 +1,8 @@
 /** `@Idempotent()`: what a developer writes on an endpoint. */
 import 'reflect-metadata';
+import { UseInterceptors } from '@nestjs/common';
 import { currentHandlerContext } from './handler-context';
+import { IdempotencyEntry } from './idempotency-entry';
 import { type IdempotentOptions, ISOLATION_LEVELS } from './idempotency.options';
 
 const ENDPOINT = Symbol.for('paidonce:idempotent');
@@ -9,8 +11,12 @@ const ENDPOINT = Symbol.for('paidonce:idempotent');
  * Executes this endpoint at most once for each `Idempotency-Key`. Every copy of the request gets the same
  * response, byte for byte (R6). `GET`, `HEAD` and `OPTIONS` ignore it (R2).
  *
- * @throws Error at start-up when `ttl` is outside 60 to 2,592,000 seconds, `headers` names a credential, or
- *   `isolation` is no isolation level
+ * Interceptors written above it are inside: they run with the handler, in its transaction, and not for a
+ * replay. Those below it, those of the controller and global ones are outside: they run for each replay too,
+ * and get the stored value.
+ *
+ * @throws Error at start-up when `ttl` is outside 60 to 2,592,000 seconds, when `headers` names a credential,
+ *   when `isolation` is no isolation level, and on a handler that has it already
  */
 export function Idempotent(options: IdempotentOptions = {}): MethodDecorator {
   const { ttl } = options;
@@ -27,8 +33,11 @@ export function Idempotent(options: IdempotentOptions = {}): MethodDecorator {
   const secret = (options.headers ?? []).find((name) => /^(authorization|cookie)$/i.test(name));
   if (secret)
     throw new Error(`@Idempotent({ headers: ['${secret}'] }): credentials are not stored.`);
-  return (_target, _name, descriptor: PropertyDescriptor) => {
+  return (target, name, descriptor: PropertyDescriptor) => {
     const handler = descriptor.value as (...args: unknown[]) => unknown;
+    if (idempotentOptionsOf(handler)) {
+      throw new Error(`@Idempotent() is on ${target.constructor.name}.${String(name)} twice.`);
+    }
     // Pipes and inner interceptors run after this module's interceptor, and may refuse the request with
     // the same kinds of error as the handler. Only the handler's own outcome is stored (R13, R14), so
     // the handler reports that it was reached.
@@ -43,6 +52,8 @@ export function Idempotent(options: IdempotentOptions = {}): MethodDecorator {
     }
     Reflect.defineMetadata(ENDPOINT, options, reported);
     descriptor.value = reported;
+    // NestJS runs interceptors in the order of this list, and each decorator adds to its end.
+    UseInterceptors(IdempotencyEntry)(target, name, descriptor);
   };
 }
 

@@ -13,6 +13,8 @@ export const HOST_METADATA = 'host';
 export const VERSION_METADATA = '__version__';
 /** On a handler: `@Sse()`. */
 export const SSE_METADATA = '__sse__';
+/** On a handler and on a controller: its interceptors, the outermost first. */
+export const INTERCEPTORS_METADATA = '__interceptors__';
 /** On a controller and a method's name: its decorated parameters, under keys that begin with their kind. */
 export const ROUTE_ARGS_METADATA = '__routeArguments__';
 /** On a controller and a method's name: `@Res({ passthrough: true })`. */

@@ -3,18 +3,15 @@
  * leads through it. Each step is a file: `idempotent-call.ts`, `admission.ts`, `handler-run.ts`,
  * `finishing.ts`. The numbers are the rules of docs/PROTOCOL.md.
  */
-import {
-  type CallHandler,
-  type ExecutionContext,
-  Inject,
-  Injectable,
-  type NestInterceptor,
-} from '@nestjs/common';
+import { type CallHandler, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
 import { EMPTY, type Observable } from 'rxjs';
+import type { Attempt } from '../attempts/attempt';
+import { IdempotencyEngine } from '../contract/idempotency-entry';
 import {
   type HttpRequest,
   RESOLVED_OPTIONS,
   type ResolvedOptions,
+  type StoredResponse,
 } from '../contract/idempotency.options';
 import { idempotentOptionsOf } from '../contract/idempotent.decorator';
 import { selectorsOf } from '../request/route-selectors';
@@ -23,10 +20,11 @@ import type { Verdict } from './decision';
 import { Finishing } from './finishing';
 import { HandlerRun } from './handler-run';
 import { IdempotentCall } from './idempotent-call';
+import { OuterInterceptors } from './outer-interceptors';
 import type { PendingResponse } from './pending-response';
 import { Refusals } from './refusals';
 import { ResponseGate } from './response-gate';
-import { replayOf } from './responses';
+import { replayOf, valueOf } from './responses';
 
 /** Methods that have no effect to repeat (R2). */
 const WITHOUT_EFFECT = new Set(['GET', 'HEAD', 'OPTIONS']);
@@ -35,14 +33,17 @@ const WITHOUT_EFFECT = new Set(['GET', 'HEAD', 'OPTIONS']);
 type Handled = Observable<unknown> | Promise<Observable<unknown>>;
 
 @Injectable()
-export class IdempotencyInterceptor implements NestInterceptor {
+export class IdempotencyInterceptor extends IdempotencyEngine {
   constructor(
     private readonly gate: ResponseGate,
     private readonly admission: Admission,
     private readonly finishing: Finishing,
     private readonly refusals: Refusals,
+    private readonly outer: OuterInterceptors,
     @Inject(RESOLVED_OPTIONS) private readonly options: ResolvedOptions,
-  ) {}
+  ) {
+    super();
+  }
 
   intercept(context: ExecutionContext, next: CallHandler): Handled {
     const endpoint = idempotentOptionsOf(context.getHandler());
@@ -50,10 +51,12 @@ export class IdempotencyInterceptor implements NestInterceptor {
     if (!endpoint || WITHOUT_EFFECT.has(http.method)) return next.handle();
 
     const pending = this.gate.open(http, context.switchToHttp().getResponse<object>());
+    const replace = (response: StoredResponse) =>
+      pending.replaceWith(response, this.outer.has(context) ? valueOf(response) : undefined);
     const requestId = this.options.requestId(http);
     let call: IdempotentCall | undefined;
     const refuse = (error: unknown) =>
-      pending.replaceWith(this.refusals.refuse(error, call ?? { http, requestId }));
+      replace(this.refusals.refuse(error, call ?? { http, requestId }));
     try {
       const route = {
         options: endpoint,
@@ -63,22 +66,24 @@ export class IdempotencyInterceptor implements NestInterceptor {
       const verdict = pending.earlier
         ? pending.earlier.then(() => this.admission.admit(read))
         : this.admission.admit(read);
-      if (!(verdict instanceof Promise)) return this.obey(verdict, read, pending, next);
-      return verdict.then((late) => this.obey(late, read, pending, next)).catch(refuse);
+      const obey = (decided: Verdict): Handled =>
+        'replay' in decided
+          ? replace(replayOf(decided.replay, read))
+          : this.run(decided.attempt, read, pending, next);
+      return verdict instanceof Promise ? verdict.then(obey).catch(refuse) : obey(verdict);
     } catch (error) {
       return refuse(error);
     }
   }
 
-  /** Runs the handler, or replays. */
-  private obey(
-    verdict: Verdict,
+  /** Runs the handler, and what stands between it and this module. */
+  private run(
+    attempt: Attempt,
     call: IdempotentCall,
     pending: PendingResponse,
     next: CallHandler,
   ): Handled {
-    if ('replay' in verdict) return pending.replaceWith(replayOf(verdict.replay, call));
-    const run = new HandlerRun(call, verdict.attempt, this.finishing);
+    const run = new HandlerRun(call, attempt, this.finishing);
     // An interceptor outside of this one may have responded meanwhile. It will not subscribe any more.
     return pending.hold(run) ? run.handle(next) : run.giveUp().then(() => EMPTY);
   }

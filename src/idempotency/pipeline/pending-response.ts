@@ -39,11 +39,12 @@ export class PendingResponse {
   /**
    * Sends this response, whatever the rest of the pipeline makes.
    *
-   * @returns what an interceptor returns in place of the handler's value
+   * @param value for the interceptors outside of this module's, in place of the handler's
+   * @returns what an interceptor returns
    */
-  replaceWith(replacement: StoredResponse): Observable<undefined> {
+  replaceWith(replacement: StoredResponse, value?: unknown): Observable<unknown> {
     this.instead = replacement;
-    return of(undefined);
+    return of(value);
   }
 
   /** An interceptor outside of this module's tries again: the run of its first try ends without a response. */

@@ -46,6 +46,24 @@ export function replayOf(finished: FinishedKey, call: IdempotentCall): StoredRes
   return { status, headers: Object.assign(replayed, headers), body };
 }
 
+/**
+ * What a handler could have returned for this response, for interceptors that map it: the value of JSON, text as
+ * a string, other bytes as a Buffer, and nothing for an empty body.
+ */
+export function valueOf({ headers, body }: StoredResponse): unknown {
+  if (body.length === 0) return undefined;
+  const type = headers['content-type'] ?? '';
+  const bytes = headers['content-encoding'] !== undefined;
+  if (bytes || !/json|^text\//i.test(type)) return Buffer.from(body);
+  const text = body.toString();
+  if (!/json/i.test(type)) return text;
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return text;
+  }
+}
+
 /** Whether a response that was not stored may change when the same key is sent again (R17). */
 export function isWorthRetrying(status: number, error: unknown): boolean {
   const marked = (error as { retryable?: unknown } | undefined)?.retryable === true;

@@ -34,10 +34,10 @@ export class EnhancedController {
     throw error === 'stock' ? new OutOfStock('none left') : new Broken('fell over');
   }
 
-  @Post('refused-inside')
+  @Post('refused-below')
   @Idempotent()
   @UseInterceptors(RefusingInterceptor)
-  async refusedInside() {
+  async refusedBelow() {
     return { order: await this.orders.write() };
   }
 

@@ -26,7 +26,7 @@ export class OrderWriter {
   }
 }
 
-/** The outer interceptor stands outside the module's own, the serialiser inside. */
+/** Serialiser and outer interceptor are global, so both stand outside of `@Idempotent()`. */
 export function openEnhancedShop(adapter: Adapter, given: ShopOptions): Promise<Shop> {
   return openShop(adapter, {
     options: { storedHeaders: ['X-Kept'] },

@@ -85,21 +85,25 @@ describe.each<Adapter>(['fastify', 'express'])('enhancers on %s', (adapter) => {
   });
 
   it.each([
-    ['/enhanced/refused-inside', 403],
-    ['/enhanced/refused-above', 403],
-    ['/enhanced/refused-inside', 429],
-  ])('R14 what an inner interceptor of %s refuses with %d is not stored', async (path, status) => {
-    const key = randomUUID();
-    RefusingInterceptor.refuseWith = status;
-    const refused = await client.send(path, key);
-    expect(refused.status).toBe(status);
-    expect(refused.headers.get('idempotency-key')).toBe(key);
-    expect(await countKeys(shop, key)).toBe(0);
-    RefusingInterceptor.refuseWith = 0;
-    const done = await client.send(path, key);
-    expect([done.status, JSON.parse(done.text)]).toMatchObject([201, { passed: true }]);
-    expect((await client.send(path, key)).text).toBe(done.text);
-  });
+    ['inner', '/enhanced/refused-above', 403],
+    ['inner', '/enhanced/refused-above', 429],
+    ['outer', '/enhanced/refused-below', 403],
+  ])(
+    'R14 what an %s interceptor (%s) refuses with %d is not stored',
+    async (side, path, status) => {
+      const key = randomUUID();
+      RefusingInterceptor.refuseWith = status;
+      const refused = await client.send(path, key);
+      expect(refused.status).toBe(status);
+      // Outside of the decorator a request is refused before its key is read.
+      expect(refused.headers.get('idempotency-key')).toBe(side === 'inner' ? key : null);
+      expect(await countKeys(shop, key)).toBe(0);
+      RefusingInterceptor.refuseWith = 0;
+      const done = await client.send(path, key);
+      expect([done.status, JSON.parse(done.text)]).toMatchObject([201, { passed: true }]);
+      expect((await client.send(path, key)).text).toBe(done.text);
+    },
+  );
 
   it('R14 when an outer interceptor’s time is up the handler’s writes are undone, late ones refused', async () => {
     const key = randomUUID();
