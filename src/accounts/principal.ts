@@ -9,8 +9,11 @@ export interface Principal extends Tenant {
   readonly apiKey: string;
 }
 
-/** By Fastify's request, which Nest hands to guards, interceptors and handlers too. */
-const principals = new WeakMap<object, Principal>();
+/** A property of Fastify's request, which Nest hands to guards, interceptors and handlers too. */
+const PRINCIPAL = Symbol('paidonce:principal');
+interface WithPrincipal {
+  [PRINCIPAL]?: Principal;
+}
 
 /**
  * The principal of the surrounding `runAs`. It is ambient because Fastify makes the object of an injected
@@ -20,12 +23,12 @@ const principalInside = new AsyncLocalStorage<Principal>();
 
 /** The principal of a request; undefined on public routes and before the authentication. */
 export function principalOf(request: object): Principal | undefined {
-  return principals.get(request);
+  return (request as WithPrincipal)[PRINCIPAL];
 }
 
 /** Sets the principal of a request. Only the authentication calls it. */
 export function setPrincipal(request: object, principal: Principal): void {
-  principals.set(request, principal);
+  (request as WithPrincipal)[PRINCIPAL] = principal;
 }
 
 /**

@@ -38,11 +38,7 @@ const REACHING = [
   /\bsetFlagsFromString\b|\bgetMetadataStorage\b/,
 ];
 
-/** @param unmarked files whose places have a row and no comment */
-export function internalsFaults(
-  { page, files, versions, exists }: Dependent,
-  unmarked: RegExp = /^$/,
-): string[] {
+export function internalsFaults({ page, files, versions, exists }: Dependent): string[] {
   const rows = rowsOf(page);
   const marked = files.flatMap(({ path, text }) =>
     [...text.matchAll(MARK)].map(([, name = '']) => ({ path, name })),
@@ -52,7 +48,7 @@ export function internalsFaults(
   return [
     ...rows.flatMap(({ name, version, places, tests, reason }) => [
       ...places
-        .filter((place) => !isMarked(place, name) && !(unmarked.test(place) && exists(place)))
+        .filter((place) => !isMarked(place, name))
         .map((place) => `${name}: ${place} has no comment "Internals: ${name}"`),
       ...tests.filter((test) => !exists(test)).map((test) => `${name}: there is no ${test}`),
       ...(places.length === 0 ? [`${name}: names no place`] : []),
@@ -66,9 +62,7 @@ export function internalsFaults(
       )
       .map(({ path, name }) => `${path}: the page has no row ${name} with this file`),
     ...files
-      .filter(
-        ({ path, text }) => REACHING.some((pattern) => pattern.test(text)) && !unmarked.test(path),
-      )
+      .filter(({ text }) => REACHING.some((pattern) => pattern.test(text)))
       .filter(({ path }) => !marked.some((mark) => mark.path === path))
       .map(({ path }) => `${path}: reaches into a library without a comment "Internals: name"`),
   ];

@@ -1,7 +1,14 @@
 /** Links, paths and decision records in the project's pages (Markdown). */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { brokenLinks, incompleteRecords, missingPaths, type Page, type Project } from './pages';
+import {
+  brokenLinks,
+  incompleteRecords,
+  missingPaths,
+  type Page,
+  type Project,
+  untrueCalls,
+} from './pages';
 
 const ROOT = join(__dirname, '..', '..');
 /** Not the project's own pages. */
@@ -18,6 +25,10 @@ function pagesUnder(folder: string): Page[] {
 const project: Project = {
   pages: pagesUnder(''),
   exists: (path) => existsSync(join(ROOT, path)),
+  source: (path) =>
+    path.startsWith('src/') && existsSync(join(ROOT, path))
+      ? readFileSync(join(ROOT, path), 'utf8')
+      : undefined,
 };
 
 describe('the pages of the project', () => {
@@ -28,6 +39,10 @@ describe('the pages of the project', () => {
 
   it('name paths that exist', () => {
     expect(missingPaths(project)).toEqual([]);
+  });
+
+  it('place calls in files that have them', () => {
+    expect(untrueCalls(project)).toEqual([]);
   });
 
   it('have complete decision records, each in the index', () => {
@@ -44,7 +59,11 @@ const record = {
 
 ## Context
 
-[The guide](../guide.md#the-first-step-twice), \`src/wire/ids.ts\`, \`wire/ids.ts\`, \`[no](link)\`.
+[The guide](../guide.md#the-first-step-twice), \`src/wire/ids.ts\`, \`wire/ids.ts\`, \`[no](link)\`, \`newId\` in \`wire/ids.ts\`.
+
+\`\`\`
+  ▸ wire/ids.ts   newId   a call
+\`\`\`
 
 ## Decision
 
@@ -60,8 +79,17 @@ const guide = { path: 'docs/guide.md', text: '## The first step, *twice*\n' };
 /** A small project, and what the rules find in it. */
 function faultsOf(pages: readonly Page[]): string[] {
   const files = ['src/wire/ids.ts', ...pages.map(({ path }) => path)];
-  const small: Project = { pages, exists: (path) => files.includes(path) };
-  return [...brokenLinks(small), ...missingPaths(small), ...incompleteRecords(small)];
+  const small: Project = {
+    pages,
+    exists: (path) => files.includes(path),
+    source: (path) => (path === 'src/wire/ids.ts' ? 'function newId() {}' : undefined),
+  };
+  return [
+    ...brokenLinks(small),
+    ...missingPaths(small),
+    ...untrueCalls(small),
+    ...incompleteRecords(small),
+  ];
 }
 
 describe('the rules for pages', () => {
@@ -74,6 +102,9 @@ describe('the rules for pages', () => {
     ['a link to no heading', '#the-first-step-twice', '#second', '../guide.md#second'],
     ['a path to no file', '`src/wire/ids.ts`', '`src/wire/id.ts`', 'src/wire/id.ts'],
     ['a short path to no file', '`wire/ids.ts`', '`wire/id.ts`', 'wire/id.ts'],
+    ['a call in no file', '▸ wire/ids.ts', '▸ wire/id.ts', 'wire/id.ts newId'],
+    ['a call that is elsewhere', 'newId   a call', 'oldId   a call', 'wire/ids.ts oldId'],
+    ['a name that is elsewhere', '`newId` in', '`oldId` in', 'wire/ids.ts oldId'],
     ['no date', '- Date: 2026-11-21\n', '', 'date'],
     ['a status that says nothing', 'Status: Accepted', 'Status: Done', 'status'],
     ['a section that is missing', '## Consequences\n', '', 'sections'],

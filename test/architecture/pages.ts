@@ -12,6 +12,8 @@ export interface Project {
   readonly pages: readonly Page[];
   /** Whether a file or folder exists, by its path from the project's directory. */
   readonly exists: (path: string) => boolean;
+  /** The text of a file of `src`; nothing where there is no such file. */
+  readonly source: (path: string) => string | undefined;
 }
 
 /** Relative links to a file or a heading that does not exist, as `page: link`. */
@@ -41,6 +43,33 @@ export function missingPaths({ pages, exists }: Project): string[] {
       .filter((named) => !exists(named) && !exists(`src/${named}`))
       .map((named) => `${path}: ${named}`),
   );
+}
+
+/** A line of a call list: marks, a file, and after two spaces the one function that is called there. */
+const CALL = /^[ ▸]*([\w.-]+\/[\w./-]+\.ts) {2,}(\w+)(?: {2,}|$)/;
+
+/**
+ * Calls that the pages place in a file that has no such name, as `page: file name`: in call lists, whose files
+ * may leave out `src/` and `src/idempotency/`, and written as `` `name` in `file.ts` ``.
+ */
+export function untrueCalls({ pages, source }: Project): string[] {
+  return pages.flatMap(({ path, text }) => {
+    const listed = [...text.matchAll(/^```\n([^]*?)^```$/gm)]
+      .flatMap(([, block = '']) => block.split('\n'))
+      .map((line) => CALL.exec(line))
+      .filter((match) => match !== null)
+      .map(([, file = '', name = '']) => ({ file, name }));
+    const mentioned = [...text.matchAll(/`(\w+)` in `([\w./-]+\.ts)`/g)].map(
+      ([, name = '', file = '']) => ({ file, name }),
+    );
+    return [...listed, ...mentioned]
+      .filter(({ file, name }) => {
+        const found = ['', 'src/', 'src/idempotency/'].map((folder) => source(folder + file));
+        const code = found.find((each) => each !== undefined);
+        return code === undefined || !new RegExp(`\\b${name}\\b`).test(code);
+      })
+      .map(({ file, name }) => `${path}: ${file} ${name}`);
+  });
 }
 
 const RECORD = /^docs\/decisions\/(\d{4})-[a-z0-9-]+\.md$/;

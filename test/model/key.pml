@@ -162,8 +162,8 @@ perform: /* an atomic handler: its writes and the finished row commit, or it is 
   :: atomic { MINE && FREE -> effect(life); got = serial; end(); goto storeAlone }
 #endif
   :: atomic { MINE && FREE && FAULT;
-    effect(life); got = serial; insert(); store(); end(); goto settle }
-  :: atomic { MINE && FREE && FAULT; end(); goto settle }
+    effect(life); got = serial; insert(); store(); end(); goto resolve }
+  :: atomic { MINE && FREE && FAULT; end(); goto resolve }
   :: atomic { end(); goto storeAlone }
   CRASH
   fi;
@@ -243,12 +243,12 @@ finish: /* a later phase: holds the row, then advances the recovery point or sto
   :: atomic { MINE && !row.past && FAULT;
     write(); row.past = got; row.leased = true; end(); goto unknown }
   :: atomic { MINE -> write(); store(); reply(got); rest() }
-  :: atomic { MINE && FAULT; write(); store(); end(); goto settle }
-  :: atomic { MINE && FAULT; end(); goto settle }
+  :: atomic { MINE && FAULT; write(); store(); end(); goto resolve }
+  :: atomic { MINE && FAULT; end(); goto resolve }
   CRASH
   fi;
 
-settle: /* the reply to COMMIT was lost */
+resolve: /* the reply to COMMIT was lost */
   if
 #ifdef DOUBT_IS_SUCCESS
   :: atomic { reply(got); rest() }

@@ -43,7 +43,7 @@ export interface Attempt {
    *
    * @param storedResponse what of it is stored
    * @returns whether the response is stored
-   * @throws LeaseLostError, KeyAlreadyFinishedError, CommitFailedError, CommitInDoubtError where it could
+   * @throws LeaseLostError, KeyTakenError, CommitFailedError, CommitInDoubtError where it could
    *   not be stored; an IdempotencyError to send instead
    */
   finishWith(

@@ -7,7 +7,7 @@ import type { Phases, RemoteOptions } from '../contract/phases';
 import type { Fence } from '../store/fence';
 import type { KeyRow, KeyStore } from '../store/key.store';
 import type { OpenTransaction } from '../store/open-transaction';
-import { CommitInDoubtError, KeyAlreadyFinishedError, LeaseLostError } from '../store/store.errors';
+import { CommitInDoubtError, KeyTakenError, LeaseLostError } from '../store/store.errors';
 import type { KeyLife } from './attempt';
 import { asJson, PhaseResults } from './phase-results';
 import { type InPhase, isRow, type PhaseState } from './phase-state';
@@ -212,7 +212,7 @@ export class PhaseRunner implements Phases {
 
   /** What a failed phase means for the request. */
   private translate(error: unknown): unknown {
-    if (error instanceof LeaseLostError || error instanceof KeyAlreadyFinishedError) {
+    if (error instanceof LeaseLostError || error instanceof KeyTakenError) {
       return this.loseLease();
     }
     // The claim or the phase's result may be stored or not; the next attempt reads which.

@@ -1,4 +1,4 @@
-/** One call of a remote phase: repeated under the same key, or looked up, within its deadline (R10, R12). */
+/** One call of a remote phase, and its remote key: repeated or looked up, within its deadline (R10, R12). */
 import { createHash } from 'node:crypto';
 import { IdempotencyOutcomeUnknownError } from '../contract/idempotency.errors';
 import type { RemoteOptions } from '../contract/phases';

@@ -63,7 +63,7 @@ export class Admission {
     const name = keyNameOf(id);
     const untilMs =
       performance.now() + waitSecondsOf(call.http, this.options.maxWaitSeconds) * 1_000;
-    // Recovery must read the row itself: it may continue one life of the key only.
+    // Recovery continues one life of the key only, so it shares no verdict with other requests.
     const verdict = await (call.recovers === undefined
       ? this.inFlight.decideOnce(name, call, () => this.readAndDecide(id, call))
       : this.readAndDecide(id, call));

@@ -12,6 +12,7 @@ const WITHOUT_BODY = new Set([204, 304]);
 
 /** Holds this response until it is finished. */
 export function holdExpressResponse(pending: PendingResponse, res: ServerResponse): void {
+  // Internals: response-end
   const write = res.write.bind(res);
   const end = res.end.bind(res);
   const chunks: Buffer[] = [];

@@ -14,7 +14,7 @@ import {
 } from '../contract/idempotency.options';
 import { ReplayCache } from '../replays/replay-cache';
 import { type FinishedKey, finishedKeyOf, keyNameOf, KeyStore } from '../store/key.store';
-import { CommitInDoubtError, KeyAlreadyFinishedError, LeaseLostError } from '../store/store.errors';
+import { CommitInDoubtError, KeyTakenError, LeaseLostError } from '../store/store.errors';
 import type { IdempotentCall } from './idempotent-call';
 import { InFlight } from './in-flight';
 import { Refusals } from './refusals';
@@ -83,7 +83,7 @@ export class Finishing {
     { id, fence, request }: KeyLife,
     { storedResponse, failure }: { storedResponse: StoredResponse; failure: unknown },
   ): Promise<FinalResponse> {
-    if (failure instanceof KeyAlreadyFinishedError || failure instanceof LeaseLostError) {
+    if (failure instanceof KeyTakenError || failure instanceof LeaseLostError) {
       const { row } = await this.store.read(id);
       const finished = row && finishedKeyOf(row);
       if (!finished) throw new IdempotencyKeyInUseError(row?.originalRequest);

@@ -62,7 +62,8 @@ export class IdempotencyInterceptor extends IdempotencyEngine {
         options: endpoint,
         selectors: selectorsOf(context.getClass(), context.getHandler()),
       };
-      const read = (call = new IdempotentCall(http, requestId, route, this.options));
+      const read = new IdempotentCall(http, requestId, route, this.options);
+      call = read;
       const verdict = pending.earlier
         ? pending.earlier.then(() => this.admission.admit(read))
         : this.admission.admit(read);
@@ -85,6 +86,6 @@ export class IdempotencyInterceptor extends IdempotencyEngine {
   ): Handled {
     const run = new HandlerRun(call, attempt, this.finishing);
     // An interceptor outside of this one may have responded meanwhile. It will not subscribe any more.
-    return pending.hold(run) ? run.handle(next) : run.giveUp().then(() => EMPTY);
+    return pending.attach(run) ? run.handle(next) : run.giveUp().then(() => EMPTY);
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Which response a request gets, and what happens just before it is sent.
+ * The pending response of a request: decides once, just before it is sent, what is sent.
  *
  * What is stored must be what goes over the wire (R15), and only the last moment before it is sent shows
  * that: exception filters run outside of all interceptors, and other interceptors may run outside of this
@@ -29,7 +29,7 @@ export class PendingResponse {
    *
    * @returns whether it can: a response that is being sent already is not finished by a run
    */
-  hold(run: HandlerRun): boolean {
+  attach(run: HandlerRun): boolean {
     if (this.isFinished) return false;
     if (!this.run) this.res.once('close', () => this.run?.leave());
     this.run = run;

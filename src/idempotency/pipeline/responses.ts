@@ -1,4 +1,7 @@
-/** The responses to a key: what is stored, what is replayed, and their headers (R15, R17). */
+/**
+ * The responses to a key: what is stored, what is replayed, and their headers (R15, R17). The list of stored
+ * headers is in `idempotency.options.ts`.
+ */
 import type { OutgoingResponse } from '../attempts/outgoing-response';
 import type { StoredResponse } from '../contract/idempotency.options';
 import { writeKey } from '../request/key-header';

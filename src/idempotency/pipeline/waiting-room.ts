@@ -21,7 +21,7 @@ interface Queue<Row> {
   intervalMs: number;
 }
 
-/** @typeParam Row what a waiter gets of a finished key */
+/** @typeParam Row what a waiter gets: the finished key */
 export class WaitingRoom<Row> {
   private readonly queues = new Map<string, Queue<Row>>();
   private waiting = 0;

@@ -25,7 +25,7 @@ const FIRST_RESEND_PAUSE_MS = 1_000;
 export interface RecoveryReport {
   /** Abandoned keys that were due, up to the maximum of a run. */
   found: number;
-  /** Finished, by this run or meanwhile by a client's retry. */
+  /** No longer abandoned: finished by this run, or by a client's retry, or running in one. */
   finished: number;
   /** Failed again and due later, or could not be sent from this process and still due. */
   postponed: number;

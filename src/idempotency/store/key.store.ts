@@ -174,7 +174,7 @@ export abstract class KeyStore {
   /**
    * Inserts a finished row in a transaction of its own, after the handler was rolled back (R13).
    *
-   * @throws KeyAlreadyFinishedError when the key has been taken meanwhile
+   * @throws KeyTakenError when the key has been taken meanwhile
    */
   abstract finishAlone(key: NewFinishedKey): Promise<void>;
   /** Inserts an unfinished row with a lease and the first phase's result, and commits (R10). */

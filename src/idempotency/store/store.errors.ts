@@ -3,8 +3,8 @@
 /** Another attempt owns the key now; nothing was written (R11). */
 export class LeaseLostError extends Error {}
 
-/** Another response was stored first: the unique index decided (R4). */
-export class KeyAlreadyFinishedError extends Error {}
+/** Another request inserted its row first, finished or not: the unique index decided (R4). */
+export class KeyTakenError extends Error {}
 
 /** PostgreSQL rolled the transaction back instead of committing; `cause` is the reason. */
 export class CommitFailedError extends Error {}

@@ -24,7 +24,7 @@ import type {
   OpenedKey,
   PurgedBatch,
 } from '../key.store';
-import { CommitFailedError, KeyAlreadyFinishedError, LeaseLostError } from '../store.errors';
+import { CommitFailedError, KeyTakenError, LeaseLostError } from '../store.errors';
 import { outsideTransaction, refuseDatabase } from './ambient-transaction';
 import type { StatementResult } from './batch';
 import { isConnectionLost, isWorthRepeating } from './database-errors';
@@ -100,7 +100,7 @@ export class PostgresKeyStore implements KeyStore {
     const rows = await outsideTransaction(() =>
       this.dataSource.query<unknown[]>(INSERT_ALONE, finishedValues(key)),
     );
-    if (rows.length === 0) throw new KeyAlreadyFinishedError();
+    if (rows.length === 0) throw new KeyTakenError();
   }
 
   async claim(tx: PostgresTransaction, key: NewClaim): Promise<void> {
@@ -259,7 +259,7 @@ export class PostgresKeyStore implements KeyStore {
     } catch (error) {
       const { code, constraint } = ((error as Error).cause ?? {}) as DatabaseError;
       const taken = code === '23505' && constraint === 'idempotency_keys_pkey';
-      if (error instanceof CommitFailedError && taken) throw new KeyAlreadyFinishedError();
+      if (error instanceof CommitFailedError && taken) throw new KeyTakenError();
       throw error;
     }
   }

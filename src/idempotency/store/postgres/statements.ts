@@ -1,4 +1,7 @@
-/** The SQL of every verb, and the values it takes. Every time is the database's (R5). */
+/**
+ * The SQL of every method of `KeyStore`, and the values it takes: a statement on the table of keys is changed
+ * here. Every time is the database's (R5).
+ */
 import { hash } from 'node:crypto';
 import type { QueryConfig } from 'pg';
 import type { Fence } from '../fence';
