@@ -4,7 +4,7 @@
  */
 const LAYERS = {
   idempotency: [
-    ['contract'],
+    ['card-numbers', 'contract'],
     ['request'],
     ['store'],
     ['attempts', 'replays'],

@@ -1,7 +1,7 @@
 /**
  * `IdempotencyModule.forRoot({ scope })`: everything that `@Idempotent()` needs, on the application's
- * DataSource. The rooms, in the order of their imports: contract (what a developer touches), request,
- * store, attempts and replays, pipeline, recovery.
+ * DataSource. The rooms, in the order of their imports: card numbers and contract (what a developer touches),
+ * request, store, attempts and replays, pipeline, recovery.
  */
 import {
   ConfigurableModuleBuilder,

@@ -14,7 +14,7 @@ export { IdempotencyModule } from './idempotency.module';
 export { KeyStatusService, type KeyStatus } from './key-status.service';
 export { PurgeJob, type PurgeReport } from './recovery/purge.job';
 export { RecoveryJob, type RecoveryReport } from './recovery/recovery.job';
-export { hasCardNumber } from './request/card-number';
+export { hasCardNumber } from './card-numbers/card-number';
 export type { Backlog } from './store/key.store';
 export { outsideTransaction } from './store/postgres/ambient-transaction';
 export { isConnectionLost } from './store/postgres/database-errors';

@@ -42,7 +42,8 @@ const sound = {
   'src/idempotency/index.ts': `export * from './recovery/recovery.job';`,
   'src/idempotency/idempotency.module.ts': `import './store/postgres/postgres-key.store'; import './index'; export const module = 1;`,
   'src/idempotency/contract/options.ts': `export const options = 1;`,
-  'src/idempotency/request/scope.ts': `import '../contract/options'; export const scope = 1;`,
+  'src/idempotency/card-numbers/search.ts': `export const search = 1;`,
+  'src/idempotency/request/scope.ts': `import '../contract/options'; import '../card-numbers/search'; export const scope = 1;`,
   'src/idempotency/store/key.store.ts': `import '../request/scope'; export const store = 1;`,
   'src/idempotency/store/postgres/postgres-key.store.ts': `import '../key.store'; import '../../contract/options'; import 'pg'; import 'typeorm';`,
   'src/idempotency/attempts/attempt.ts': `import '../store/key.store'; import '../contract/options';`,
@@ -97,6 +98,7 @@ const planted: Record<string, { rule: string; path: string; text: string }> = Ob
       ['entities-stay-home', 'src/checkout/index.ts', `export * from './session.store';`],
       ...(
         [
+          ['idempotency', 'card-numbers', '../contract/options'],
           ['idempotency', 'contract', '../request/scope'],
           ['idempotency', 'request', '../store/key.store'],
           ['idempotency', 'store', '../attempts/attempt'],

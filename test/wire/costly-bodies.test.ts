@@ -1,6 +1,6 @@
 /** That a body costs what its length says, counted in work and not in time. */
 import { ApiError } from '../../src/wire';
-import { CardSearch } from '../../src/idempotency/request/card-number';
+import { CardSearch } from '../../src/idempotency/card-numbers/card-number';
 import { readBody } from '../../src/wire/request/request-reader';
 import { COSTLY_BODIES } from './costly-bodies';
 

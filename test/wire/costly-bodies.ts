@@ -1,5 +1,5 @@
 /** Bodies that cost a server the most, each kind for a reason of its own; none is accepted. */
-import { COSTLY_TEXTS } from '../idempotency/request/costly-texts';
+import { COSTLY_TEXTS } from '../idempotency/card-numbers/costly-texts';
 
 /** A body of so many bytes. */
 export interface CostlyBody {

@@ -1,6 +1,6 @@
 /** The `Idempotency-Key` header: from what arrived to the key it names (R1, R23). */
 import type { Server } from 'node:http';
-import { hasCardNumber } from './card-number';
+import { hasCardNumber } from '../card-numbers/card-number';
 import { IdempotencyKeyInvalidError } from '../contract/idempotency.errors';
 import type { HttpRequest } from '../contract/idempotency.options';
 

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { newId } from '../../../src/wire';
 import { hasCardNumber } from '../../../src/idempotency';
-import { CardSearch } from '../../../src/idempotency/request/card-number';
+import { CardSearch } from '../../../src/idempotency/card-numbers/card-number';
 import { hasCardNumber as asItWas } from './card-number-reference';
 import { nastyText, randomFrom } from './card-number-texts';
 import { COSTLY_TEXTS } from './costly-texts';
