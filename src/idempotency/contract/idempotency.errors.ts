@@ -34,17 +34,19 @@ export abstract class IdempotencyError extends Error {
   }
 }
 
-/** R2: the endpoint requires a key, and the request has none. */
+/** R2: the endpoint requires a key, and the request has none. `cause` is what its `key` function threw. */
 export class IdempotencyKeyMissingError extends IdempotencyError {
   readonly code = 'idempotency_key_missing';
   readonly status = 400;
   readonly retryable = false;
 
-  constructor() {
-    super(
-      'This request needs an Idempotency-Key header, so that sending it again can never repeat its ' +
-        'effect. Make a new key (a UUID, say) for each operation and send the same one with every retry.',
-    );
+  /** @param message where the key is not taken from the header */
+  constructor(
+    message = 'This request needs an Idempotency-Key header, so that sending it again can never repeat its ' +
+      'effect. Make a new key (a UUID, say) for each operation and send the same one with every retry.',
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
   }
 }
 

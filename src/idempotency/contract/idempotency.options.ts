@@ -123,7 +123,10 @@ export interface IdempotencyOptions {
 export interface IdempotentOptions {
   /** Whether a request without a key is refused (R2). Default false. */
   readonly required?: boolean;
-  /** Life of a key in seconds, 60 to 2,592,000 (R18). Default: the module's. */
+  /**
+   * Life of a key in seconds, 60 to 2,592,000 (R18). Default: the module's; with `compare: 'key'` the longest,
+   * because providers deliver webhooks again for longer than a day.
+   */
   readonly ttl?: number;
   /**
    * Whether the handler calls something outside of the database, in named phases (R10). Default false:
@@ -132,6 +135,27 @@ export interface IdempotentOptions {
   readonly phased?: boolean;
   /** Request headers whose values are part of the fingerprint (R7); no credentials. Default: none. */
   readonly headers?: readonly string[];
+  /**
+   * Returns the key of a request, such as the id of a webhook's event, and then the header is ignored: 1 to 255
+   * printable ASCII characters. Never a secret or a card number: keys are stored and sent back. A request for
+   * which it returns nothing, or throws, is refused. Default: the `Idempotency-Key` header.
+   */
+  readonly key?: (request: HttpRequest) => string | undefined;
+  /**
+   * Returns whose keys these are, where no account sends the requests: `() => 'stripe-webhooks'`. It must be no
+   * account of yours. Default: the module's `scope`.
+   */
+  readonly scope?: IdempotencyOptions['scope'];
+  /**
+   * What two requests with one key are compared by (R7). `key`: method, path and `headers` alone, since a
+   * provider may deliver an event again with other bytes. It takes `key`. Default `request`: query and body too.
+   */
+  readonly compare?: 'request' | 'key';
+  /**
+   * Names at the top of the body that are not compared, such as a client's time stamp. They must not influence
+   * the effect: a copy with another value gets the response to the first. Default: none.
+   */
+  readonly ignore?: readonly string[];
   /**
    * Isolation level of the handler's transaction, of each phase where it is phased (R9a). Default: the
    * DataSource's `isolationLevel`, else the server's.

@@ -16,7 +16,7 @@ const ENDPOINT = Symbol.for('paidonce:idempotent');
  * and get the stored value.
  *
  * @throws Error at start-up when `ttl` is outside 60 to 2,592,000 seconds, when `headers` names a credential,
- *   when `isolation` is no isolation level, and on a handler that has it already
+ *   when `isolation` is no isolation level, for `compare: 'key'` without `key` or with `ignore`, and on a handler that has it already
  */
 export function Idempotent(options: IdempotentOptions = {}): MethodDecorator {
   const { ttl } = options;
@@ -33,6 +33,11 @@ export function Idempotent(options: IdempotentOptions = {}): MethodDecorator {
   const secret = (options.headers ?? []).find((name) => /^(authorization|cookie)$/i.test(name));
   if (secret)
     throw new Error(`@Idempotent({ headers: ['${secret}'] }): credentials are not stored.`);
+  if (options.compare === 'key' && (!options.key || options.ignore)) {
+    throw new Error(
+      "@Idempotent({ compare: 'key' }): it takes `key`, and leaves nothing for `ignore`.",
+    );
+  }
   return (target, name, descriptor: PropertyDescriptor) => {
     const handler = descriptor.value as (...args: unknown[]) => unknown;
     if (idempotentOptionsOf(handler)) {

@@ -10,6 +10,8 @@ import type {
   IdempotentOptions,
   ResolvedOptions,
 } from '../contract/idempotency.options';
+import { comparedRequest } from '../request/compared-request';
+import { keyFrom } from '../request/endpoint-key';
 import {
   type Compared,
   differences,
@@ -22,6 +24,9 @@ import { claimBeingRecovered, recordRequest } from '../request/recorded-request'
 import type { RouteSelectors } from '../request/route-selectors';
 import { scopeOf } from '../request/scope';
 import type { FinishedKey, KeyId, StoredRequest } from '../store/key.store';
+
+/** R18: the longest life of a key. */
+const MAX_TTL_SECONDS = 2_592_000;
 
 /** The parts of a stored request that are compared. */
 type StoredParts = Pick<
@@ -45,6 +50,7 @@ export class IdempotentCall {
   readonly operation: string;
   readonly fingerprint: Fingerprint;
   private readonly compared: Compared;
+  private readonly comparedHttp: HttpRequest;
   private digests?: string;
 
   /**
@@ -59,23 +65,30 @@ export class IdempotentCall {
     options: Pick<ResolvedOptions, 'keyRequired' | 'scope'>,
   ) {
     this.endpoint = endpoint;
-    const { keyRequired } = options;
     this.operation = operationOf(http, selectors);
     this.recovers = claimBeingRecovered(http);
-    const sent = readKey(http, this.recovers !== undefined);
+    const key = this.readKey(options);
+    const { account, mode } = scopeOf(http, { scope: endpoint.scope ?? options.scope });
+    if (key !== undefined) this.id = { account, mode, key };
+    this.compared = { headers: endpoint.headers, selectors };
+    this.comparedHttp = comparedRequest(http, endpoint);
+    this.fingerprint = fingerprintOf(this.comparedHttp, this.compared);
+  }
+
+  private readKey({ keyRequired }: Pick<ResolvedOptions, 'keyRequired'>): string | undefined {
+    const { http, endpoint, recovers } = this;
+    // Recovery sends any key in the header.
+    if (endpoint.key && recovers === undefined) return keyFrom(http, endpoint.key);
+    const sent = readKey(http, recovers !== undefined);
     const required = keyRequired === 'by-endpoint' ? endpoint.required : keyRequired === 'always';
     if (sent === undefined && required) throw new IdempotencyKeyMissingError();
     // A phased operation without a key gets one, so that a crash is recovered all the same.
-    const key = sent ?? (endpoint.phased ? `server-made-${randomUUID()}` : undefined);
-    const { account, mode } = scopeOf(http, options);
-    if (key !== undefined) this.id = { account, mode, key };
-    this.compared = { headers: endpoint.headers, selectors };
-    this.fingerprint = fingerprintOf(http, this.compared);
+    return sent ?? (endpoint.phased ? `server-made-${randomUUID()}` : undefined);
   }
 
   /** Digests that name what differs (R7). The handler may change the body: ask once before it runs. */
   get parameters(): string {
-    return (this.digests ??= digestsOf(this.http, this.compared));
+    return (this.digests ??= digestsOf(this.comparedHttp, this.compared));
   }
 
   /**
@@ -90,7 +103,8 @@ export class IdempotentCall {
       fingerprint,
       parameters,
       originalRequest,
-      ttlSeconds: endpoint.ttl ?? defaultTtlSeconds,
+      ttlSeconds:
+        endpoint.ttl ?? (endpoint.compare === 'key' ? MAX_TTL_SECONDS : defaultTtlSeconds),
       recorded: endpoint.phased ? recordRequest(http, endpoint.headers) : undefined,
     };
   }
@@ -105,7 +119,7 @@ export class IdempotentCall {
     const mine =
       version === this.fingerprint.version
         ? this.fingerprint
-        : fingerprintOf(this.http, this.compared, version);
+        : fingerprintOf(this.comparedHttp, this.compared, version);
     // This process cannot compare it; one of the newer release can.
     if (!mine) throw new IdempotencyStoreUnavailableError();
     return mine.hash === hash;
@@ -119,7 +133,7 @@ export class IdempotentCall {
     fingerprint: { version },
   }: StoredParts): IdempotencyKeyReusedError {
     const isCurrent = version === this.fingerprint.version;
-    const mine = isCurrent ? this.parameters : digestsOf(this.http, this.compared, version);
+    const mine = isCurrent ? this.parameters : digestsOf(this.comparedHttp, this.compared, version);
     const names = differences(parameters, mine);
     return new IdempotencyKeyReusedError(names, operation, originalRequest);
   }

@@ -6,8 +6,8 @@ import type { HttpRequest } from '../contract/idempotency.options';
 
 const HEADER = 'idempotency-key';
 /** Longest key, in characters. */
-const MAX_LENGTH = 255;
-const PRINTABLE_ASCII = /^[\x20-\x7e]*$/;
+export const MAX_KEY_LENGTH = 255;
+export const PRINTABLE_ASCII = /^[\x20-\x7e]*$/;
 /** A string of RFC 8941: quotes and backslashes inside are escaped. */
 const STRUCTURED_STRING = /^"((?:[^"\\]|\\["\\])*)"$/;
 
@@ -45,9 +45,9 @@ export function readKey(request: HttpRequest, recovered = false): string | undef
       'The Idempotency-Key header is empty. Send 1 to 255 characters, a UUID for example.',
     );
   }
-  if (key.length > MAX_LENGTH) {
+  if (key.length > MAX_KEY_LENGTH) {
     throw new IdempotencyKeyInvalidError(
-      `The Idempotency-Key has ${key.length} characters; at most ${MAX_LENGTH} are allowed.`,
+      `The Idempotency-Key has ${key.length} characters; at most ${MAX_KEY_LENGTH} are allowed.`,
     );
   }
   if (!PRINTABLE_ASCII.test(key)) {
