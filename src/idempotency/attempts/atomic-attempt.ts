@@ -3,13 +3,8 @@ import type { StoredResponse } from '../contract/idempotency.options';
 import type { Fence } from '../store/fence';
 import type { KeyStore } from '../store/key.store';
 import type { OpenTransaction } from '../store/open-transaction';
-import {
-  type Attempt,
-  type HandlerEnd,
-  type KeyLife,
-  rethrowModuleError,
-  transactionEndOf,
-} from './attempt';
+import type { Attempt, KeyLife } from './attempt';
+import { type AttemptEnd, type HandlerEnd, rollBackUnlessWhole } from './outcome';
 import { assertStorable, type OutgoingResponse } from './outgoing-response';
 
 /** What an atomic attempt is about. */
@@ -39,24 +34,19 @@ export class AtomicAttempt implements Attempt {
     outgoing: OutgoingResponse,
     handlerEnd: HandlerEnd,
     storedResponse: StoredResponse,
-  ): Promise<boolean> {
+  ): Promise<AttemptEnd> {
     const { store } = this;
     const { transaction, life, replaces } = this.start;
-    const end = transactionEndOf(outgoing.status, handlerEnd);
-    if (end === 'roll back' || outgoing.unstorable) await transaction.rollback();
-    if (end === 'roll back') {
-      rethrowModuleError(handlerEnd.error, store);
-      return false;
-    }
-    assertStorable(outgoing);
     const { id, fence, request } = life;
+    const end = await rollBackUnlessWhole(transaction, outgoing, handlerEnd, store);
+    if (end === 'not stored' || end === 'to be retried') return end;
+    assertStorable(outgoing);
     if (end === 'commit') {
       await store.finishNew(transaction, { id, fence, request, storedResponse, replaces });
     } else {
-      await transaction.rollback();
       await store.finishAlone({ id, fence, request, storedResponse });
     }
-    return true;
+    return 'stored';
   }
 
   giveUp(): Promise<void> {

@@ -1,7 +1,8 @@
 /** An atomic operation without a key, where none is required (R2): one transaction, nothing stored. */
 import type { KeyStore } from '../store/key.store';
 import type { OpenTransaction } from '../store/open-transaction';
-import { type Attempt, type HandlerEnd, rethrowModuleError, transactionEndOf } from './attempt';
+import type { Attempt } from './attempt';
+import { type AttemptEnd, type HandlerEnd, rollBackUnlessWhole } from './outcome';
 import type { OutgoingResponse } from './outgoing-response';
 
 export class KeylessAttempt implements Attempt {
@@ -14,14 +15,11 @@ export class KeylessAttempt implements Attempt {
     return this.transaction.run(work);
   }
 
-  async finishWith(outgoing: OutgoingResponse, end: HandlerEnd): Promise<boolean> {
-    if (transactionEndOf(outgoing.status, end) === 'commit') {
-      await this.transaction.commit();
-    } else {
-      await this.transaction.rollback();
-      rethrowModuleError(end.error, this.store);
-    }
-    return false;
+  async finishWith(outgoing: OutgoingResponse, handlerEnd: HandlerEnd): Promise<AttemptEnd> {
+    const { transaction, store } = this;
+    const end = await rollBackUnlessWhole(transaction, outgoing, handlerEnd, store);
+    if (end === 'commit') await transaction.commit();
+    return end === 'to be retried' ? end : 'not stored';
   }
 
   giveUp(): Promise<void> {

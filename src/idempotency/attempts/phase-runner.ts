@@ -57,6 +57,8 @@ export class PhaseRunner implements Phases {
   private readonly results: PhaseResults;
   private state: PhaseState;
   private failedRemote?: FailedRemote;
+  /** The error worth repeating that ended the transaction of the latest phase, whoever caught it (R13a). */
+  failure?: unknown;
 
   constructor(
     private readonly store: KeyStore,
@@ -92,6 +94,7 @@ export class PhaseRunner implements Phases {
         return result;
       } catch (error) {
         await transaction.rollback();
+        this.failure = transaction.failure;
         throw this.translate(error);
       }
     });
@@ -136,6 +139,7 @@ export class PhaseRunner implements Phases {
         outcome = await transaction.run(work);
       } catch (error) {
         await transaction.rollback();
+        this.failure = transaction.failure;
         this.state = { is: 'past the last phase', hold: this.running().hold };
         throw this.translate(error);
       }
@@ -187,6 +191,7 @@ export class PhaseRunner implements Phases {
       if (this.state.is !== 'in a phase') await transaction.rollback();
       this.running();
       this.state = { is: 'in a phase', name, hold: isFirst ? undefined : hold, transaction };
+      this.failure = undefined;
       return transaction;
     } catch (error) {
       throw this.translate(error);

@@ -7,13 +7,14 @@ import type { StoredResponse } from '../contract/idempotency.options';
 import type { KeyStore } from '../store/key.store';
 import type { OpenTransaction } from '../store/open-transaction';
 import { CommitInDoubtError, LeaseLostError } from '../store/store.errors';
+import type { Attempt, KeyLife } from './attempt';
 import {
-  type Attempt,
+  type AttemptEnd,
   type HandlerEnd,
-  type KeyLife,
-  rethrowModuleError,
+  isTransient,
+  refusalOf,
   transactionEndOf,
-} from './attempt';
+} from './outcome';
 import { assertStorable, type OutgoingResponse } from './outgoing-response';
 import { type PhasedStart, PhaseRunner } from './phase-runner';
 import { isRow, openTransactionOf, type PhaseState } from './phase-state';
@@ -42,26 +43,34 @@ export class PhasedAttempt implements Attempt {
     outgoing: OutgoingResponse,
     handlerEnd: HandlerEnd,
     storedResponse: StoredResponse,
-  ): Promise<boolean> {
+  ): Promise<AttemptEnd> {
     const { store } = this;
     const { id, fence, request } = this.life;
     const state = this.phases.end();
     if (state.is === 'lease lost' || state.is === 'over') throw new LeaseLostError();
     const hasRow = isRow(state.hold);
+    const { error, ended } = handlerEnd;
     const left = openTransactionOf(state);
     const returned = state.is === 'past the last phase' ? state.returned : undefined;
-    const end = transactionEndOf(outgoing.status, handlerEnd, returned);
     // Only a last phase that succeeded stays open; everything else is rolled back before the response.
-    const { unknownOutcome } = this.phases;
-    const isOpen =
-      end === 'commit' && !unknownOutcome && !outgoing.unstorable && state.is !== 'in a phase';
-    const open = isOpen ? left : undefined;
+    const leadsToCommit = error === undefined ? outgoing.status < 400 : error === returned;
+    const isWhole = ended && leadsToCommit && !outgoing.unstorable && state.is !== 'in a phase';
+    if (!isWhole) await left?.rollback();
+    const unknownOutcome = ended ? this.phases.unknownOutcome : undefined;
+    const failure = left?.failure ?? this.phases.failure;
+    const transient = isTransient(error, store, { failure });
+    // The phase that was to store the row failed, and the handler caught that and went on.
+    const hasNothing = ended && error === undefined && failure !== undefined && !hasRow;
+    const end =
+      unknownOutcome || hasNothing
+        ? 'refuse'
+        : transactionEndOf(handlerEnd, { status: outgoing.status, transient, returned });
+    const open = isWhole && end === 'commit' ? left : undefined;
     if (!open) await left?.rollback();
-    if (end === 'roll back' || unknownOutcome) {
+    if (end === 'roll back' || end === 'refuse') {
       if (hasRow) await store.endLease(id, fence).catch(() => undefined);
-      if (unknownOutcome) throw unknownOutcome;
-      this.rethrow(handlerEnd.error, hasRow);
-      return false;
+      if (end === 'refuse') throw unknownOutcome ?? refuse(error, failure, hasRow);
+      return transient || !ended ? 'to be retried' : 'not stored';
     }
     assertStorable(outgoing);
     if (hasRow) {
@@ -74,7 +83,7 @@ export class PhasedAttempt implements Attempt {
       const replaces = 'lock' in from ? from.replaces : undefined;
       await store.finishNew(open, { id, fence, request, storedResponse, replaces });
     }
-    return true;
+    return 'stored';
   }
 
   async giveUp(): Promise<void> {
@@ -101,14 +110,14 @@ export class PhasedAttempt implements Attempt {
       throw new IdempotencyOutcomeUnknownError({ cause: error });
     }
   }
+}
 
-  private rethrow(error: unknown, hasRow: boolean): void {
-    const isOwn = error instanceof IdempotencyError;
-    if (hasRow && !isOwn && this.store.isWorthRepeating(error)) {
-      throw new IdempotencyOutcomeUnknownError({ cause: error });
-    }
-    rethrowModuleError(error, this.store);
-  }
+/** With a claim the far side may have acted, so the outcome is not known. */
+function refuse(error: unknown, failure: unknown, hasRow: boolean): IdempotencyError {
+  const isOwn = error instanceof IdempotencyError;
+  return hasRow && !isOwn
+    ? new IdempotencyOutcomeUnknownError({ cause: error ?? failure })
+    : refusalOf(error, failure);
 }
 
 const unawaited = (state: PhaseState): Error =>

@@ -96,19 +96,19 @@ export class IdempotencyKeyInUseError extends IdempotencyError {
   }
 }
 
-/** The database could not be reached, or asked for a repetition. Nothing was executed. */
+/** The database could not be reached, or the request failed and may succeed later. Nothing of it is left. */
 export class IdempotencyStoreUnavailableError extends IdempotencyError {
   readonly code = 'idempotency_store_unavailable';
   readonly status = 503;
   readonly retryable = true;
   override readonly retryAfter = 1;
 
-  constructor(options?: ErrorOptions) {
-    super(
-      'The database could not take this request now, and nothing was done. Send the same request ' +
-        'again with the same Idempotency-Key.',
-      options,
-    );
+  /** @param what happened, in a sentence */
+  constructor(
+    options?: ErrorOptions,
+    what = 'The database could not take this request now, and nothing was done.',
+  ) {
+    super(`${what} Send the same request again with the same Idempotency-Key.`, options);
   }
 }
 

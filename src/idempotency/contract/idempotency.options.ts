@@ -112,6 +112,12 @@ export interface IdempotencyOptions {
   /** Makes the response for one of this module's errors. Default: RFC 9457 problem details. */
   readonly formatError?: (error: IdempotencyError, request: HttpRequest) => ErrorResponse;
   /**
+   * Whether an error of a handler is an outcome: final, stored and replayed (R13a). 4xx HttpExceptions are, but
+   * 408, 425 and 429, and so is what an exception filter answers with such a status; this is for an error that
+   * a filter or an interceptor answers with 2xx or 3xx. Where it throws, the error is none. Default: none is.
+   */
+  readonly isOutcome?: (error: unknown) => boolean;
+  /**
    * Response headers that are stored and replayed beside `Content-Type`, `-Encoding`, `-Language`,
    * `-Disposition`, `ETag`, `Location` and `Link` (R15). `Set-Cookie` and hop-by-hop headers are
    * refused.
@@ -235,6 +241,7 @@ export function resolveOptions(options: IdempotencyOptions): ResolvedOptions {
     replayRedisUrl: options.replayRedisUrl ?? '',
     requestId: options.requestId ?? (() => randomUUID()),
     errorPageUrl,
+    isOutcome: options.isOutcome ?? (() => false),
     formatError: formatError ?? problemDetails(errorPageUrl),
     storedHeaders: [...STORED_HEADERS, ...storedHeaders],
   };

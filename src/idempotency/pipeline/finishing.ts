@@ -1,6 +1,7 @@
 /** Finishing: commits an attempt's response or rolls back, and decides what is sent (R9, R13, R21). */
 import { Inject, Injectable } from '@nestjs/common';
-import type { Attempt, HandlerEnd, KeyLife } from '../attempts/attempt';
+import type { Attempt, KeyLife } from '../attempts/attempt';
+import type { HandlerEnd } from '../attempts/outcome';
 import type { OutgoingResponse } from '../attempts/outgoing-response';
 import {
   IdempotencyKeyInUseError,
@@ -53,10 +54,12 @@ export class Finishing {
   ): Promise<FinalResponse> {
     const storedResponse = storedResponseOf(outgoing, this.options.storedHeaders);
     try {
-      const isStored = await attempt.finishWith(outgoing, end, storedResponse);
-      if (isStored) this.cacheAndNotify(call, attempt, storedResponse);
+      const attemptEnd = await attempt.finishWith(outgoing, end, storedResponse);
+      if (attemptEnd === 'stored') this.cacheAndNotify(call, attempt, storedResponse);
       else this.wakeWaiters(call);
-      const shouldRetry = !isStored && isWorthRetrying(outgoing.status, end.error);
+      const shouldRetry =
+        attemptEnd === 'to be retried' ||
+        (attemptEnd === 'not stored' && isWorthRetrying(outgoing.status, end.error));
       return { with: keyHeaders(call, attempt.life?.request.originalRequest, shouldRetry) };
     } catch (failure) {
       try {
@@ -67,6 +70,15 @@ export class Finishing {
         this.wakeWaiters(call);
         return { instead: this.refusals.refuse(refusal, call) };
       }
+    }
+  }
+
+  /** Whether the application calls this error an outcome (R13a). Where it throws it does not. */
+  isOutcome(error: unknown): boolean {
+    try {
+      return error !== undefined && this.options.isOutcome(error);
+    } catch {
+      return false;
     }
   }
 

@@ -49,7 +49,7 @@ export class HandlerRun implements HandlerContext {
       this.error = error;
     };
     const fail = (error: unknown) => {
-      end(error);
+      end(error ?? new Error('The handler threw nothing.'));
       subscriber.error(error);
     };
     return {
@@ -71,8 +71,10 @@ export class HandlerRun implements HandlerContext {
   /** Commits or rolls back, and decides how the response is sent. A run that is over changes nothing. */
   finish(outgoing: OutgoingResponse): FinalResponse | Promise<FinalResponse> {
     if (this.state === 'over') return { with: {} };
+    const { entered, error } = this;
+    const ended = this.state === 'handler ended';
     this.state = 'over';
-    const end = { entered: this.entered, error: this.error };
+    const end = { entered, ended, error, isOutcome: this.finishing.isOutcome(error) };
     return this.finishing.finish(this.call, this.attempt, { outgoing, end });
   }
 

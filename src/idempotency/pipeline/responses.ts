@@ -2,6 +2,7 @@
  * The responses to a key: what is stored, what is replayed, and their headers (R15, R17). The list of stored
  * headers is in `idempotency.options.ts`.
  */
+import { isMarkedRetryable } from '../attempts/outcome';
 import type { OutgoingResponse } from '../attempts/outgoing-response';
 import type { StoredResponse } from '../contract/idempotency.options';
 import { writeKey } from '../request/key-header';
@@ -69,6 +70,6 @@ export function valueOf({ headers, body }: StoredResponse): unknown {
 
 /** Whether a response that was not stored may change when the same key is sent again (R17). */
 export function isWorthRetrying(status: number, error: unknown): boolean {
-  const marked = (error as { retryable?: unknown } | undefined)?.retryable === true;
-  return marked || status >= 500 || status === 408 || status === 425 || status === 429;
+  const isTemporary = status >= 500 || status === 408 || status === 425 || status === 429;
+  return isTemporary || isMarkedRetryable(error);
 }

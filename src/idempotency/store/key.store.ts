@@ -156,7 +156,7 @@ export interface CommitOutcome {
 /**
  * What a request does with its key is one round trip each: `begin`, `open`, `claim`, `resume`, `advance`,
  * `takeOver` and every `finish…`. `read` and `purge` are two, as is a `resume` whose lease is lost;
- * `resolveInDoubt` asks repeatedly, and the last two methods ask nothing. A method that commits throws the
+ * `resolveInDoubt` asks repeatedly, and the last three methods ask nothing. A method that commits throws the
  * errors of `store.errors.ts`; other errors of the database come through as they are.
  */
 export abstract class KeyStore {
@@ -216,6 +216,11 @@ export abstract class KeyStore {
   abstract purge(limit: number): Promise<PurgedBatch>;
   /** Runs `work` so that all its database access throws an Error with this message (R11). */
   abstract refuseDatabase<T>(message: string, work: () => T): T;
-  /** Whether the same work may well succeed when it is done again from its start. */
+  /** Whether an error of this store means that the same work may well succeed when it is done again. */
   abstract isWorthRepeating(error: unknown): boolean;
+  /**
+   * Whether the error of a handler is or holds such an error, raised by the application's own database access.
+   * Errors are known as objects: words that look like the database's do not count (R13a).
+   */
+  abstract hasRaised(error: unknown): boolean;
 }

@@ -9,4 +9,9 @@ export interface OpenTransaction {
   commit(): Promise<unknown>;
   /** Undoes everything. Never throws; does nothing to a transaction that is over. */
   rollback(): Promise<void>;
+  /**
+   * Once it is rolled back: the error worth repeating that had ended it already, whoever caught that (R13a).
+   * Nothing where it was whole until then.
+   */
+  readonly failure?: unknown;
 }

@@ -144,7 +144,9 @@ export const ERROR_CODES = {
     title: 'The database could not take the request',
     status: [503],
     type: 'api_error',
-    when: 'The database did not respond, or asked for another try. Nothing was done.',
+    when:
+      'The database did not respond, or asked for another try, or the request failed in a way that may not ' +
+      'last. What it did was undone.',
     action: 'Send the same request again after the seconds in `Retry-After`.',
     retry: 'same key',
   },

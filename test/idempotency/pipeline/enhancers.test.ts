@@ -136,14 +136,17 @@ describe.each<Adapter>(['fastify', 'express'])('enhancers on %s', (adapter) => {
     expect((await client.send('/slow/held', key)).status).toBe(201);
   });
 
-  it('R13 an outer interceptor that turns the error into a success does not save its writes', async () => {
-    const before = await countOrders(shop);
-    const [first] = await client.sendTwice('/enhanced/domain/broken', {
-      headers: { 'x-outer': 'fallback' },
-    });
-    expect([first.status, first.text]).toEqual([201, '{"fallback":true}']);
-    expect(await countOrders(shop)).toBe(before);
-  });
+  it.each(['broken', 'stock'])(
+    'R13a an outer interceptor that turns an error (%s) into a success: undone, and 503',
+    async (error) => {
+      const key = randomUUID();
+      const before = await countOrders(shop);
+      const sending = { headers: { 'x-outer': 'fallback' } };
+      const first = await client.send(`/enhanced/domain/${error}`, key, sending);
+      expect([first.status, first.headers.get('stripe-should-retry')]).toEqual([503, 'true']);
+      expect([await countOrders(shop), await countKeys(shop, key)]).toEqual([before, 0]);
+    },
+  );
 
   it('R9 an outer interceptor that tries again leaves no transaction of the first try open', async () => {
     const key = randomUUID();

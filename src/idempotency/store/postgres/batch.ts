@@ -4,6 +4,7 @@
  * rest, COMMIT included (PostgreSQL manual, 54.2.4 "Pipelining").
  */
 import { type Connection, type PoolClient, Query, type QueryConfig, type QueryResult } from 'pg';
+import { recordRaised } from './raised-errors';
 
 /** What the store reads of a statement's result. */
 export type StatementResult = Pick<QueryResult, 'command' | 'rowCount' | 'rows'>;
@@ -55,7 +56,7 @@ export function sendBatch(
     }));
     client.query(
       new Batch(writable, prepared, timeoutMs, (error, results) =>
-        error ? reject(error) : resolve(results ?? []),
+        error ? reject(recordRaised(error)) : resolve(results ?? []),
       ),
     );
   });

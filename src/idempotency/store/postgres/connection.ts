@@ -3,7 +3,8 @@ import type { Client, Pool, PoolClient, QueryConfig } from 'pg';
 import type { DataSource, QueryRunner } from 'typeorm';
 import { ownQueryRunner } from './ambient-transaction';
 import { rememberPrepared, sendBatch, type StatementResult } from './batch';
-import { isConnectionLost } from './database-errors';
+import { isConnectionLost, READ_ONLY } from './database-errors';
+import { recordRaised } from './raised-errors';
 
 /** Longest wait for the result of a statement, ms, where the pool sets no `query_timeout`. */
 const STATEMENT_TIMEOUT_MS = 10_000;
@@ -16,6 +17,9 @@ export interface ReleasableRunner extends QueryRunner {
   releasePostgresConnection(error?: unknown): Promise<void>;
 }
 
+/** The pool, with all its connections and with those that it has not lent. */
+type PoolOfTypeOrm = Pool & { _clients: Client[]; _idle: { client: PoolClient }[] };
+
 /**
  * Keeps the process alive when the server ends a connection at the wrong moment. pg's pool removes its
  * error listener from a connection that it lends, and TypeORM adds its own a moment later; an error
@@ -23,12 +27,37 @@ export interface ReleasableRunner extends QueryRunner {
  */
 export function surviveLostConnections(dataSource: DataSource): void {
   // Internals: pool-of-typeorm
-  const { master } = dataSource.driver as unknown as { master?: Pool & { _clients: Client[] } };
+  const { master } = dataSource.driver as unknown as { master?: PoolOfTypeOrm };
   if (!master) return; // not connected, or not PostgreSQL: the first statement will fail
   // A statement that is being sent on the connection fails by itself; the event only needs a listener.
   const listen = (client: Client | PoolClient) => void client.on('error', () => undefined);
   master.on('connect', listen);
   for (const client of master._clients) listen(client); // those that TypeORM opened to connect
+}
+
+/**
+ * Closes the connections to a server that has become read-only: the one on which it said so, when the pool gets
+ * it back, and the idle ones. After a failover they lead to a standby, and new ones to the server that takes
+ * writes. Called once at start-up.
+ */
+export function dropReadOnlyConnections(dataSource: DataSource): void {
+  const { master } = dataSource.driver as unknown as { master?: PoolOfTypeOrm };
+  if (!master) return;
+  const readOnly = new WeakSet<object>();
+  const watch = (client: Client | PoolClient) => {
+    // Internals: messages-of-pg
+    client.connection.on('errorMessage', ({ code }: { code?: string }) => {
+      if (code !== READ_ONLY) return;
+      readOnly.add(client);
+      for (const { client: idle } of master._idle) idle.connection.stream.destroy();
+    });
+  };
+  master.on('connect', watch);
+  for (const client of master._clients) watch(client);
+  // The pool does not lend a connection again that is ending.
+  master.on('release', (_error, client) => {
+    if (readOnly.has(client)) void client.end();
+  });
 }
 
 /** Runs statements in one round trip on a connection of the pool, outside of any transaction. */
@@ -73,9 +102,13 @@ async function sendEach(
 ): Promise<StatementResult[]> {
   const prepare = async (statement: QueryConfig) => {
     const bounded = Object.assign({ query_timeout: timeoutMs }, statement);
-    const result = await client.query(bounded);
-    rememberPrepared(client, statement, result);
-    return result;
+    try {
+      const result = await client.query(bounded);
+      rememberPrepared(client, statement, result);
+      return result;
+    } catch (error) {
+      throw recordRaised(error);
+    }
   };
   // Internals: pipeline-of-pg
   if (!(client as PoolClient & { pipeline?: boolean }).pipeline) {

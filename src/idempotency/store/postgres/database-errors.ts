@@ -1,7 +1,12 @@
 /** What an error of the database means: by its SQLSTATE, its system code or its message. */
 
+/**
+ * SQLSTATE: a statement that writes, in a read-only transaction. The server behind this connection has become a
+ * standby; another one takes writes now.
+ */
+export const READ_ONLY = '25006';
 /** SQLSTATE classes and codes that mean the server or the way to it is gone. */
-const CONNECTION_LOST_STATES = /^(08...|57P0[1-4]|25P0[34])$/;
+const CONNECTION_LOST_STATES = /^(08...|57P0[1-4]|25P0[34]|25006)$/;
 const CONNECTION_LOST_CODES = new Set(
   'ECONNREFUSED ECONNRESET EPIPE ETIMEDOUT ENOTFOUND EAI_AGAIN EHOSTUNREACH ENETUNREACH'.split(' '),
 );
@@ -12,17 +17,25 @@ const TOO_MANY_CONNECTIONS = '53300';
 const CONNECTION_LOST_MESSAGES =
   /connection terminated|connection error and is not queryable|closed and is not queryable|timeout exceeded when trying to connect|query read timeout|too many clients|queryrunner was already released|runner already released|driver not connected|end on the pool|transaction had ended before/i;
 
-/** SQLSTATE: serialization failure, deadlock. PostgreSQL asks for another try of the whole. */
-const REPEATABLE_STATES = new Set(['40001', '40P01']);
+/**
+ * SQLSTATE classes and codes after which the same work may well succeed: serialization failure, deadlock,
+ * lock not available, query cancelled (a statement's time-out, too), and too few resources.
+ */
+const REPEATABLE_STATES = /^(40001|40P01|55P03|57014|53...)$/;
 
-/** Most causes that are followed from one error. */
-const MAX_CAUSES = 5;
+/** Most objects that are looked at from one error. */
+const MAX_CAUSES = 50;
 
+/** The properties in which an error holds another one, or several. */
 interface Cause {
   readonly code?: unknown;
   readonly message?: unknown;
+  /** TypeORM's. */
   readonly driverError?: unknown;
   readonly cause?: unknown;
+  readonly originalError?: unknown;
+  /** AggregateError's. */
+  readonly errors?: unknown;
 }
 
 /** Whether an error means that the database could not be reached, rather than that it refused. */
@@ -38,15 +51,21 @@ export const isConnectionLost = (error: unknown): boolean =>
 /** Whether the same work may well succeed when it is done again from its start. */
 export const isWorthRepeating = (error: unknown): boolean =>
   isConnectionLost(error) ||
-  causesOf(error).some(({ code }) => REPEATABLE_STATES.has(String(code)));
+  causesOf(error).some(({ code }) => typeof code === 'string' && REPEATABLE_STATES.test(code));
 
-/** An error, what it wraps, and what caused it. No `instanceof`: they may come from another realm. */
-function causesOf(error: unknown): Cause[] {
-  const causes: Cause[] = [];
-  for (let at = error; typeof at === 'object' && at !== null && causes.length < MAX_CAUSES;) {
-    const cause = at as Cause;
-    causes.push(cause);
-    at = cause.driverError ?? cause.cause;
+/**
+ * An error, and all that it holds, in cycles too. No `instanceof`: they may come from another realm.
+ */
+export function causesOf(error: unknown): readonly Cause[] {
+  const causes = new Set<Cause>();
+  const held: unknown[] = [error];
+  for (const at of held) {
+    if (typeof at !== 'object' || at === null || causes.has(at)) continue;
+    if (causes.size === MAX_CAUSES) break;
+    const { driverError, cause, originalError, errors } = at as Cause;
+    causes.add(at);
+    held.push(driverError, cause, originalError);
+    if (Array.isArray(errors)) held.push(...errors.slice(0, MAX_CAUSES));
   }
-  return causes;
+  return [...causes];
 }

@@ -6,6 +6,7 @@ import type { PoolClient } from 'pg';
 import { EntityManager, type QueryRunner } from 'typeorm';
 import { type DatabaseAccess, insideTransaction } from './ambient-transaction';
 import { handlerQueryRunner, type Lineage, type Savepoints } from './handler-query-runner';
+import { recordRaised } from './raised-errors';
 import { transactionControlIn } from './transaction-control';
 
 /** The levels of PostgreSQL, from the weakest. It treats the first two alike. */
@@ -51,6 +52,10 @@ export class HandlerConnection implements DatabaseAccess, Savepoints {
     private readonly client: PoolClient,
     private readonly newRunner: () => QueryRunner,
   ) {}
+
+  get lastFailure(): unknown {
+    return this.failure;
+  }
 
   runner(): QueryRunner | undefined {
     if (this.state === 'open') {
@@ -177,7 +182,7 @@ export class HandlerConnection implements DatabaseAccess, Savepoints {
   readonly explain = (error: unknown): unknown => {
     const { code } = error as { code?: unknown };
     if (code !== TRANSACTION_ABORTED) {
-      this.failure = error;
+      this.failure = recordRaised(error);
       return error;
     }
     const first = this.failure instanceof Error ? ` (${this.failure.message})` : '';

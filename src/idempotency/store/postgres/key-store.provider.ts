@@ -5,8 +5,9 @@ import { RESOLVED_OPTIONS, type ResolvedOptions } from '../../contract/idempoten
 import { DatabaseClock } from '../database-clock';
 import { KeyStore } from '../key.store';
 import { joinAmbientTransaction } from './ambient-transaction';
-import { surviveLostConnections } from './connection';
+import { dropReadOnlyConnections, surviveLostConnections } from './connection';
 import { PostgresKeyStore } from './postgres-key.store';
+import { recordErrorsOf } from './raised-errors';
 
 export const postgresKeyStore: FactoryProvider<KeyStore> = {
   provide: KeyStore,
@@ -14,6 +15,8 @@ export const postgresKeyStore: FactoryProvider<KeyStore> = {
   useFactory: (dataSource: DataSource, options: ResolvedOptions, clock: DatabaseClock) => {
     joinAmbientTransaction(dataSource);
     surviveLostConnections(dataSource);
+    dropReadOnlyConnections(dataSource);
+    recordErrorsOf(dataSource);
     return new PostgresKeyStore(dataSource, options.idleTransactionTimeoutMs, clock);
   },
 };

@@ -30,6 +30,7 @@ import type { StatementResult } from './batch';
 import { isConnectionLost, isWorthRepeating } from './database-errors';
 import { FinishedKeyReads } from './finished-key-reads';
 import { PostgresTransaction } from './postgres-transaction';
+import { isRaisedAndWorthRepeating } from './raised-errors';
 import {
   type AbandonedRow,
   type BacklogRow,
@@ -56,6 +57,8 @@ const FIRST_PAUSE_MS = 20;
 const MAX_PAUSE_MS = 250;
 
 export class PostgresKeyStore implements KeyStore {
+  readonly isWorthRepeating = isWorthRepeating;
+  readonly hasRaised = isRaisedAndWorthRepeating;
   private readonly reads: FinishedKeyReads;
 
   /**
@@ -213,10 +216,6 @@ export class PostgresKeyStore implements KeyStore {
 
   refuseDatabase<T>(message: string, work: () => T): T {
     return refuseDatabase(message, work);
-  }
-
-  isWorthRepeating(error: unknown): boolean {
-    return isWorthRepeating(error);
   }
 
   /**

@@ -7,8 +7,9 @@ import { CommitFailedError, CommitInDoubtError } from '../store.errors';
 import { insideTransaction, ownQueryRunner } from './ambient-transaction';
 import type { StatementResult } from './batch';
 import { type ReleasableRunner, sendStatements } from './connection';
-import { isConnectionLost } from './database-errors';
+import { isConnectionLost, isWorthRepeating, READ_ONLY } from './database-errors';
 import { HandlerConnection } from './handler-connection';
+import { recordRaised } from './raised-errors';
 
 const BEGIN: QueryConfig = { name: 'paidonce_begin', text: 'BEGIN' };
 const BEGIN_AT: Readonly<Record<Isolation, QueryConfig>> = {
@@ -18,9 +19,12 @@ const BEGIN_AT: Readonly<Record<Isolation, QueryConfig>> = {
 };
 const COMMIT: QueryConfig = { name: 'paidonce_commit', text: 'COMMIT' };
 const ROLLBACK: QueryConfig = { name: 'paidonce_rollback', text: 'ROLLBACK' };
+/** Fails in an aborted transaction. */
+const PROBE: QueryConfig = { name: 'paidonce_probe', text: 'SELECT 1' };
 
 export class PostgresTransaction implements OpenTransaction {
   private over = false;
+  failure?: unknown;
 
   private constructor(
     private readonly runner: QueryRunner,
@@ -70,7 +74,9 @@ export class PostgresTransaction implements OpenTransaction {
   async commit(statements: QueryConfig[] = []): Promise<StatementResult[]> {
     if (this.over || this.runner.isReleased) {
       // The connection broke while the handler ran, or PostgreSQL ended it for being idle.
-      throw new CommitFailedError('The transaction had ended before it could be committed.');
+      throw recordRaised(
+        new CommitFailedError('The transaction had ended before it could be committed.'),
+      );
     }
     this.over = true;
     const mistake = this.connection.beginEnd();
@@ -82,13 +88,17 @@ export class PostgresTransaction implements OpenTransaction {
       const results = await sendStatements(this.client, [...statements, COMMIT]);
       // pg does not throw when an aborted transaction replies to COMMIT with ROLLBACK.
       if (results.at(-1)?.command !== 'COMMIT') {
-        throw new CommitFailedError('PostgreSQL rolled back.');
+        throw new CommitFailedError('PostgreSQL rolled back.', {
+          cause: this.connection.lastFailure,
+        });
       }
       this.connection.isOver('committed');
       await this.release();
       return results.slice(0, -1);
     } catch (error) {
-      if (isConnectionLost(error)) {
+      // A read-only server refuses the statement before the COMMIT, so nothing is in doubt.
+      const isRefused = (error as { code?: unknown }).code === READ_ONLY;
+      if (isConnectionLost(error) && !isRefused) {
         this.connection.isOver('undone');
         await this.release(error);
         throw new CommitInDoubtError('The reply to COMMIT was lost.', { cause: error });
@@ -104,7 +114,20 @@ export class PostgresTransaction implements OpenTransaction {
   async rollback(): Promise<void> {
     if (this.over) return;
     this.over = true;
+    this.connection.isOver('undone');
+    this.failure = await this.findFailure();
     await this.end();
+  }
+
+  private async findFailure(): Promise<unknown> {
+    if (this.runner.isReleased) return recordRaised(new Error('Connection terminated.'));
+    const { lastFailure } = this.connection;
+    if (lastFailure === undefined || !isWorthRepeating(lastFailure)) return undefined;
+    // Where a nested transaction has undone the failed statement, this one is whole.
+    return sendStatements(this.client, [PROBE]).then(
+      () => undefined,
+      () => lastFailure,
+    );
   }
 
   private async end(): Promise<void> {
