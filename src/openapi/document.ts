@@ -147,7 +147,7 @@ function completeOperation(
     ...(authenticated ? {} : { security: [] }),
     parameters: [
       ...(scanned.parameters as Parameter[]).map(withQueryStyle),
-      ...(key ? keyParameters(key.required === true) : []),
+      ...(key ? [PREFER] : []),
     ],
     requestBody: bodyOf(scanned, requests, declared.example),
     responses: responsesOf(operation, responses),
@@ -162,28 +162,16 @@ function withQueryStyle(parameter: Parameter): Parameter {
     : parameter;
 }
 
-function keyParameters(required: boolean): Parameter[] {
-  return [
-    {
-      name: 'Idempotency-Key',
-      in: 'header',
-      required,
-      description:
-        'Names this operation. Send the same key with every retry, and a new one (a UUID, say) for ' +
-        'each new operation.',
-      schema: { type: 'string', minLength: 1, maxLength: 255, pattern: '^[\\x20-\\x7e]+$' },
-    },
-    {
-      name: 'Prefer',
-      in: 'header',
-      required: false,
-      description:
-        'wait=N: while another request with this key is running, the server waits up to N seconds for ' +
-        'its response.',
-      schema: { type: 'string' },
-    },
-  ];
-}
+/** Beside the header `Idempotency-Key`, which `@Idempotent()` declares. */
+const PREFER: Parameter = {
+  name: 'Prefer',
+  in: 'header',
+  required: false,
+  description:
+    'wait=N: while another request with this key is running, the server waits up to N seconds for ' +
+    'its response.',
+  schema: { type: 'string' },
+};
 
 /** The body, as JSON and as a form; undefined if there are no parameters. */
 function bodyOf(

@@ -1,6 +1,7 @@
 /** `@Idempotent()`: what a developer writes on an endpoint. */
 import 'reflect-metadata';
 import { UseInterceptors } from '@nestjs/common';
+import { documentKeyHeader } from './documented-header';
 import { currentHandlerContext } from './handler-context';
 import { IdempotencyEntry } from './idempotency-entry';
 import { type IdempotentOptions, ISOLATION_LEVELS } from './idempotency.options';
@@ -56,6 +57,7 @@ export function Idempotent(options: IdempotentOptions = {}): MethodDecorator {
       Reflect.defineMetadata(key, Reflect.getMetadata(key, handler), reported);
     }
     Reflect.defineMetadata(ENDPOINT, options, reported);
+    documentKeyHeader(reported, options);
     descriptor.value = reported;
     // NestJS runs interceptors in the order of this list, and each decorator adds to its end.
     UseInterceptors(IdempotencyEntry)(target, name, descriptor);
