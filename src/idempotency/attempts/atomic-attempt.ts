@@ -30,6 +30,10 @@ export class AtomicAttempt implements Attempt {
     return this.start.transaction.run(work);
   }
 
+  handlerFailed(): Promise<void> {
+    return this.start.transaction.rollback();
+  }
+
   async finishWith(
     outgoing: OutgoingResponse,
     handlerEnd: HandlerEnd,

@@ -31,6 +31,11 @@ export interface Attempt {
   /** Runs the handler's part of the pipeline. */
   run<T>(work: () => T): T;
   /**
+   * The handler failed with `error`: ends the transaction, so that exception filters find it over. The one of
+   * `phases.finish()` stays open where `error` is the outcome that it returned (R9b). Never throws.
+   */
+  handlerFailed(error: unknown): Promise<void>;
+  /**
    * Commits or rolls back, as the outgoing response decides.
    *
    * @param storedResponse what of it is stored

@@ -15,6 +15,10 @@ export class KeylessAttempt implements Attempt {
     return this.transaction.run(work);
   }
 
+  handlerFailed(): Promise<void> {
+    return this.transaction.rollback();
+  }
+
   async finishWith(outgoing: OutgoingResponse, handlerEnd: HandlerEnd): Promise<AttemptEnd> {
     const { transaction, store } = this;
     const end = await rollBackUnlessWhole(transaction, outgoing, handlerEnd, store);

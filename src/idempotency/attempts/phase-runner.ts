@@ -78,6 +78,11 @@ export class PhaseRunner implements Phases {
     return this.failedRemote?.error;
   }
 
+  /** Where the attempt stands. */
+  get current(): PhaseState {
+    return this.state;
+  }
+
   /** Lets no phase run any more. @returns where the attempt stood */
   end(): PhaseState {
     const state = this.state;

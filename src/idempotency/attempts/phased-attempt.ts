@@ -21,7 +21,8 @@ import { isRow, openTransactionOf, type PhaseState } from './phase-state';
 
 const REFUSAL =
   'A phased operation may use the database only inside phases.local() and phases.finish(): ' +
-  'outside of them nothing would stop a writer that has lost its key.';
+  'outside of them nothing would stop a writer that has lost its key. Work that may commit on its own, ' +
+  'whatever becomes of the request, can run in outsideTransaction().';
 
 export class PhasedAttempt implements Attempt {
   readonly life: KeyLife;
@@ -37,6 +38,14 @@ export class PhasedAttempt implements Attempt {
 
   run<T>(work: () => T): T {
     return this.store.refuseDatabase(REFUSAL, work);
+  }
+
+  async handlerFailed(error: unknown): Promise<void> {
+    const state = this.phases.current;
+    const open = openTransactionOf(state);
+    const isOutcome = state.is === 'past the last phase' && state.returned === error;
+    if (isOutcome && error !== undefined) open?.giveWayLater();
+    else await open?.rollback();
   }
 
   async finishWith(

@@ -82,6 +82,11 @@ export class Finishing {
     }
   }
 
+  /** Runs what is outside of the handler, but is called by it, on database connections of its own (R9b). */
+  outside(work: () => void): void {
+    this.store.outsideTransaction(work);
+  }
+
   /** Ends the attempt without a response of its own. */
   async giveUp(call: IdempotentCall, attempt: Attempt): Promise<void> {
     await attempt.giveUp();

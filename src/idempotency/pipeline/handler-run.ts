@@ -44,28 +44,37 @@ export class HandlerRun implements HandlerContext {
   /** Passes on what the handler's part of the pipeline emits, and notes how it ended. */
   private watch(subscriber: Subscriber<unknown>) {
     let empty = true;
+    let failed = false;
     const end = (error?: unknown) => {
       if (this.state === 'running') this.state = 'handler ended';
       this.error = error;
     };
     const fail = (error: unknown) => {
+      failed = true;
       end(error ?? new Error('The handler threw nothing.'));
-      subscriber.error(error);
+      void this.passOnFailure(subscriber, error);
     };
     return {
       next: (value: unknown) => {
         empty = false;
-        if (subscriber.closed) return;
+        if (subscriber.closed || failed) return;
         if (isStream(value)) fail(new IdempotencyResponseUnstorableError('a stream'));
         else subscriber.next(value);
       },
       error: fail,
       complete: () => {
+        if (failed) return;
         if (empty) return fail(new IdempotencyResponseUnstorableError('an empty observable'));
         end();
         subscriber.complete();
       },
     };
+  }
+
+  /** Only now may filters and outer interceptors see it: they may use the rows that the handler wrote (R9b). */
+  private async passOnFailure(subscriber: Subscriber<unknown>, error: unknown): Promise<void> {
+    await this.attempt.handlerFailed(error);
+    this.finishing.outside(() => subscriber.error(error));
   }
 
   /** Commits or rolls back, and decides how the response is sent. A run that is over changes nothing. */

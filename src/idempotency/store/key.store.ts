@@ -156,7 +156,7 @@ export interface CommitOutcome {
 /**
  * What a request does with its key is one round trip each: `begin`, `open`, `claim`, `resume`, `advance`,
  * `takeOver` and every `finish…`. `read` and `purge` are two, as is a `resume` whose lease is lost;
- * `resolveInDoubt` asks repeatedly, and the last three methods ask nothing. A method that commits throws the
+ * `resolveInDoubt` asks repeatedly, and the last four methods ask nothing. A method that commits throws the
  * errors of `store.errors.ts`; other errors of the database come through as they are.
  */
 export abstract class KeyStore {
@@ -216,6 +216,8 @@ export abstract class KeyStore {
   abstract purge(limit: number): Promise<PurgedBatch>;
   /** Runs `work` so that all its database access throws an Error with this message (R11). */
   abstract refuseDatabase<T>(message: string, work: () => T): T;
+  /** Takes `work` out of the transaction or the refusal around it: its database access commits on its own. */
+  abstract outsideTransaction<T>(work: () => T): T;
   /** Whether an error of this store means that the same work may well succeed when it is done again. */
   abstract isWorthRepeating(error: unknown): boolean;
   /**

@@ -7,6 +7,11 @@ export interface OpenTransaction {
    * @throws CommitFailedError when the database rolled back instead
    */
   commit(): Promise<unknown>;
+  /**
+   * Undoes everything half a second from now, unless it is over by then, if something in this process that is
+   * no handler waits for it: an exception filter that uses its rows would wait for ever (R9b).
+   */
+  giveWayLater(): void;
   /** Undoes everything. Never throws; does nothing to a transaction that is over. */
   rollback(): Promise<void>;
   /**

@@ -1,5 +1,18 @@
 /** Handlers that do what the test in hand says, in a shop whose orders have lines and whose log is kept. */
-import { Controller, type INestApplication, Injectable, Post } from '@nestjs/common';
+import {
+  type ArgumentsHost,
+  type CallHandler,
+  Catch,
+  Controller,
+  type ExceptionFilter,
+  type ExecutionContext,
+  HttpException,
+  type INestApplication,
+  Injectable,
+  type NestInterceptor,
+  Post,
+} from '@nestjs/common';
+import { APP_FILTER, APP_INTERCEPTOR, HttpAdapterHost } from '@nestjs/core';
 import { randomUUID } from 'node:crypto';
 import {
   Column,
@@ -9,6 +22,7 @@ import {
   PrimaryGeneratedColumn,
   type Relation,
 } from 'typeorm';
+import { catchError, defer, mergeMap, type Observable, throwError } from 'rxjs';
 import { Idempotent, Phases } from '../../../src/idempotency';
 import { type Adapter, openShop, type Reply, type Shop, type ShopOptions } from '../shop.fixture';
 import { countKeys } from '../shop-database.fixture';
@@ -27,11 +41,46 @@ export class CartLine {
   @ManyToOne(() => Cart, (cart) => cart.lines) cart: Relation<Cart>;
 }
 
-/** What the handlers do. */
+/** What the handlers do, and what happens around them when they fail. */
 @Injectable()
 export class Script {
+  filter: () => unknown = () => undefined;
+  interceptor: () => unknown = () => undefined;
   atomic: () => unknown = () => ({});
   phased: (phases: Phases) => Promise<unknown> = () => Promise.resolve({});
+}
+
+@Catch()
+class ScriptedFilter implements ExceptionFilter {
+  constructor(
+    private readonly host: HttpAdapterHost,
+    private readonly script: Script,
+  ) {}
+
+  async catch(failure: Error, host: ArgumentsHost): Promise<void> {
+    await this.script.filter();
+    const status = failure instanceof HttpException ? failure.getStatus() : 500;
+    const body = { problem: failure.message };
+    this.host.httpAdapter.reply(host.switchToHttp().getResponse(), body, status);
+  }
+}
+
+/** It stands outside of the module's own interceptor. */
+@Injectable()
+class ScriptedInterceptor implements NestInterceptor {
+  constructor(private readonly script: Script) {}
+
+  intercept(_context: ExecutionContext, next: CallHandler): Observable<unknown> {
+    return next
+      .handle()
+      .pipe(
+        catchError((failure: unknown) =>
+          defer(async () => this.script.interceptor()).pipe(
+            mergeMap(() => throwError(() => failure)),
+          ),
+        ),
+      );
+  }
 }
 
 @Controller('scripted')
@@ -92,7 +141,12 @@ export async function openScriptedShop(
     ...given,
     entities: [Cart, CartLine],
     controllers: [ScriptedController, ...(given.controllers ?? [])],
-    providers: [Script, ...(given.providers ?? [])],
+    providers: [
+      Script,
+      { provide: APP_FILTER, useClass: ScriptedFilter },
+      { provide: APP_INTERCEPTOR, useClass: ScriptedInterceptor },
+      ...(given.providers ?? []),
+    ],
     configure: (app: INestApplication) => {
       app.useLogger({ log: ignore, warn: ignore, error });
       given.configure?.(app);

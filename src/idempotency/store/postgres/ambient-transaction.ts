@@ -62,6 +62,9 @@ export function ownQueryRunner(dataSource: DataSource): QueryRunner {
   return create ? create('master') : dataSource.createQueryRunner('master');
 }
 
+/** What database access does here; nothing where it uses connections of its own. */
+export const currentAccess = (): DatabaseAccess | undefined => ambient.getStore();
+
 /** Database access inside `work` is that of a transaction. */
 export const insideTransaction = <T>(access: DatabaseAccess, work: () => T): T =>
   ambient.run(access, work);

@@ -2,6 +2,7 @@
 import type { Client, Pool, PoolClient, QueryConfig } from 'pg';
 import type { DataSource, QueryRunner } from 'typeorm';
 import { ownQueryRunner } from './ambient-transaction';
+import { named } from './statements';
 import { rememberPrepared, sendBatch, type StatementResult } from './batch';
 import { isConnectionLost, READ_ONLY } from './database-errors';
 import { recordRaised } from './raised-errors';
@@ -75,6 +76,23 @@ export async function runStatements(
     await runner.releasePostgresConnection(isConnectionLost(error) ? error : undefined);
     throw error;
   }
+}
+
+/** Whether a session of this process that is no handler's waits for the transaction on `client`. */
+export async function keepsOthersWaiting(
+  dataSource: DataSource,
+  client: PoolClient,
+): Promise<boolean> {
+  // Internals: pool-of-typeorm
+  const { master } = dataSource.driver as unknown as { master: { _clients: WithProcessId[] } };
+  const own = (client as unknown as WithProcessId).processID;
+  const others = master._clients.map(({ processID }) => processID).filter((pid) => pid !== own);
+  const [result] = await runStatements(dataSource, [named('waitingFor', [own, others.join(',')])]);
+  return result?.rows.length !== 0;
+}
+
+interface WithProcessId {
+  readonly processID: number;
 }
 
 /**

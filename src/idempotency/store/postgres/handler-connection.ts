@@ -4,7 +4,7 @@
  */
 import type { PoolClient } from 'pg';
 import { EntityManager, type QueryRunner } from 'typeorm';
-import { type DatabaseAccess, insideTransaction } from './ambient-transaction';
+import { currentAccess, type DatabaseAccess, insideTransaction } from './ambient-transaction';
 import { handlerQueryRunner, type Lineage, type Savepoints } from './handler-query-runner';
 import { recordRaised } from './raised-errors';
 import { transactionControlIn } from './transaction-control';
@@ -44,6 +44,8 @@ export class HandlerConnection implements DatabaseAccess, Savepoints {
   private readonly nested: Nested[] = [];
   private count = 0;
   private ambientRunner?: QueryRunner;
+  /** What database access does around this transaction, and after it. */
+  private around?: DatabaseAccess;
   private settle: () => void = () => undefined;
   private settled?: Promise<void>;
 
@@ -57,17 +59,24 @@ export class HandlerConnection implements DatabaseAccess, Savepoints {
     return this.failure;
   }
 
+  /** Runs `work` with this transaction as the ambient one. */
+  run<T>(work: () => T): T {
+    this.around = currentAccess();
+    return insideTransaction(this, work);
+  }
+
   runner(): QueryRunner | undefined {
     if (this.state === 'open') {
       return (this.ambientRunner ??= this.runnerHere([], true));
     }
     if (this.state === 'undone') throw new Error(UNDONE);
-    return undefined;
+    return this.state === 'committed' ? this.around?.runner() : undefined;
   }
 
   createRunner(inside: Lineage = []): QueryRunner {
     if (this.state === 'open') return this.runnerHere([...inside], false);
     if (this.state === 'undone') throw new Error(UNDONE);
+    if (this.state === 'committed' && this.around) return this.around.createRunner();
     const runner = this.newRunner();
     if (this.state === 'ending') this.letWait(runner);
     return runner;
@@ -239,6 +248,7 @@ export class HandlerConnection implements DatabaseAccess, Savepoints {
   }
 
   private readonly send: Send = (...statement) => {
+    if (this.state !== 'open') throw new Error(RUNNER_OVER);
     if (this.mistake) throw this.mistake;
     const sent = sendTo(this.client, statement);
     if (!(sent instanceof Promise)) return sent;
@@ -249,8 +259,7 @@ export class HandlerConnection implements DatabaseAccess, Savepoints {
 
   /** A call of TypeORM's that is under way when the transaction ends, such as `save()`, still has its runner. */
   private async sendLate(statement: Statement): Promise<unknown> {
-    await this.settled;
-    if (this.state !== 'committed') throw new Error(UNDONE);
+    await this.mustHaveCommitted();
     const runner = this.newRunner();
     try {
       const client = (await runner.connect()) as PoolClient;
@@ -264,10 +273,20 @@ export class HandlerConnection implements DatabaseAccess, Savepoints {
   private letWait(runner: QueryRunner): void {
     const connect = runner.connect.bind(runner);
     runner.connect = async () => {
-      await this.settled;
-      if (this.state !== 'committed') throw new Error(UNDONE);
+      await this.mustHaveCommitted();
       return connect() as Promise<unknown>;
     };
+  }
+
+  /**
+   * Later work may go on alone only beside what it belongs to: else part of an undone effect would stay (R9b).
+   *
+   * @throws Error where the transaction was undone, or nothing may be written outside of it
+   */
+  private async mustHaveCommitted(): Promise<void> {
+    await this.settled;
+    if (this.state !== 'committed') throw new Error(UNDONE);
+    this.around?.runner();
   }
 
   private async checkLevel(level: string): Promise<void> {

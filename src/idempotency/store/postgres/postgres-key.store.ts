@@ -218,6 +218,10 @@ export class PostgresKeyStore implements KeyStore {
     return refuseDatabase(message, work);
   }
 
+  outsideTransaction<T>(work: () => T): T {
+    return outsideTransaction(work);
+  }
+
   /**
    * Begins a transaction for a handler's work. Where its endpoint names no isolation level, the DataSource's is
    * taken, and else the server's.

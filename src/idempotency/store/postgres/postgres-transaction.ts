@@ -4,9 +4,9 @@ import type { DataSource, QueryRunner } from 'typeorm';
 import type { Isolation } from '../../contract/idempotency.options';
 import type { OpenTransaction } from '../open-transaction';
 import { CommitFailedError, CommitInDoubtError } from '../store.errors';
-import { insideTransaction, ownQueryRunner } from './ambient-transaction';
+import { ownQueryRunner } from './ambient-transaction';
 import type { StatementResult } from './batch';
-import { type ReleasableRunner, sendStatements } from './connection';
+import { keepsOthersWaiting, type ReleasableRunner, sendStatements } from './connection';
 import { isConnectionLost, isWorthRepeating, READ_ONLY } from './database-errors';
 import { HandlerConnection } from './handler-connection';
 import { recordRaised } from './raised-errors';
@@ -22,11 +22,18 @@ const ROLLBACK: QueryConfig = { name: 'paidonce_rollback', text: 'ROLLBACK' };
 /** Fails in an aborted transaction. */
 const PROBE: QueryConfig = { name: 'paidonce_probe', text: 'SELECT 1' };
 
+/** How long an outcome that `phases.finish()` returned may be on its way before others are let in, ms (R9b). */
+const GIVE_WAY_AFTER_MS = 500;
+
 export class PostgresTransaction implements OpenTransaction {
   private over = false;
   failure?: unknown;
+  /** Why it was undone, where that was not asked for. */
+  private undoneBy?: Error;
+  private timer?: NodeJS.Timeout;
 
   private constructor(
+    private readonly dataSource: DataSource,
     private readonly runner: QueryRunner,
     private readonly client: PoolClient,
     private readonly connection: HandlerConnection,
@@ -48,7 +55,7 @@ export class PostgresTransaction implements OpenTransaction {
     const runner = ownQueryRunner(dataSource);
     const client = (await runner.connect()) as PoolClient;
     const connection = new HandlerConnection(client, () => ownQueryRunner(dataSource));
-    const transaction = new PostgresTransaction(runner, client, connection);
+    const transaction = new PostgresTransaction(dataSource, runner, client, connection);
     const begin = isolation ? BEGIN_AT[isolation] : BEGIN;
     try {
       const [, ...results] = await sendStatements(client, [begin, ...statements], waiting);
@@ -61,7 +68,7 @@ export class PostgresTransaction implements OpenTransaction {
   }
 
   run<T>(work: () => T): T {
-    return insideTransaction(this.connection, work);
+    return this.connection.run(work);
   }
 
   /**
@@ -74,11 +81,13 @@ export class PostgresTransaction implements OpenTransaction {
   async commit(statements: QueryConfig[] = []): Promise<StatementResult[]> {
     if (this.over || this.runner.isReleased) {
       // The connection broke while the handler ran, or PostgreSQL ended it for being idle.
+      const cause = this.undoneBy;
       throw recordRaised(
-        new CommitFailedError('The transaction had ended before it could be committed.'),
+        new CommitFailedError('The transaction had ended before it could be committed.', { cause }),
       );
     }
     this.over = true;
+    clearTimeout(this.timer);
     const mistake = this.connection.beginEnd();
     if (mistake) {
       await this.end();
@@ -114,6 +123,7 @@ export class PostgresTransaction implements OpenTransaction {
   async rollback(): Promise<void> {
     if (this.over) return;
     this.over = true;
+    clearTimeout(this.timer);
     this.connection.isOver('undone');
     this.failure = await this.findFailure();
     await this.end();
@@ -128,6 +138,20 @@ export class PostgresTransaction implements OpenTransaction {
       () => undefined,
       () => lastFailure,
     );
+  }
+
+  giveWayLater(): void {
+    const giveWay = async () => {
+      if (!(await keepsOthersWaiting(this.dataSource, this.client)) || this.over) return;
+      this.undoneBy = new Error(
+        'An exception filter, or an interceptor outside of the handler, waited for rows that phases.finish() wrote, ' +
+          'and the error that it returned is only committed after them. Use these rows in phases.finish() alone.',
+      );
+      await this.rollback();
+    };
+    // Should the question fail, PostgreSQL ends the transaction for being idle.
+    this.timer = setTimeout(() => void giveWay().catch(() => undefined), GIVE_WAY_AFTER_MS);
+    this.timer.unref();
   }
 
   private async end(): Promise<void> {

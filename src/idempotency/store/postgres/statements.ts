@@ -40,6 +40,10 @@ export const SQL = {
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
       AND classid = (($1::bigint >> 32) & 4294967295)::oid
       AND objid = ($1::bigint & 4294967295)::oid) AS running`,
+  // Every handler's transaction holds the lock of its key.
+  waitingFor: `SELECT 1 FROM unnest(string_to_array($2, ',')::int[]) AS own (pid)
+    WHERE $1::int = ANY (pg_blocking_pids(own.pid))
+      AND NOT EXISTS (SELECT FROM pg_locks held WHERE held.pid = own.pid AND held.locktype = 'advisory')`,
   find: `SELECT operation, fingerprint, fingerprint_version, parameters::text AS parameters,
       original_request, status, headers, body, deflated, ${NOW_MS},
       (extract(epoch FROM expires_at) * 1000)::float8 AS expires_at_ms
