@@ -11,6 +11,7 @@ const LAYERS = {
     ['pipeline'],
     ['recovery'],
   ],
+  'idempotency/conformance': [['probe'], ['checks']],
   wire: [['schema'], ['errors'], ['params', 'request', 'response']],
   payments: [['payment-methods'], ['charges'], ['payment-intents']],
 };
@@ -124,6 +125,21 @@ module.exports = {
       to: { path: '^src/', pathNot: '^src/idempotency/' },
     },
     {
+      name: 'conformance-stands-alone',
+      comment:
+        'The conformance kit checks any server: it takes nothing but Node.js, and nothing takes it.',
+      severity: 'error',
+      from: { path: '^src/idempotency/conformance/' },
+      to: { pathNot: '^src/idempotency/conformance/', dependencyTypesNot: ['core'] },
+    },
+    {
+      name: 'conformance-stands-alone',
+      comment: 'The conformance kit is a program: applications with the module do not load it.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/idempotency/conformance/' },
+      to: { path: '^src/idempotency/conformance/' },
+    },
+    {
       name: 'client-stands-alone',
       comment: 'client/ runs where the server is not, browsers included.',
       severity: 'error',
@@ -132,10 +148,10 @@ module.exports = {
     },
     {
       name: 'nobody-imports-the-processes',
-      comment: 'main, worker, keys and acquirer start something; importing them would start it.',
+      comment: 'main, worker and the commands start something; importing them would start it.',
       severity: 'error',
       from: { path: '^(src|test)/' },
-      to: { path: '^src/(main|worker|commands/\\w+)\\.ts$' },
+      to: { path: '^src/(main|worker|commands/\\w+|idempotency/conformance/\\w+-command)\\.ts$' },
     },
     {
       name: 'src-without-tests',

@@ -53,7 +53,7 @@ export function cutPackage(name: PackageName, into: string, root = ROOT): string
 }
 
 /**
- * One file of CommonJS, which Nest 12's ES modules take as well. One file, because each takes up a block on the
+ * One file of CommonJS, which Nest 12's ES modules take as well, and one of the program. One file, because each takes up a block on the
  * disk; swc compiles, because esbuild knows no decorator metadata.
  */
 function compileIdempotency(root: string, dist: string): void {
@@ -64,7 +64,10 @@ function compileIdempotency(root: string, dist: string): void {
   try {
     const source = join(root, 'src', 'idempotency');
     run(source, process.execPath, swc, '.', ...flags, ...config);
-    bundle(join(compiled, 'index.js'), ['--platform=node', '--format=cjs'], join(dist, 'index.js'));
+    const format = ['--platform=node', '--format=cjs'];
+    bundle(join(compiled, 'index.js'), format, join(dist, 'index.js'));
+    const command = join(compiled, 'conformance', 'conformance-command.js');
+    bundle(command, [...format, '--banner:js=#!/usr/bin/env node'], join(dist, 'check.js'));
   } finally {
     rmSync(compiled, { recursive: true, force: true });
   }

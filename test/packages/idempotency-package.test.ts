@@ -188,6 +188,18 @@ it('says at the start that a Redis needs ioredis, where that is not installed', 
   );
 });
 
+it('has the conformance kit as a program, which the module does not load', () => {
+  const { bin: programs } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as {
+    bin: Record<string, string>;
+  };
+  const program = join(installed, programs['paidonce-check'] ?? 'missing');
+  expect(readFileSync(program, 'utf8')).toMatch(/^#!\/usr\/bin\/env node\n/);
+  expect(run(shop, process.execPath, program, '--help')).toContain(
+    '--profile draft|paidonce|stripe',
+  );
+  expect(readFileSync(join(installed, 'dist', 'index.js'), 'utf8')).not.toContain('first-request');
+});
+
 describe('its README', () => {
   const readme = readFileSync(join(ROOT, 'src', 'idempotency', 'README.md'), 'utf8');
 
