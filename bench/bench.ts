@@ -4,6 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import { measureBodies } from './bodies';
+import { measureCleanRoom } from './clean-room';
 import { measureContention } from './contention';
 import { measureEndurance } from './endurance';
 import { type Extent, type Row } from './figures';
@@ -19,6 +20,7 @@ import { measureTextbook } from './textbook';
 
 const MEASUREMENTS: Readonly<Record<string, (stage: Stage, extent: Extent) => Promise<Row[]>>> = {
   pairs: measurePairs,
+  'clean-room': measureCleanRoom,
   textbook: measureTextbook,
   floor: measureFloor,
   payments: measurePayments,

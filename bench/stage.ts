@@ -43,9 +43,13 @@ export class Stage {
   static readonly prepare = globalSetup;
   static readonly clear = globalTeardown;
 
-  /** Starts bench/server.ts. @returns its URL, and the process */
-  async start(env: Readonly<Record<string, string>> = {}): Promise<Served> {
-    const child = fork(RUNNER, [join(__dirname, 'server.ts')], {
+  /**
+   * Starts bench/server.ts, or another program that says where it listens.
+   *
+   * @returns its URL, and the process
+   */
+  async start(env: Readonly<Record<string, string>> = {}, program = 'server.ts'): Promise<Served> {
+    const child = fork(RUNNER, [join(__dirname, program)], {
       env: {
         PATH: process.env.PATH,
         DATABASE_URL: this.databaseUrl,
