@@ -212,6 +212,8 @@ export interface ShopOptions {
   readonly dataSource?: object;
   /** More settings of the pool, such as `query_timeout`. */
   readonly extra?: object;
+  /** Whether the application keeps the bytes of bodies. */
+  readonly rawBody?: boolean;
   /** Called before the application listens. */
   readonly configure?: (app: INestApplication) => void;
 }
@@ -260,7 +262,7 @@ export async function openShop(adapter: Adapter, given: ShopOptions = {}): Promi
   const app = await NestFactory.create(
     ShopModule,
     adapter === 'fastify' ? new FastifyAdapter() : new ExpressAdapter(),
-    { logger: false, abortOnError: false },
+    { logger: false, abortOnError: false, rawBody: given.rawBody ?? false },
   );
   given.configure?.(app);
   const dataSource = app.get(DataSource);

@@ -6,6 +6,7 @@ export type IdempotencyErrorCode =
   | 'idempotency_key_invalid'
   | 'idempotency_key_reused'
   | 'idempotency_key_in_use'
+  | 'idempotency_body_unreadable'
   | 'idempotency_store_unavailable'
   | 'idempotency_outcome_unknown'
   | 'idempotency_commit_failed'
@@ -92,6 +93,24 @@ export class IdempotencyKeyInUseError extends IdempotencyError {
     super(
       'Another request with this Idempotency-Key is still running. Send the same request again ' +
         'shortly, or send it with "Prefer: wait=10" to get its response.',
+    );
+  }
+}
+
+/** R7a: the body cannot be compared with another's, or could not be sent again. Nothing was executed. */
+export class IdempotencyBodyUnreadableError extends IdempotencyError {
+  readonly code = 'idempotency_body_unreadable';
+  readonly status = 415;
+  readonly retryable = false;
+
+  /**
+   * @param reason a sentence
+   * @param action a sentence for the endpoint's developer
+   */
+  constructor(reason: string, action: string, options?: ErrorOptions) {
+    super(
+      `${reason} So it could not be told from another one, and nothing was done. ${action}`,
+      options,
     );
   }
 }

@@ -23,6 +23,10 @@ export interface HttpRequest {
   readonly body?: unknown;
   /** The bytes of the body, on an application with `rawBody: true`. */
   readonly rawBody?: Buffer;
+  /** What multer or a library like it left of the files of a form. */
+  readonly file?: unknown;
+  readonly files?: unknown;
+  readonly savedRequestFiles?: unknown;
   /** Fastify keeps Node's request here; Express's request is Node's. */
   readonly raw?: IncomingMessage;
   readonly rawHeaders?: readonly string[];
@@ -167,6 +171,13 @@ export interface IdempotentOptions {
    * DataSource's `isolationLevel`, else the server's.
    */
   readonly isolation?: Isolation;
+  /**
+   * Returns what only the application knows of a request, such as the digest of a body that the handler reads
+   * itself. It is compared by value beside everything else (R7a), and stands for an unread body, where the
+   * operation is atomic, and for the content of a file that is not on this machine. It may be a promise.
+   * Default: none; a request whose body was not read is refused.
+   */
+  readonly fingerprint?: (request: HttpRequest) => unknown;
 }
 
 /** The isolation levels that PostgreSQL tells apart, from the weakest. */

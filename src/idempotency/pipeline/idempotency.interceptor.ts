@@ -64,9 +64,9 @@ export class IdempotencyInterceptor extends IdempotencyEngine {
       };
       const read = new IdempotentCall(http, requestId, route, this.options);
       call = read;
-      const verdict = pending.earlier
-        ? pending.earlier.then(() => this.admission.admit(read))
-        : this.admission.admit(read);
+      const admit = () => this.admission.admit(read);
+      const before = joined(pending.earlier, read.readBody());
+      const verdict = before ? before.then(admit) : admit();
       const obey = (decided: Verdict): Handled =>
         'replay' in decided
           ? replace(replayOf(decided.replay, read))
@@ -88,4 +88,12 @@ export class IdempotencyInterceptor extends IdempotencyEngine {
     // An interceptor outside of this one may have responded meanwhile. It will not subscribe any more.
     return pending.attach(run) ? run.handle(next) : run.giveUp().then(() => EMPTY);
   }
+}
+
+/** What is to be waited for, if anything is: a replay from memory takes no turn of the event loop. */
+function joined(
+  earlier: Promise<void> | undefined,
+  reading: void | Promise<void>,
+): Promise<unknown> | undefined {
+  return earlier && reading ? Promise.all([earlier, reading]) : (earlier ?? reading ?? undefined);
 }

@@ -21,6 +21,7 @@ import {
 } from '../request/fingerprint';
 import { readKey } from '../request/key-header';
 import { claimBeingRecovered, recordRequest } from '../request/recorded-request';
+import { readContent, type RequestContent } from '../request/request-content';
 import type { RouteSelectors } from '../request/route-selectors';
 import { scopeOf } from '../request/scope';
 import type { FinishedKey, KeyId, StoredRequest } from '../store/key.store';
@@ -48,13 +49,13 @@ export class IdempotentCall {
   readonly recovers?: string;
   /** The route, as a text: HTTP method, template, and the host and version that it declares (R7b). */
   readonly operation: string;
-  readonly fingerprint: Fingerprint;
-  private readonly compared: Compared;
   private readonly comparedHttp: HttpRequest;
+  private compared: Compared;
+  private ownFingerprint?: Fingerprint;
   private digests?: string;
 
   /**
-   * Reads key, scope and fingerprint (R1 to R3, R23).
+   * Reads key and scope (R1 to R3, R23).
    *
    * @throws IdempotencyKeyMissingError, IdempotencyKeyInvalidError, IdempotencyScopeMissingError
    */
@@ -72,7 +73,6 @@ export class IdempotentCall {
     if (key !== undefined) this.id = { account, mode, key };
     this.compared = { headers: endpoint.headers, selectors };
     this.comparedHttp = comparedRequest(http, endpoint);
-    this.fingerprint = fingerprintOf(this.comparedHttp, this.compared);
   }
 
   private readKey({ keyRequired }: Pick<ResolvedOptions, 'keyRequired'>): string | undefined {
@@ -84,6 +84,32 @@ export class IdempotentCall {
     if (sent === undefined && required) throw new IdempotencyKeyMissingError();
     // A phased operation without a key gets one, so that a crash is recovered all the same.
     return sent ?? (endpoint.phased ? `server-made-${randomUUID()}` : undefined);
+  }
+
+  /**
+   * Reads what this request is compared by, before the handler can change it (R7, R7a). A call without a key
+   * is compared with nothing.
+   *
+   * @returns no promise unless files are to be hashed, or only the body's first byte tells whether there is one
+   * @throws IdempotencyBodyUnreadableError, IdempotencyKeyInvalidError
+   */
+  readBody(): void | Promise<void> {
+    if (!this.id) return;
+    const content = readContent(this.http, this.endpoint);
+    if (content instanceof Promise) return content.then((late) => this.compareBy(late));
+    this.compareBy(content);
+  }
+
+  /** @throws Error before `readBody` is over */
+  get fingerprint(): Fingerprint {
+    if (!this.ownFingerprint) throw new Error('The body of this call has not been read.');
+    return this.ownFingerprint;
+  }
+
+  private compareBy(content: RequestContent): void {
+    const { headers, selectors } = this.compared;
+    this.compared = { headers, selectors, content };
+    this.ownFingerprint = fingerprintOf(this.comparedHttp, this.compared);
   }
 
   /** Digests that name what differs (R7). The handler may change the body: ask once before it runs. */
@@ -105,7 +131,9 @@ export class IdempotentCall {
       originalRequest,
       ttlSeconds:
         endpoint.ttl ?? (endpoint.compare === 'key' ? MAX_TTL_SECONDS : defaultTtlSeconds),
-      recorded: endpoint.phased ? recordRequest(http, endpoint.headers) : undefined,
+      recorded: endpoint.phased
+        ? recordRequest(http, this.compared.content?.hasBody ?? false, endpoint.headers)
+        : undefined,
     };
   }
 

@@ -11,10 +11,16 @@ export function comparedRequest(
     const [path = ''] = (originalUrl ?? url).split('?', 1);
     return { method, url: path, headers: { ...headers, 'content-type': undefined } };
   }
-  if (!ignore || !hasNames(body)) return http;
-  const kept = Object.entries(body).filter(([name]) => !ignore.includes(name));
-  return { method, url: originalUrl ?? url, headers, body: Object.fromEntries(kept) };
+  if (!ignore) return http;
+  return { method, url: originalUrl ?? url, headers, body: withoutNames(body, ignore) };
 }
 
+/** A body without these names at its top; one that has no names is what it was. */
+export function withoutNames(body: unknown, ignored: readonly string[]): unknown {
+  if (ignored.length === 0 || !hasNames(body)) return body;
+  return Object.fromEntries(Object.entries(body).filter(([name]) => !ignored.includes(name)));
+}
+
+/** Names are those of an object as JSON and forms have it, not of a map or of bytes. */
 const hasNames = (body: unknown): body is object =>
-  typeof body === 'object' && body !== null && !Array.isArray(body) && !ArrayBuffer.isView(body);
+  Object.prototype.toString.call(body) === '[object Object]';

@@ -1,20 +1,20 @@
 /**
- * What makes two requests the same (R7, R7b): a versioned canonical form of method, actual path, sorted
- * query, parsed body, and the host and version that the route declares, hashed with SHA-256. Headers take no
- * part, save those an endpoint names.
+ * What makes two requests the same (R7, R7a, R7b): a versioned canonical form of method, actual path, sorted
+ * query, parsed body with its files, and the host and version that the route declares, hashed with SHA-256.
+ * Headers take no part, save those an endpoint names.
  */
 import { hash } from 'node:crypto';
 import type { HttpRequest } from '../contract/idempotency.options';
-import { IdempotencyKeyInvalidError } from '../contract/idempotency.errors';
+import { canonicalJson1, canonicalValue } from './canonical-value';
+import type { RequestContent } from './request-content';
 import type { RouteSelectors } from './route-selectors';
+import type { FileDigest } from './uploaded-files';
 
 /** The canonical form new rows are stored with. Older rows are compared in theirs. */
 export const FINGERPRINT_VERSION = 2;
 
 /** How many parameters get a digest of their own; what lies beyond is named "other parameters". */
 const MAX_NAMED_PARAMETERS = 64;
-/** Deeper bodies are refused: the canonical form is made by recursion. */
-const MAX_DEPTH = 100;
 
 /** A request in comparable form. */
 export interface Fingerprint {
@@ -29,14 +29,15 @@ export interface Compared {
   readonly headers?: readonly string[] | undefined;
   /** What selects the route; it takes no part in form 1. */
   readonly selectors?: RouteSelectors;
+  /** Default: the parsed body. Form 1 knows nothing else. */
+  readonly content?: RequestContent;
 }
 
 type CanonicalForm = (request: HttpRequest, compared: Compared) => string;
 
 const CANONICAL_FORMS: Readonly<Record<number, CanonicalForm>> = {
-  1: (request, { headers }) => JSON.stringify(commonParts(request, headers)),
-  2: (request, { headers, selectors = {} }) =>
-    JSON.stringify([...commonParts(request, headers), selectors.host, selectors.version]),
+  1: canonicalForm1,
+  2: canonicalForm2,
 };
 
 /**
@@ -44,6 +45,7 @@ const CANONICAL_FORMS: Readonly<Record<number, CanonicalForm>> = {
  *
  * @returns nothing for a version this process does not know (a newer one stored the row)
  * @throws IdempotencyKeyInvalidError for a body nested deeper than 100 levels
+ * @throws IdempotencyBodyUnreadableError for a body with something that has no value to compare
  */
 export function fingerprintOf(request: HttpRequest, compared?: Compared): Fingerprint;
 export function fingerprintOf(
@@ -74,7 +76,30 @@ export function differences(storedDigests: string, sentDigests: string): string[
   return differing.length > 0 ? differing : ['the form of the body'];
 }
 
-function commonParts(request: HttpRequest, headers: readonly string[] = []): unknown[] {
+function canonicalForm1(request: HttpRequest, { headers }: Compared): string {
+  try {
+    return JSON.stringify([...headOf(request, headers), canonicalJson1(request.body)]);
+  } catch {
+    return ''; // what this form could not write, no row of it has
+  }
+}
+
+function canonicalForm2(
+  request: HttpRequest,
+  { headers, selectors = {}, content }: Compared,
+): string {
+  const { body, files = [], value } = content ?? { body: request.body };
+  const form: unknown[] = headOf(request, headers);
+  form.push(canonicalValue(body), selectors.host, selectors.version);
+  if (files.length > 0 || value !== undefined) {
+    form.push(files.map(({ field, name, type, hash: digest }) => [field, name, type, digest]));
+    form.push(canonicalValue(value));
+  }
+  return JSON.stringify(form);
+}
+
+/** What stands before the body in every form. */
+function headOf(request: HttpRequest, headers: readonly string[] = []): unknown[] {
   const { path, query } = target(request);
   return [
     request.method,
@@ -82,30 +107,7 @@ function commonParts(request: HttpRequest, headers: readonly string[] = []): unk
     query,
     mediaType(request),
     headers.map((name) => [name.toLowerCase(), String(request.headers[name.toLowerCase()] ?? '')]),
-    canonicalJson(request.body, 0),
   ];
-}
-
-/** JSON with sorted keys: `1` and `"1"` stay distinct, arrays keep their order. */
-function canonicalJson(value: unknown, depth: number): string {
-  if (depth > MAX_DEPTH) {
-    throw new IdempotencyKeyInvalidError(
-      `The body is nested deeper than ${MAX_DEPTH} levels, which an idempotent request may not be.`,
-    );
-  }
-  if (value === undefined) return '';
-  if (value === null || typeof value !== 'object') return JSON.stringify(value);
-  if (ArrayBuffer.isView(value)) {
-    return `bytes:${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64')}`;
-  }
-  if (Array.isArray(value)) {
-    return `[${value.map((item) => canonicalJson(item ?? null, depth + 1)).join(',')}]`;
-  }
-  const members = Object.entries(value)
-    .filter(([, member]) => member !== undefined)
-    .toSorted(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, member]) => `${JSON.stringify(name)}:${canonicalJson(member, depth + 1)}`);
-  return `{${members.join(',')}}`;
 }
 
 /**
@@ -116,31 +118,21 @@ function canonicalJson(value: unknown, depth: number): string {
  */
 export function digestsOf(
   request: HttpRequest,
-  { headers = [], selectors = {} }: Compared = {},
+  { headers = [], selectors = {}, content }: Compared = {},
   version = FINGERPRINT_VERSION,
 ): string {
   const { path, query } = target(request);
-  const { body } = request;
   const parts: [string, string][] = [['(path)', `${request.method} ${path}`]];
   if (query.length > 0) parts.push(['(query)', JSON.stringify(query)]);
-  if (version > 1) {
-    for (const [name, text] of Object.entries(selectors)) parts.push([`(${name})`, String(text)]);
-  }
   for (const name of headers) {
     parts.push([`(header ${name})`, String(request.headers[name.toLowerCase()] ?? '')]);
   }
-  const named = typeof body === 'object' && body !== null && !Array.isArray(body);
-  if (named && !ArrayBuffer.isView(body)) {
-    const members = Object.entries(body).filter(([, value]) => value !== undefined);
-    for (const [name, value] of members.slice(0, MAX_NAMED_PARAMETERS)) {
-      parts.push([forPeople(name), canonicalJson(value, 1)]);
-    }
-    const rest = Object.fromEntries(members.slice(MAX_NAMED_PARAMETERS));
-    if (members.length > MAX_NAMED_PARAMETERS) {
-      parts.push(['other parameters', canonicalJson(rest, 0)]);
-    }
-  } else if (body !== undefined && body !== null) {
-    parts.push(['(body)', canonicalJson(body, 0)]);
+  if (version === 1) parts.push(...parametersOf(request.body, canonicalJson1));
+  else {
+    for (const [name, text] of Object.entries(selectors)) parts.push([`(${name})`, String(text)]);
+    const { body, files = [], value } = content ?? { body: request.body };
+    parts.push(...parametersOf(body, canonicalValue), ...filesByField(files));
+    if (value !== undefined) parts.push(['(fingerprint)', canonicalValue(value)]);
   }
   // fromEntries: a parameter may be called `__proto__`
   return JSON.stringify(
@@ -148,6 +140,32 @@ export function digestsOf(
       parts.map(([name, text]) => [name, hash('sha256', `${name}\n${text}`).slice(0, 8)]),
     ),
   );
+}
+
+/** The parameters of a body, by name, as texts. */
+function parametersOf(body: unknown, write: (value: unknown) => string): [string, string][] {
+  const named = typeof body === 'object' && body !== null && !Array.isArray(body);
+  if (!named || ArrayBuffer.isView(body)) {
+    return body === undefined || body === null ? [] : [['(body)', write(body)]];
+  }
+  const members = Object.entries(body).filter(([, value]) => value !== undefined);
+  const parameters = members
+    .slice(0, MAX_NAMED_PARAMETERS)
+    .map(([name, value]): [string, string] => [forPeople(name), write(value)]);
+  const rest = members.slice(MAX_NAMED_PARAMETERS);
+  if (rest.length > 0) parameters.push(['other parameters', write(Object.fromEntries(rest))]);
+  return parameters;
+}
+
+/** The files of a form, by field. */
+function filesByField(files: readonly FileDigest[]): [string, string][] {
+  const texts = new Map<string, string>();
+  for (const { field, ...file } of files) {
+    const isNamed = texts.has(`(file ${forPeople(field)})`) || texts.size < MAX_NAMED_PARAMETERS;
+    const name = isNamed ? `(file ${forPeople(field)})` : 'other files';
+    texts.set(name, `${texts.get(name) ?? ''}${JSON.stringify([field, file])}`);
+  }
+  return [...texts];
 }
 
 /** What a message and a column of text can hold: no control characters, no half of a letter. */

@@ -16,19 +16,23 @@ export interface RecordedRequest {
 }
 
 /**
- * Records a request as it arrived. Its exact bytes need NestJS's `rawBody: true`; without it the body is
- * recorded as JSON.
+ * Records a request as it arrived. Its exact bytes need NestJS's `rawBody: true`; without it a JSON body is
+ * written anew. Any other body was refused before (R7a).
  *
+ * @param hasBody whether one was sent: parsers leave something where none was
  * @param named headers to record beside `Content-Type`
  */
-export function recordRequest(http: HttpRequest, named: readonly string[] = []): RecordedRequest {
+export function recordRequest(
+  http: HttpRequest,
+  hasBody: boolean,
+  named: readonly string[] = [],
+): RecordedRequest {
   const headers: Record<string, string> = {};
   for (const name of ['content-type', ...named.map((header) => header.toLowerCase())]) {
     const value = http.headers[name];
     if (typeof value === 'string') headers[name] = value;
   }
-  const bytes =
-    http.rawBody ?? Buffer.from(http.body === undefined ? '' : JSON.stringify(http.body));
+  const bytes = http.rawBody ?? Buffer.from(hasBody ? JSON.stringify(http.body) : '');
   const url = http.originalUrl ?? http.url;
   return { method: http.method, url, headers, body: bytes.toString('base64') };
 }

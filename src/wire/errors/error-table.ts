@@ -140,6 +140,18 @@ export const ERROR_CODES = {
       'waits up to 10 s for the response of the first.',
     retry: 'same key',
   },
+  idempotency_body_unreadable: {
+    title: 'The body cannot be compared with that of another request',
+    status: [415],
+    type: 'invalid_request_error',
+    when:
+      'The body was not read before the key was looked up, or what was read of it has no value to ' +
+      'compare, or it could not be sent again after a crash. Nothing was done.',
+    action:
+      'Send the body in a media type that the endpoint reads. If it should read this one, tell its ' +
+      'developer: the message says what to change.',
+    retry: 'no',
+  },
   idempotency_store_unavailable: {
     title: 'The database could not take the request',
     status: [503],

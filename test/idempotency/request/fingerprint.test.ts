@@ -1,5 +1,6 @@
 /** The fingerprint decides whether two requests are the same, and names what differs. */
 import { randomUUID } from 'node:crypto';
+import { Readable } from 'node:stream';
 import fc from 'fast-check';
 import {
   differences,
@@ -7,7 +8,11 @@ import {
   FINGERPRINT_VERSION,
   fingerprintOf,
 } from '../../../src/idempotency/request/fingerprint';
-import { IdempotencyKeyInvalidError, type HttpRequest } from '../../../src/idempotency';
+import {
+  type HttpRequest,
+  IdempotencyBodyUnreadableError,
+  IdempotencyKeyInvalidError,
+} from '../../../src/idempotency';
 import { openShop } from '../shop.fixture';
 
 type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
@@ -199,6 +204,96 @@ describe('R7 the fingerprints of two requests', () => {
   it('take Express’s original address, which a mounted router does not shorten', () => {
     const mounted = request({}, { url: '/refunds', originalUrl: '/v1/refunds' });
     expect(fingerprintOf(mounted).hash).toEqual(fingerprintOf(request({})).hash);
+  });
+});
+
+describe('R7a the fingerprints of bodies that JSON does not know', () => {
+  class Price {
+    constructor(readonly cents: number) {}
+  }
+  class Decimal {
+    readonly #digits: string;
+    constructor(digits: string) {
+      this.#digits = digits;
+    }
+    toJSON() {
+      return this.#digits;
+    }
+  }
+  const twoOfEach: readonly [string, () => unknown, () => unknown][] = [
+    ['numbers without bounds', () => 1n, () => 2n],
+    ['a number and one without bounds', () => 1, () => 1n],
+    ['a text and a number without bounds', () => 'bigint:1', () => 1n],
+    ['numbers that JSON has none for', () => Number.NaN, () => Infinity],
+    ['dates', () => new Date(0), () => new Date(1)],
+    ['a date and its text', () => new Date(0), () => new Date(0).toJSON()],
+    ['maps', () => new Map([['a', 1]]), () => new Map([['a', 2]])],
+    ['a map and an object', () => new Map([['a', 1]]), () => ({ a: 1 })],
+    ['sets', () => new Set([1]), () => new Set([1, 2])],
+    ['a set and a list', () => new Set([1]), () => [1]],
+    ['queries', () => new URLSearchParams('a=1'), () => new URLSearchParams('a=2')],
+    [
+      'values of a query',
+      () => new URLSearchParams('a=1&a=2'),
+      () => new URLSearchParams('a=2&a=1'),
+    ],
+    ['buffers', () => Uint8Array.of(1).buffer, () => Uint8Array.of(2).buffer],
+    ['a buffer and its bytes', () => Uint8Array.of(1).buffer, () => Uint8Array.of(1)],
+    ['arrays of another type', () => Int8Array.of(1), () => Uint8Array.of(1)],
+    ['views', () => new DataView(new ArrayBuffer(1)), () => new DataView(new ArrayBuffer(2))],
+    ['objects of a class', () => new Price(1), () => new Price(2)],
+    ['objects that say what they are', () => new Decimal('1'), () => new Decimal('2')],
+  ];
+
+  it.each(twoOfEach)('tell two %s apart, and know each again', (_what, a, b) => {
+    expect(hash({ a: a() })).not.toBe(hash({ a: b() }));
+    expect(hash({ a: a() })).toBe(hash({ a: a() }));
+    expect(hash([b()])).toBe(hash([b()]));
+  });
+
+  it('are the same whatever the order of a map, a set and the names of a query', () => {
+    const reverse = <T>(items: T[]) => items.toReversed();
+    const pairs: [string, number][] = [
+      ['a', 1],
+      ['b', 2],
+    ];
+    expect(hash(new Map(pairs))).toBe(hash(new Map(reverse(pairs))));
+    expect(hash(new Set(['a', 'b']))).toBe(hash(new Set(['b', 'a'])));
+    expect(hash(new URLSearchParams('a=1&b=2'))).toBe(hash(new URLSearchParams('b=2&a=1')));
+    expect(hash(Buffer.from('abc'))).toBe(hash(new Uint8Array(Buffer.from('abc'))));
+  });
+
+  it('are those of the text for an object of a library that wraps one', () => {
+    expect(hash({ a: Object('x') as unknown })).toBe(hash({ a: 'x' }));
+    expect(hash({ a: Object(1n) as unknown })).toBe(hash({ a: 1n }));
+  });
+
+  it.each<[string, unknown]>([
+    ['a function', () => 1],
+    ['a symbol', Symbol('a')],
+    ['a stream', Readable.from(['a'])],
+    ['an object of type Promise', Promise.resolve(1)],
+    ['an object of type RegExp', /a/],
+    ['an object of type Blob', new Blob(['a'])],
+    ['an object of type WeakMap', new WeakMap()],
+  ])('are none for %s', (what, value) => {
+    expect(() => hash({ deep: [value] })).toThrow(IdempotencyBodyUnreadableError);
+    expect(() => hash({ deep: [value] })).toThrow(`holds ${what}, which has no value`);
+  });
+
+  it('are none for what contains itself, and are there for what is met twice', () => {
+    const around: { in: unknown[]; twice?: unknown } = { in: [] };
+    around.twice = [around.in, around.in];
+    expect(hash(around)).toBe(hash({ in: [], twice: [[], []] }));
+    around.in.push({ around });
+    expect(() => hash(around)).toThrow('an object that contains itself');
+  });
+
+  it('were none in form 1, or what it took them for, so that no stored row is mistaken for them', () => {
+    const form1 = (body: unknown) => fingerprintOf(request(body), {}, 1)?.hash;
+    expect(form1({ a: 1n })).not.toBe(form1({ a: 1 }));
+    expect(form1(new Date(0))).toBe(form1({}));
+    expect(form1(Float32Array.of(0))).toBe(form1(Buffer.alloc(4)));
   });
 });
 
