@@ -16,6 +16,7 @@ export { PurgeJob, type PurgeReport } from './recovery/purge.job';
 export { RecoveryJob, type RecoveryReport } from './recovery/recovery.job';
 export { hasCardNumber } from './card-numbers/card-number';
 export type { Backlog } from './store/key.store';
+export { afterCommit } from './store/postgres/after-commit';
 export { outsideTransaction } from './store/postgres/ambient-transaction';
 export { isConnectionLost } from './store/postgres/database-errors';
 export { IdempotencyKeyEntity } from './store/postgres/key.entity';

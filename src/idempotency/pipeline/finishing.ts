@@ -114,6 +114,7 @@ export class Finishing {
       RESOLVE_IN_DOUBT_TIMEOUT_MS,
     );
     if (outcome === 'committed') {
+      failure.whenCommitted();
       this.cacheAndNotify(call, attempt, storedResponse);
       return { with: keyHeaders(call, request.originalRequest, false) };
     }

@@ -10,4 +10,13 @@ export class KeyTakenError extends Error {}
 export class CommitFailedError extends Error {}
 
 /** The reply to COMMIT was lost: the transaction may have committed (R21). */
-export class CommitInDoubtError extends Error {}
+export class CommitInDoubtError extends Error {
+  /** @param whenCommitted what is to happen where it turns out that it had committed */
+  constructor(
+    message: string,
+    options?: ErrorOptions,
+    readonly whenCommitted: () => void = () => undefined,
+  ) {
+    super(message, options);
+  }
+}

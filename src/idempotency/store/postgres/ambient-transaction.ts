@@ -20,6 +20,8 @@ export interface DatabaseAccess {
   createRunner(): QueryRunner;
   /** What `transaction()` of the DataSource does. */
   transaction(...given: unknown[]): Promise<unknown>;
+  /** What `afterCommit()` does; there is none where no transaction is (R9c). */
+  afterCommit?(work: () => unknown): void;
 }
 
 const ambient = new AsyncLocalStorage<DatabaseAccess | undefined>();

@@ -3,8 +3,14 @@
  * none can end the transaction (R9a), and which know when it is over (R9b).
  */
 import type { PoolClient } from 'pg';
-import { EntityManager, type QueryRunner } from 'typeorm';
-import { currentAccess, type DatabaseAccess, insideTransaction } from './ambient-transaction';
+import { type DataSource, EntityManager, type QueryRunner } from 'typeorm';
+import {
+  currentAccess,
+  type DatabaseAccess,
+  insideTransaction,
+  ownQueryRunner,
+} from './ambient-transaction';
+import { CommitHooks, NO_TRANSACTION } from './after-commit';
 import { handlerQueryRunner, type Lineage, type Savepoints } from './handler-query-runner';
 import { recordRaised } from './raised-errors';
 import { transactionControlIn } from './transaction-control';
@@ -32,6 +38,8 @@ interface Nested {
   readonly name: string;
   /** Whether somebody wrote meanwhile who is not inside of it. */
   mixed: boolean;
+  /** How much waited for the commit when it began. */
+  readonly hooks: number;
 }
 
 export class HandlerConnection implements DatabaseAccess, Savepoints {
@@ -46,13 +54,15 @@ export class HandlerConnection implements DatabaseAccess, Savepoints {
   private ambientRunner?: QueryRunner;
   /** What database access does around this transaction, and after it. */
   private around?: DatabaseAccess;
+  /** None until something waits for the commit. */
+  private hooks?: CommitHooks;
+  private wasEntered = false;
   private settle: () => void = () => undefined;
   private settled?: Promise<void>;
 
-  /** @param newRunner makes a query runner of TypeORM's own, with a connection of its own */
   constructor(
     private readonly client: PoolClient,
-    private readonly newRunner: () => QueryRunner,
+    private readonly dataSource: DataSource,
   ) {}
 
   get lastFailure(): unknown {
@@ -62,6 +72,7 @@ export class HandlerConnection implements DatabaseAccess, Savepoints {
   /** Runs `work` with this transaction as the ambient one. */
   run<T>(work: () => T): T {
     this.around = currentAccess();
+    this.wasEntered = true;
     return insideTransaction(this, work);
   }
 
@@ -77,7 +88,7 @@ export class HandlerConnection implements DatabaseAccess, Savepoints {
     if (this.state === 'open') return this.runnerHere([...inside], false);
     if (this.state === 'undone') throw new Error(UNDONE);
     if (this.state === 'committed' && this.around) return this.around.createRunner();
-    const runner = this.newRunner();
+    const runner = ownQueryRunner(this.dataSource);
     if (this.state === 'ending') this.letWait(runner);
     return runner;
   }
@@ -100,6 +111,7 @@ export class HandlerConnection implements DatabaseAccess, Savepoints {
       runner: () => (runner.isReleased || this.state !== 'open' ? this.runner() : runner),
       createRunner: () => this.createRunner(lineage),
       transaction: (...more) => this.nestedTransaction(data, lineage, more),
+      afterCommit: (hook) => this.afterCommit(hook),
     };
     const within = given.map((one) =>
       typeof one === 'function'
@@ -117,7 +129,7 @@ export class HandlerConnection implements DatabaseAccess, Savepoints {
   async begin(level?: string): Promise<string> {
     if (level !== undefined) await this.checkLevel(level);
     const name = `paidonce_${++this.count}`;
-    const nested = { name, mixed: false };
+    const nested = { name, mixed: false, hooks: this.hooks?.count ?? 0 };
     this.nested.push(nested);
     try {
       await this.send(`SAVEPOINT ${name}`);
@@ -133,6 +145,7 @@ export class HandlerConnection implements DatabaseAccess, Savepoints {
     const nested = this.latest(name);
     if (how === 'roll back') {
       await this.send(`ROLLBACK TO SAVEPOINT ${name}`);
+      this.hooks?.dropAllBut(nested.hooks);
       this.latest(name);
       if (nested.mixed) {
         throw this.fail(
@@ -164,6 +177,30 @@ export class HandlerConnection implements DatabaseAccess, Savepoints {
       `${message} The transaction of this request can only be undone now.`,
     );
     return this.mistake;
+  }
+
+  afterCommit(work: () => unknown): void {
+    if (this.state !== 'open') throw new Error(NO_TRANSACTION);
+    this.commitHooks().add(work);
+  }
+
+  private commitHooks(): CommitHooks {
+    return (this.hooks ??= new CommitHooks(this.dataSource));
+  }
+
+  /** Whether TypeORM's subscribers are to hear of the commit: a handler's work is in it. */
+  get hasSubscribers(): boolean {
+    return this.wasEntered && this.dataSource.subscribers.length > 0;
+  }
+
+  /** @throws what a subscriber throws that hears of the commit before it: the transaction must be undone */
+  async announceCommit(): Promise<void> {
+    await insideTransaction(this, () => this.commitHooks().announce(() => this.runner()));
+  }
+
+  /** Runs what waits for the commit (R9c). */
+  afterTheCommit(): void {
+    this.hooks?.run();
   }
 
   /**
@@ -204,7 +241,7 @@ export class HandlerConnection implements DatabaseAccess, Savepoints {
 
   /** A query runner of TypeORM's on this connection. */
   private runnerHere(lineage: Lineage, isAmbient: boolean): QueryRunner {
-    const runner = this.newRunner();
+    const runner = ownQueryRunner(this.dataSource);
     const send: Send = (...statement) => this.sendFrom(lineage, statement);
     const sendAmbient: Send = (...statement) =>
       this.state === 'open' ? this.sendFrom(lineage, statement) : this.sendLate(statement);
@@ -260,7 +297,7 @@ export class HandlerConnection implements DatabaseAccess, Savepoints {
   /** A call of TypeORM's that is under way when the transaction ends, such as `save()`, still has its runner. */
   private async sendLate(statement: Statement): Promise<unknown> {
     await this.mustHaveCommitted();
-    const runner = this.newRunner();
+    const runner = ownQueryRunner(this.dataSource);
     try {
       const client = (await runner.connect()) as PoolClient;
       return await sendTo(client, statement);

@@ -54,7 +54,7 @@ export class PostgresTransaction implements OpenTransaction {
   ): Promise<{ transaction: PostgresTransaction; results: StatementResult[] }> {
     const runner = ownQueryRunner(dataSource);
     const client = (await runner.connect()) as PoolClient;
-    const connection = new HandlerConnection(client, () => ownQueryRunner(dataSource));
+    const connection = new HandlerConnection(client, dataSource);
     const transaction = new PostgresTransaction(dataSource, runner, client, connection);
     const begin = isolation ? BEGIN_AT[isolation] : BEGIN;
     try {
@@ -88,7 +88,8 @@ export class PostgresTransaction implements OpenTransaction {
     }
     this.over = true;
     clearTimeout(this.timer);
-    const mistake = this.connection.beginEnd();
+    const refused = this.connection.hasSubscribers ? await this.announceCommit() : undefined;
+    const mistake = this.connection.beginEnd() ?? refused;
     if (mistake) {
       await this.end();
       throw new CommitFailedError('The handler left its transaction unfit.', { cause: mistake });
@@ -102,6 +103,7 @@ export class PostgresTransaction implements OpenTransaction {
         });
       }
       this.connection.isOver('committed');
+      this.connection.afterTheCommit();
       await this.release();
       return results.slice(0, -1);
     } catch (error) {
@@ -110,13 +112,23 @@ export class PostgresTransaction implements OpenTransaction {
       if (isConnectionLost(error) && !isRefused) {
         this.connection.isOver('undone');
         await this.release(error);
-        throw new CommitInDoubtError('The reply to COMMIT was lost.', { cause: error });
+        throw new CommitInDoubtError('The reply to COMMIT was lost.', { cause: error }, () =>
+          this.connection.afterTheCommit(),
+        );
       }
       await this.end();
       if (error instanceof CommitFailedError) throw error;
       const cause = this.connection.explain(error);
       throw new CommitFailedError('A statement of the commit failed.', { cause });
     }
+  }
+
+  /** @returns what a subscriber of TypeORM's threw when it heard of the commit before it */
+  private announceCommit(): Promise<Error | undefined> {
+    return this.connection.announceCommit().then(
+      () => undefined,
+      (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
+    );
   }
 
   /** A connection that cannot roll back is closed, which rolls back too. */
