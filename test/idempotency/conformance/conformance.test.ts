@@ -179,6 +179,7 @@ describe('what the config does not allow', () => {
     const config = { path, body, otherBody, effects, timeoutMs };
     const report = await check(naive.url, 'draft', config);
     await naive.close();
+    expect(namesOf(report, 'failed')).toEqual(['reused-key', 'copies-at-once', 'quoted-key']);
     expect(namesOf(report, 'not tried')).toEqual([
       'copy-in-flight',
       'missing-key',

@@ -33,7 +33,7 @@ export async function startNaiveServer(worse?: Worse): Promise<NaiveServer> {
   async function order(body: string): Promise<Response> {
     const { item } = JSON.parse(body) as { item?: unknown };
     if (typeof item !== 'string') return { status: 400, body: '{"message":"no item"}' };
-    await delay(item === 'slow' ? SLOW_WORK_MS : WORK_MS);
+    await delay(item === 'slow' ? SLOW_WORK_MS : WORK_MS, undefined, { ref: false });
     if (item === 'sold out') return { status: 404, body: '{"message":"sold out"}' };
     if (worse !== 'it acknowledges and does nothing') orders.push(item);
     return { status: 201, body: JSON.stringify({ id: orders.length, item }) };

@@ -25,6 +25,7 @@ export const isSuccess = ({ status }: Reply) => status >= 200 && status < 300;
 export class Probe {
   /** What the server refused so far. */
   readonly refusals: WatchedReply[] = [];
+  /** Of all responses so far. */
   private readonly identities = new Set<string>();
 
   constructor(
@@ -39,10 +40,10 @@ export class Probe {
     return randomUUID();
   }
 
-  send(given: ProbeRequest): Promise<Reply> {
+  async send(given: ProbeRequest): Promise<Reply> {
     const { key, keyHeader = key === undefined ? undefined : this.headerFor(key) } = given;
     const { method, path, body } = given.route ?? this.config.route;
-    return sendBounded({
+    const reply = await sendBounded({
       url: this.urlOf(path),
       method,
       headers: {
@@ -55,6 +56,9 @@ export class Probe {
       timeoutMs: this.config.timeoutMs,
       signal: this.signal,
     });
+    const identity = this.identityIn(reply);
+    if (identity !== undefined) this.identities.add(identity);
+    return reply;
   }
 
   /** Sends one request and tells its effects. */
@@ -68,13 +72,14 @@ export class Probe {
     copies: number,
     given: ProbeRequest,
   ): Promise<{ readonly replies: readonly Reply[]; readonly effects: number | undefined }> {
+    const known = this.identities.size;
     const before = await this.countEffects(given.headers);
     const replies = await Promise.all(Array.from({ length: copies }, () => this.send(given)));
     const after = await this.countEffects(given.headers);
-    const named = this.newIdentities(replies);
+    if (before !== undefined && after !== undefined) return { replies, effects: after - before };
     return {
       replies,
-      effects: before === undefined || after === undefined ? named : after - before,
+      effects: this.allTellEffects(replies) ? this.identities.size - known : undefined,
     };
   }
 
@@ -116,18 +121,18 @@ export class Probe {
     );
   }
 
-  /** How many effects the responses name that were not named before; undefined if one names none. */
-  private newIdentities(replies: readonly Reply[]): number | undefined {
+  /** Whether the identities in these responses show all effects. A refusal alone shows nothing. */
+  private allTellEffects(replies: readonly Reply[]): boolean {
+    return (
+      replies.some(isSuccess) &&
+      replies.every((reply) => reply.status === 409 || this.identityIn(reply) !== undefined)
+    );
+  }
+
+  /** What names the effect of a response, as text. */
+  private identityIn({ body }: Reply): string | undefined {
     const { identity } = this.config.effects;
-    const before = this.identities.size;
-    let isKnown = identity !== undefined;
-    for (const reply of replies) {
-      const found = identity === undefined ? undefined : valueAt(reply.body, identity);
-      if (found !== undefined) this.identities.add(JSON.stringify(found));
-      else if (reply.status !== 409) isKnown = false;
-    }
-    // A refusal alone shows nothing.
-    return isKnown && replies.some(isSuccess) ? this.identities.size - before : undefined;
+    return identity === undefined ? undefined : JSON.stringify(valueAt(body, identity));
   }
 }
 
