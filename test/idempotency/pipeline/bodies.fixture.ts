@@ -278,19 +278,17 @@ export interface RawRequest {
   readonly headers?: Record<string, string>;
   /** Chunks; nothing for no body. With a `content-length` they are sent as they are. */
   readonly chunks?: readonly (string | Buffer)[];
-  readonly agent?: import('node:http').Agent;
 }
 
 /** `fetch` chooses between length and chunks itself. */
 export function sendRaw(
   shop: Shop,
   path: string,
-  { key, headers = {}, chunks, agent }: RawRequest,
+  { key, headers = {}, chunks }: RawRequest,
 ): Promise<{ status: number | undefined; headers: IncomingMessage['headers']; text: string }> {
   return new Promise((resolve, reject) => {
     const sent = httpRequest(`${shop.url}${path}`, {
       method: 'POST',
-      agent,
       headers: {
         authorization: 'a',
         ...(key === undefined ? {} : { 'idempotency-key': key }),

@@ -1,6 +1,5 @@
 /** R7a: nothing runs whose body cannot be compared, and no phased operation that could not be sent again. */
 import { randomUUID } from 'node:crypto';
-import { Agent } from 'node:http';
 import { RecoveryJob } from '../../../src/idempotency';
 import { eventually } from '../../support/eventually';
 import { type Adapter, impersonated, type Shop } from '../shop.fixture';
@@ -85,26 +84,6 @@ describe.each<Adapter>(['fastify', 'express'])('R7a a body, on %s', (adapter) =>
       201,
       expect.objectContaining({ read: 'ab' }),
     ]);
-  });
-
-  it('that is refused leaves its connection to the next request', async () => {
-    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-    const large = Buffer.alloc(1_048_576);
-    try {
-      for (const _time of ['first', 'second']) {
-        const refused = await sendRaw(shop, '/bodies/parsed', {
-          agent,
-          key: randomUUID(),
-          headers: UNKNOWN,
-          chunks: [large, large],
-        });
-        expect(refused.status).toBe(415);
-        const next = await sendRaw(shop, '/bodies/parsed', { agent, key: randomUUID() });
-        expect(next.status).toBe(201);
-      }
-    } finally {
-      agent.destroy();
-    }
   });
 
   it('without a byte is no body, however that is sent', async () => {
