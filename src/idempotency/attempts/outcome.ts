@@ -43,10 +43,10 @@ const NOT_COMPLETED =
 /** Statuses of temporary refusals: never stored (R13). */
 const TEMPORARY = new Set([408, 425, 429]);
 
+/** Of an attempt whose handler had ended. */
 export function transactionEndOf(end: HandlerEnd, around: Circumstances): TransactionEnd {
-  const { entered, ended, error } = end;
+  const { entered, error } = end;
   const { status, transient, returned } = around;
-  if (!ended) return 'roll back';
   if (error === undefined && status < 400) return 'commit';
   // Whatever a filter made of it.
   if (error instanceof IdempotencyError) return 'refuse';
@@ -75,12 +75,15 @@ export async function rollBackUnlessWhole(
   const { error, ended } = end;
   const isWhole = ended && error === undefined && status < 400 && !unstorable;
   if (isWhole) return 'commit';
-  await transaction.rollback();
+  const rolledBack = transaction.rollback();
+  // That response goes out at once, although a statement of the handler's may be under way (R14a).
+  if (!ended) return 'to be retried';
+  await rolledBack;
   const transient = isTransient(error, store, transaction);
   const decided = transactionEndOf(end, { status, transient });
   if (decided === 'refuse') throw refusalOf(error, transaction.failure);
   if (decided !== 'roll back') return decided;
-  return transient || !ended ? 'to be retried' : 'not stored';
+  return transient ? 'to be retried' : 'not stored';
 }
 
 /**

@@ -60,16 +60,21 @@ export class PhasedAttempt implements Attempt {
     const hasRow = isRow(state.hold);
     const { error, ended } = handlerEnd;
     const left = openTransactionOf(state);
+    if (!ended) {
+      // That response goes out at once, although a phase may be under way (R14a).
+      void this.endWithout(left, hasRow);
+      return 'to be retried';
+    }
     const returned = state.is === 'past the last phase' ? state.returned : undefined;
     // Only a last phase that succeeded stays open; everything else is rolled back before the response.
     const leadsToCommit = error === undefined ? outgoing.status < 400 : error === returned;
-    const isWhole = ended && leadsToCommit && !outgoing.unstorable && state.is !== 'in a phase';
+    const isWhole = leadsToCommit && !outgoing.unstorable && state.is !== 'in a phase';
     if (!isWhole) await left?.rollback();
-    const unknownOutcome = ended ? this.phases.unknownOutcome : undefined;
+    const { unknownOutcome } = this.phases;
     const failure = left?.failure ?? this.phases.failure;
     const transient = isTransient(error, store, { failure });
     // The phase that was to store the row failed, and the handler caught that and went on.
-    const hasNothing = ended && error === undefined && failure !== undefined && !hasRow;
+    const hasNothing = error === undefined && failure !== undefined && !hasRow;
     const end =
       unknownOutcome || hasNothing
         ? 'refuse'
@@ -79,7 +84,7 @@ export class PhasedAttempt implements Attempt {
     if (end === 'roll back' || end === 'refuse') {
       if (hasRow) await store.endLease(id, fence).catch(() => undefined);
       if (end === 'refuse') throw unknownOutcome ?? refuse(error, failure, hasRow);
-      return transient || !ended ? 'to be retried' : 'not stored';
+      return transient ? 'to be retried' : 'not stored';
     }
     assertStorable(outgoing);
     if (hasRow) {
@@ -93,6 +98,13 @@ export class PhasedAttempt implements Attempt {
       await store.finishNew(open, { id, fence, request, storedResponse, replaces });
     }
     return 'stored';
+  }
+
+  /** Another response is sent: the next attempt may begin at once. */
+  private async endWithout(left: OpenTransaction | undefined, hasRow: boolean): Promise<void> {
+    const { id, fence } = this.life;
+    await left?.rollback();
+    if (hasRow) await this.store.endLease(id, fence).catch(() => undefined);
   }
 
   async giveUp(): Promise<void> {

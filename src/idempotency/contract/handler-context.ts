@@ -9,6 +9,8 @@ export interface HandlerContext {
   readonly phases?: object;
   /** Whether the handler itself was reached: what pipes refuse is not stored (R14). */
   entered: boolean;
+  /** What the handler returned. */
+  returned?: unknown;
 }
 
 const running = new AsyncLocalStorage<HandlerContext>();

@@ -49,8 +49,9 @@ export function Idempotent(options: IdempotentOptions = {}): MethodDecorator {
     // the handler reports that it was reached.
     const reported = function (this: unknown, ...args: unknown[]): unknown {
       const context = currentHandlerContext();
-      if (context) context.entered = true;
-      return handler.apply(this, args);
+      if (!context) return handler.apply(this, args);
+      context.entered = true;
+      return (context.returned = handler.apply(this, args));
     };
     Object.defineProperty(reported, 'name', { value: handler.name });
     for (const key of Reflect.getMetadataKeys(handler)) {

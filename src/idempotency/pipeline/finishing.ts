@@ -87,6 +87,11 @@ export class Finishing {
     this.store.outsideTransaction(work);
   }
 
+  /** How a response is sent that went out without the attempt, which was given up (R14a). */
+  withoutAttempt(call: IdempotentCall, { life }: Attempt): FinalResponse {
+    return { with: keyHeaders(call, life?.request.originalRequest, true) };
+  }
+
   /** Ends the attempt without a response of its own. */
   async giveUp(call: IdempotentCall, attempt: Attempt): Promise<void> {
     await attempt.giveUp();

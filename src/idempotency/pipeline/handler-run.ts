@@ -3,7 +3,7 @@
  * finished or the run is given up.
  */
 import type { CallHandler } from '@nestjs/common';
-import { Observable, type Subscriber } from 'rxjs';
+import { isObservable, Observable, type Subscriber } from 'rxjs';
 import type { Attempt } from '../attempts/attempt';
 import type { OutgoingResponse } from '../attempts/outgoing-response';
 import { type HandlerContext, runInHandlerContext } from '../contract/handler-context';
@@ -13,9 +13,13 @@ import type { FinalResponse, Finishing } from './finishing';
 import type { IdempotentCall } from './idempotent-call';
 
 export class HandlerRun implements HandlerContext {
-  /** `over`: the response is being finished, or the run was given up. */
-  private state: 'running' | 'handler ended' | 'over' = 'running';
+  /** `over`: the response is being finished. */
+  private state: 'running' | 'handler ended' | 'over' | 'given up' = 'running';
+  /** Whether the handler's observable has emitted a value. */
+  private emitted = false;
+  private clientLeft = false;
   entered = false;
+  returned?: unknown;
   readonly phases?: Phases;
   private error: unknown;
 
@@ -34,16 +38,19 @@ export class HandlerRun implements HandlerContext {
       runInHandlerContext(this, () =>
         this.attempt.run(() => subscriber.add(next.handle().subscribe(this.watch(subscriber)))),
       );
-      // NestJS sends nothing to a client that disconnected, so nothing would be finished.
-      return () => {
-        if (this.state === 'running') void this.giveUp();
-      };
+      return () => this.unsubscribe();
     });
+  }
+
+  /** Nobody waits for the handler any more: somebody else responds (R14a), or takes its first value alone. */
+  private unsubscribe(): void {
+    if (this.state !== 'running') return;
+    if (!this.emitted || this.clientLeft) return void this.giveUp();
+    this.state = 'handler ended';
   }
 
   /** Passes on what the handler's part of the pipeline emits, and notes how it ended. */
   private watch(subscriber: Subscriber<unknown>) {
-    let empty = true;
     let failed = false;
     const end = (error?: unknown) => {
       if (this.state === 'running') this.state = 'handler ended';
@@ -56,7 +63,7 @@ export class HandlerRun implements HandlerContext {
     };
     return {
       next: (value: unknown) => {
-        empty = false;
+        this.emitted = true;
         if (subscriber.closed || failed) return;
         if (isStream(value)) fail(new IdempotencyResponseUnstorableError('a stream'));
         else subscriber.next(value);
@@ -64,7 +71,9 @@ export class HandlerRun implements HandlerContext {
       error: fail,
       complete: () => {
         if (failed) return;
-        if (empty) return fail(new IdempotencyResponseUnstorableError('an empty observable'));
+        if (!this.emitted) {
+          return fail(new IdempotencyResponseUnstorableError('an empty observable'));
+        }
         end();
         subscriber.complete();
       },
@@ -80,6 +89,7 @@ export class HandlerRun implements HandlerContext {
   /** Commits or rolls back, and decides how the response is sent. A run that is over changes nothing. */
   finish(outgoing: OutgoingResponse): FinalResponse | Promise<FinalResponse> {
     if (this.state === 'over') return { with: {} };
+    if (this.state === 'given up') return this.finishing.withoutAttempt(this.call, this.attempt);
     const { entered, error } = this;
     const ended = this.state === 'handler ended';
     this.state = 'over';
@@ -89,14 +99,22 @@ export class HandlerRun implements HandlerContext {
 
   /** Ends the attempt without a response, unless one is being finished. */
   async giveUp(): Promise<void> {
-    if (this.state === 'over') return;
-    this.state = 'over';
+    if (this.state === 'over' || this.state === 'given up') return;
+    this.state = 'given up';
     await this.finishing.giveUp(this.call, this.attempt);
   }
 
-  /** The client is gone. NestJS sends it nothing once the handler has ended. */
+  /**
+   * The client is gone. That ends nothing (R14a), but where the handler returned an observable: NestJS sends
+   * nothing then, so that nothing would be finished.
+   */
   leave(): void {
-    if (this.state === 'handler ended') void this.giveUp();
+    this.clientLeft = true;
+    if (this.state !== 'handler ended') return;
+    void Promise.resolve(this.returned).then(
+      (value) => (isObservable(value) ? this.giveUp() : undefined),
+      () => undefined,
+    );
   }
 }
 

@@ -31,9 +31,16 @@ export class PendingResponse {
    */
   attach(run: HandlerRun): boolean {
     if (this.isFinished) return false;
-    if (!this.run) this.res.once('close', () => this.run?.leave());
+    if (!this.run) this.res.once('close', () => this.close());
     this.run = run;
     return true;
+  }
+
+  private close(): void {
+    const { res, run } = this;
+    // Somebody has sent another response past this module, such as by Node's own under Fastify (R14a).
+    if (res.writableEnded && !this.isFinished) void run?.giveUp();
+    else run?.leave();
   }
 
   /**

@@ -146,7 +146,7 @@ export class PostgresTransaction implements OpenTransaction {
     const { lastFailure } = this.connection;
     if (lastFailure === undefined || !isWorthRepeating(lastFailure)) return undefined;
     // Where a nested transaction has undone the failed statement, this one is whole.
-    return sendStatements(this.client, [PROBE]).then(
+    return sendStatements(this.client, [PROBE], false).then(
       () => undefined,
       () => lastFailure,
     );
@@ -170,7 +170,8 @@ export class PostgresTransaction implements OpenTransaction {
     this.connection.isOver('undone');
     if (this.runner.isReleased) return;
     try {
-      await sendStatements(this.client, [ROLLBACK]);
+      // Where a statement is under way for longer, the connection is closed instead.
+      await sendStatements(this.client, [ROLLBACK], false);
       await this.release();
     } catch (error) {
       await this.release(error);
