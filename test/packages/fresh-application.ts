@@ -4,6 +4,8 @@ import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Program } from '../support/server';
+import type { ConformanceReport } from '../../src/idempotency/conformance/conformance-run';
+import type { ProfileName } from '../../src/idempotency/conformance/probe/profiles';
 import type { Application } from './applications';
 
 const execute = promisify(execFile);
@@ -114,6 +116,23 @@ export class FreshApplication {
     );
     const [, url = ''] = await program.says(/listens on (\S+)\n/);
     return { url, program };
+  }
+
+  /**
+   * Runs the package's `paidonce-check`, as npm has installed it.
+   *
+   * @throws Error with what it printed, where it could check nothing
+   */
+  async check(url: string, profile: ProfileName, config: object): Promise<ConformanceReport> {
+    const file = join(this.folder, 'check.json');
+    writeFileSync(file, JSON.stringify(config));
+    const program = join(this.folder, 'node_modules', '.bin', 'paidonce-check');
+    const args = [url, '--profile', profile, '--config', file, '--json'];
+    const printed = await execute(program, args).catch((error: { stdout?: string }) => {
+      if (error.stdout) return { stdout: error.stdout }; // something failed
+      throw error;
+    });
+    return JSON.parse(printed.stdout) as ConformanceReport;
   }
 }
 

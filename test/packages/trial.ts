@@ -37,6 +37,8 @@ export async function tryApplication(
   say("the README's three steps lead to a replay");
   await onDatabase((database) => tryCopies(application, database));
   say(`${COPIES} copies at once make one order`);
+  await onDatabase((database) => tryConformance(application, database));
+  say('the conformance kit that it brings finds nothing wrong');
   await onDatabase((database) => tryCrash(application, database));
   say('what kill -9 has cut off is finished, once');
 }
@@ -81,6 +83,28 @@ async function tryCopies(application: FreshApplication, database: FreshDatabase)
   const other = await post('/orders', 'order-2', 'tea');
   assert.deepEqual([other.status, other.replayed], [201, false]);
   assert.equal(await countOrders(database), 2);
+  await stop(running);
+}
+
+async function tryConformance(
+  application: FreshApplication,
+  database: FreshDatabase,
+): Promise<void> {
+  const running = await application.start('shop', { DATABASE_URL: database.url });
+  const { checks } = await application.check(running.url, 'paidonce', {
+    path: '/orders',
+    headers: { 'x-account': 'ada' },
+    otherAccount: { 'x-account': 'bob' },
+    body: { item: 'tea' },
+    otherBody: { item: 'coffee' },
+    effects: { identity: '/id' },
+    timeoutMs: 60_000,
+  });
+  assert.deepEqual(
+    checks.filter(({ result }) => result === 'failed'),
+    [],
+  );
+  assert.ok(checks.filter(({ result }) => result === 'passed').length > 10, 'little was tried');
   await stop(running);
 }
 

@@ -96,7 +96,7 @@ export class Probe {
   }
 
   private urlOf(path: string): URL {
-    // Joined as texts: resolved against the base, `/\\host` would lead to another machine.
+    // Joined as texts: resolved against the base, `/\host` would lead to another machine.
     return new URL(this.base.origin + this.base.pathname.replace(/\/$/, '') + path);
   }
 
