@@ -3,7 +3,7 @@
  * none can end the transaction (R9a), and which know when it is over (R9b).
  */
 import type { PoolClient } from 'pg';
-import { type DataSource, EntityManager, type QueryRunner } from 'typeorm';
+import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
 import {
   currentAccess,
   type DatabaseAccess,
@@ -11,51 +11,38 @@ import {
   ownQueryRunner,
 } from './ambient-transaction';
 import { CommitHooks, NO_TRANSACTION } from './after-commit';
-import { handlerQueryRunner, type Lineage, type Savepoints } from './handler-query-runner';
+import {
+  clientSending,
+  handlerQueryRunner,
+  type Lineage,
+  type Send,
+  sendTo,
+  type Statement,
+  transactionOf,
+} from './handler-query-runner';
+import { type NestingConnection, NestedTransactions } from './nested-transactions';
 import { recordRaised } from './raised-errors';
+import { abortedError, runnerOverError, undoneError } from './statement.errors';
 import { transactionControlIn } from './transaction-control';
-
-/** The levels of PostgreSQL, from the weakest. It treats the first two alike. */
-const LEVELS = ['READ UNCOMMITTED', 'READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE'];
 
 /** SQLSTATE: an earlier statement failed. */
 const TRANSACTION_ABORTED = '25P02';
 
-const UNDONE =
-  'The transaction of this request was rolled back, so what its handler still writes is refused. ' +
-  'Await all work of a handler, or take it out of the request with outsideTransaction().';
-const RUNNER_OVER =
-  'This query runner, or its manager, belongs to the transaction of a request, and that is over. ' +
-  'Get another one, or use repositories.';
-
-type Statement = [text: unknown, values?: unknown, ...rest: unknown[]];
-type Send = (...statement: Statement) => unknown;
-
 /** How the transaction stands: while COMMIT is under way, nobody knows how it ends. */
 type State = 'open' | 'ending' | 'committed' | 'undone';
 
-interface Nested {
-  readonly name: string;
-  /** Whether somebody wrote meanwhile who is not inside of it. */
-  mixed: boolean;
-  /** How much waited for the commit when it began. */
-  readonly hooks: number;
-}
-
-export class HandlerConnection implements DatabaseAccess, Savepoints {
+export class HandlerConnection implements DatabaseAccess, NestingConnection {
   private state: State = 'open';
   /** Why the transaction can only be undone. */
   private mistake?: Error;
   /** The last statement that PostgreSQL refused. */
   private failure?: unknown;
-  /** Savepoints that are open, in the order of their beginning. */
-  private readonly nested: Nested[] = [];
-  private count = 0;
+  private readonly nested = new NestedTransactions(this);
   private ambientRunner?: QueryRunner;
   /** What database access does around this transaction, and after it. */
   private around?: DatabaseAccess;
   /** None until something waits for the commit. */
-  private hooks?: CommitHooks;
+  hooks?: CommitHooks;
   private wasEntered = false;
   private settle: () => void = () => undefined;
   private settled?: Promise<void>;
@@ -80,13 +67,13 @@ export class HandlerConnection implements DatabaseAccess, Savepoints {
     if (this.state === 'open') {
       return (this.ambientRunner ??= this.runnerHere([], true));
     }
-    if (this.state === 'undone') throw new Error(UNDONE);
+    if (this.state === 'undone') throw undoneError();
     return this.state === 'committed' ? this.around?.runner() : undefined;
   }
 
   createRunner(inside: Lineage = []): QueryRunner {
     if (this.state === 'open') return this.runnerHere([...inside], false);
-    if (this.state === 'undone') throw new Error(UNDONE);
+    if (this.state === 'undone') throw undoneError();
     if (this.state === 'committed' && this.around) return this.around.createRunner();
     const runner = ownQueryRunner(this.dataSource);
     if (this.state === 'ending') this.letWait(runner);
@@ -126,52 +113,7 @@ export class HandlerConnection implements DatabaseAccess, Savepoints {
     }
   }
 
-  async begin(level?: string): Promise<string> {
-    if (level !== undefined) await this.checkLevel(level);
-    const name = `paidonce_${++this.count}`;
-    const nested = { name, mixed: false, hooks: this.hooks?.count ?? 0 };
-    this.nested.push(nested);
-    try {
-      await this.send(`SAVEPOINT ${name}`);
-    } catch (error) {
-      this.nested.splice(this.nested.indexOf(nested), 1);
-      throw error;
-    }
-    return name;
-  }
-
-  async end(name: string, how: 'commit' | 'roll back'): Promise<void> {
-    if (this.state !== 'open') throw new Error(RUNNER_OVER);
-    const nested = this.latest(name);
-    if (how === 'roll back') {
-      await this.send(`ROLLBACK TO SAVEPOINT ${name}`);
-      this.hooks?.dropAllBut(nested.hooks);
-      this.latest(name);
-      if (nested.mixed) {
-        throw this.fail(
-          'A nested transaction was rolled back, and with it what others had written at the same time. Await it ' +
-            'before others write, or let them write in the work that dataSource.transaction() is given.',
-        );
-      }
-    }
-    this.nested.pop();
-    try {
-      await this.send(`RELEASE SAVEPOINT ${name}`);
-    } catch (error) {
-      this.nested.push(nested);
-      throw error;
-    }
-  }
-
-  private latest(name: string): Nested {
-    const nested = this.nested.at(-1);
-    if (nested?.name === name) return nested;
-    throw this.fail(
-      'Two nested transactions ran at the same time: one ended before another that had begun after it. ' +
-        'Await each before the next begins.',
-    );
-  }
-
+  /** From here on the transaction can only be undone. @returns the error that says why */
   fail(message: string): Error {
     this.mistake ??= new Error(
       `${message} The transaction of this request can only be undone now.`,
@@ -209,7 +151,7 @@ export class HandlerConnection implements DatabaseAccess, Savepoints {
    * @returns why it can only be undone, where it can
    */
   beginEnd(): Error | undefined {
-    if (this.nested.length > 0) {
+    if (this.nested.areOpen) {
       this.fail('A nested transaction was still open when the handler had ended. Await it.');
     }
     if (this.mistake) return this.mistake;
@@ -231,13 +173,13 @@ export class HandlerConnection implements DatabaseAccess, Savepoints {
       this.failure = recordRaised(error);
       return error;
     }
-    const first = this.failure instanceof Error ? ` (${this.failure.message})` : '';
-    return new Error(
-      `An earlier statement of this transaction failed${first}, and PostgreSQL refuses all others. To go on after ` +
-        'an error, put the statement that may fail into a nested transaction: dataSource.transaction().',
-      { cause: this.failure ?? error },
-    );
+    return abortedError(this.failure ?? error);
   };
+
+  /** @throws Error for a query runner whose transaction is over */
+  requireOpen(): void {
+    if (this.state !== 'open') throw runnerOverError();
+  }
 
   /** A query runner of TypeORM's on this connection. */
   private runnerHere(lineage: Lineage, isAmbient: boolean): QueryRunner {
@@ -247,28 +189,17 @@ export class HandlerConnection implements DatabaseAccess, Savepoints {
       this.state === 'open' ? this.sendFrom(lineage, statement) : this.sendLate(statement);
     Object.assign(runner.manager, {
       transaction: (...given: unknown[]) => {
-        if (this.state !== 'open') throw new Error(RUNNER_OVER);
+        if (this.state !== 'open') throw runnerOverError();
         if (runner.isReleased) return transactionOf(runner, given);
         return this.nestedTransaction(runner.data, lineage, given);
       },
     });
-    const client = this.guarded(isAmbient ? sendAmbient : send);
-    return handlerQueryRunner(runner, { client, savepoints: this, lineage, isAmbient });
-  }
-
-  /** pg's client, but for the statements that this transaction does not allow. */
-  private guarded(query: Send): PoolClient {
-    return new Proxy(this.client, {
-      get: (client, name) => {
-        if (name === 'query') return query;
-        const value: unknown = Reflect.get(client, name);
-        return typeof value === 'function' ? (value.bind(client) as unknown) : value;
-      },
-    });
+    const client = clientSending(this.client, isAmbient ? sendAmbient : send);
+    return handlerQueryRunner(runner, { client, savepoints: this.nested, lineage, isAmbient });
   }
 
   private sendFrom(lineage: Lineage, [text, values, ...rest]: Statement): unknown {
-    if (this.state !== 'open') throw new Error(RUNNER_OVER);
+    this.requireOpen();
     if (this.mistake) throw this.mistake;
     const sql = typeof text === 'string' ? text : (text as { text?: unknown }).text;
     const control = typeof sql === 'string' ? transactionControlIn(sql, values) : undefined;
@@ -278,14 +209,12 @@ export class HandlerConnection implements DatabaseAccess, Savepoints {
           'Use dataSource.transaction(), or work that outsideTransaction() runs.',
       );
     }
-    if (this.nested.length > 0 && !(typeof sql === 'string' && /^\s*select\b/i.test(sql))) {
-      for (const nested of this.nested) nested.mixed ||= !lineage.includes(nested.name);
-    }
+    if (!(typeof sql === 'string' && /^\s*select\b/i.test(sql))) this.nested.recordWrite(lineage);
     return this.send(text, values, ...rest);
   }
 
-  private readonly send: Send = (...statement) => {
-    if (this.state !== 'open') throw new Error(RUNNER_OVER);
+  readonly send: Send = (...statement) => {
+    this.requireOpen();
     if (this.mistake) throw this.mistake;
     const sent = sendTo(this.client, statement);
     if (!(sent instanceof Promise)) return sent;
@@ -322,32 +251,7 @@ export class HandlerConnection implements DatabaseAccess, Savepoints {
    */
   private async mustHaveCommitted(): Promise<void> {
     await this.settled;
-    if (this.state !== 'committed') throw new Error(UNDONE);
+    if (this.state !== 'committed') throw undoneError();
     this.around?.runner();
   }
-
-  private async checkLevel(level: string): Promise<void> {
-    const { rows } = (await this.send('SHOW transaction_isolation')) as {
-      rows: [{ transaction_isolation: string }];
-    };
-    const own = rows[0].transaction_isolation.toUpperCase();
-    const rank = (name: string) => Math.max(1, LEVELS.indexOf(name));
-    if (rank(level) <= rank(own)) return;
-    throw new Error(
-      `The transaction of this request is ${own}, and a nested one cannot be ${level}: ` +
-        `declare @Idempotent({ isolation: '${level}' }).`,
-    );
-  }
-}
-
-const sendTo = (client: PoolClient, statement: Statement): unknown =>
-  (client as { query(...given: Statement): unknown }).query(...statement);
-
-/** TypeORM's own `transaction()` of a query runner's manager. */
-function transactionOf(runner: QueryRunner, given: unknown[]): Promise<unknown> {
-  const { transaction } = EntityManager.prototype as Record<
-    'transaction',
-    (...more: unknown[]) => unknown
-  >;
-  return Reflect.apply(transaction, runner.manager, given) as Promise<unknown>;
 }

@@ -4,10 +4,15 @@
  */
 import type { PoolClient } from 'pg';
 import {
+  EntityManager,
   type QueryRunner,
   QueryRunnerAlreadyReleasedError,
   TransactionNotStartedError,
 } from 'typeorm';
+
+/** The arguments of `query()` of pg's client. */
+export type Statement = [text: unknown, values?: unknown, ...rest: unknown[]];
+export type Send = (...statement: Statement) => unknown;
 
 /** The savepoints around a query runner, its own included, from the outermost. */
 export type Lineage = string[];
@@ -98,6 +103,30 @@ export function handlerQueryRunner(
       } finally {
         await release();
       }
+    },
+  });
+}
+
+/** Sends a statement on pg's client itself. */
+export const sendTo = (client: PoolClient, statement: Statement): unknown =>
+  (client as { query(...given: Statement): unknown }).query(...statement);
+
+/** TypeORM's own `transaction()` of a query runner's manager. */
+export function transactionOf(runner: QueryRunner, given: unknown[]): Promise<unknown> {
+  const { transaction } = EntityManager.prototype as Record<
+    'transaction',
+    (...more: unknown[]) => unknown
+  >;
+  return Reflect.apply(transaction, runner.manager, given) as Promise<unknown>;
+}
+
+/** pg's client, but for its statements, which `send` sends. */
+export function clientSending(client: PoolClient, send: Send): PoolClient {
+  return new Proxy(client, {
+    get: (target, name) => {
+      if (name === 'query') return send;
+      const value: unknown = Reflect.get(target, name);
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
     },
   });
 }

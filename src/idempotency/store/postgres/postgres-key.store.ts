@@ -4,7 +4,7 @@
  * the result.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import type { DatabaseError, QueryConfig } from 'pg';
+import type { QueryConfig } from 'pg';
 import type { DataSource } from 'typeorm';
 import type { Isolation } from '../../contract/idempotency.options';
 import type { DatabaseClock } from '../database-clock';
@@ -24,11 +24,12 @@ import type {
   OpenedKey,
   PurgedBatch,
 } from '../key.store';
-import { CommitFailedError, KeyTakenError, LeaseLostError } from '../store.errors';
+import { KeyTakenError, LeaseLostError } from '../store.errors';
 import { outsideTransaction, refuseDatabase } from './ambient-transaction';
 import type { StatementResult } from './batch';
 import { isConnectionLost, isWorthRepeating } from './database-errors';
 import { FinishedKeyReads } from './finished-key-reads';
+import { commitInsert, commitUpdate } from './key-commits';
 import { PostgresTransaction } from './postgres-transaction';
 import { isRaisedAndWorthRepeating } from './raised-errors';
 import {
@@ -96,7 +97,7 @@ export class PostgresKeyStore implements KeyStore {
 
   finishNew(tx: PostgresTransaction, key: NewFinishedKey): Promise<void> {
     const insert = named('insertFinished', finishedValues(key));
-    return this.commitInsert(tx, key.id, insert, key.replaces);
+    return commitInsert(tx, key.id, insert, key.replaces);
   }
 
   async finishAlone(key: NewFinishedKey): Promise<void> {
@@ -107,7 +108,7 @@ export class PostgresKeyStore implements KeyStore {
   }
 
   async claim(tx: PostgresTransaction, key: NewClaim): Promise<void> {
-    await this.commitInsert(tx, key.id, named('insertClaim', claimValues(key)), key.replaces);
+    await commitInsert(tx, key.id, named('insertClaim', claimValues(key)), key.replaces);
   }
 
   async takeOver(tx: PostgresTransaction, id: KeyId, from: Fence, leaseMs: number): Promise<Fence> {
@@ -135,7 +136,7 @@ export class PostgresKeyStore implements KeyStore {
     { id, fence, phases, leaseMs }: AdvancedClaim,
   ): Promise<void> {
     const values = [...fenceValues(id, fence), JSON.stringify(phases), leaseMs];
-    await this.commitUpdate(tx, named('advance', values));
+    await commitUpdate(tx, named('advance', values));
   }
 
   async finish(
@@ -143,7 +144,7 @@ export class PostgresKeyStore implements KeyStore {
     { id, fence, storedResponse, ttlSeconds }: FinishedClaim,
   ): Promise<void> {
     const values = [...fenceValues(id, fence), ...toResponseColumns(storedResponse), ttlSeconds];
-    await this.commitUpdate(tx, named('finish', values));
+    await commitUpdate(tx, named('finish', values));
   }
 
   async endLease(id: KeyId, fence: Fence): Promise<void> {
@@ -234,36 +235,5 @@ export class PostgresKeyStore implements KeyStore {
       waiting,
       isolation: isolation ?? (own as Isolation | undefined),
     });
-  }
-
-  /** Updates and commits, unless another attempt owns the row (R11). */
-  private async commitUpdate(tx: PostgresTransaction, update: QueryConfig): Promise<void> {
-    try {
-      const [updated] = await tx.commit([update]);
-      // `resume` locks the row, so it cannot be gone. Were it, nothing may claim to be stored.
-      if (updated?.rowCount !== 1) throw new LeaseLostError();
-    } catch (error) {
-      const { code, column } = ((error as Error).cause ?? {}) as DatabaseError;
-      if (code === '23502' && column === 'claim_id') throw new LeaseLostError();
-      throw error;
-    }
-  }
-
-  /** Inserts and commits, unless another request inserted its row first (R4). */
-  private async commitInsert(
-    tx: PostgresTransaction,
-    id: KeyId,
-    insert: QueryConfig,
-    replaces?: Fence,
-  ): Promise<void> {
-    const remove = replaces ? [named('remove', fenceValues(id, replaces))] : [];
-    try {
-      await tx.commit([...remove, insert]);
-    } catch (error) {
-      const { code, constraint } = ((error as Error).cause ?? {}) as DatabaseError;
-      const taken = code === '23505' && constraint === 'idempotency_keys_pkey';
-      if (error instanceof CommitFailedError && taken) throw new KeyTakenError();
-      throw error;
-    }
   }
 }
