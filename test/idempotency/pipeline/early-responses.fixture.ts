@@ -20,7 +20,7 @@ import { Order, Watch } from '../shop.fixture';
 /** Stands outside the module's interceptor, and responds early as the request's `x-early` says. */
 @Injectable()
 export class EarlyInterceptor implements NestInterceptor {
-  /** Tells it that `time is up`. */
+  /** Tells it that `time is up`; it tells when the response of a key is `closed`. */
   static readonly clock = new EventEmitter();
 
   async intercept(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
@@ -28,6 +28,9 @@ export class EarlyInterceptor implements NestInterceptor {
     const { headers } = http.getRequest<{ headers: Record<string, string> }>();
     const handled = next.handle();
     const { clock } = EarlyInterceptor;
+    const response = http.getResponse<{ raw?: ServerResponse }>();
+    const res = response.raw ?? (response as ServerResponse);
+    res.once('close', () => clock.emit(`closed ${headers['idempotency-key']}`));
     const tooLate = () => {
       throw new RequestTimeoutException();
     };
@@ -50,8 +53,6 @@ export class EarlyInterceptor implements NestInterceptor {
       case 'first value':
         return of(await firstValueFrom(handled));
       case 'past the framework': {
-        const response = http.getResponse<{ raw?: ServerResponse }>();
-        const res = response.raw ?? (response as ServerResponse);
         void once(clock, 'time is up').then(() => {
           res.statusCode = 504;
           res.end('too late');

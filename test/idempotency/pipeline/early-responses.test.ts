@@ -172,7 +172,9 @@ describe.each<Adapter>(['fastify', 'express'])('an early response on %s', (adapt
     const body = { hold: key };
     const leaving = client.sendToLeave('/early/atomic', key, { body });
     await held;
+    const closed = once(EarlyInterceptor.clock, `closed ${key}`);
     leaving.destroy();
+    await closed;
     shop.watch.release(key);
     await eventually('the response is stored', async () => (await countKeys(shop, key)) === 1);
     const again = await client.send('/early/atomic', key, { body });
