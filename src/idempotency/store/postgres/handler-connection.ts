@@ -35,8 +35,8 @@ export class HandlerConnection implements DatabaseAccess, NestingConnection {
   private state: State = 'open';
   /** Why the transaction can only be undone. */
   private mistake?: Error;
-  /** The last statement that PostgreSQL refused. */
-  private failure?: unknown;
+  /** The error of the last statement that PostgreSQL refused. */
+  lastFailure?: unknown;
   private readonly nested = new NestedTransactions(this);
   private ambientRunner?: QueryRunner;
   /** What database access does around this transaction, and after it. */
@@ -51,10 +51,6 @@ export class HandlerConnection implements DatabaseAccess, NestingConnection {
     private readonly client: PoolClient,
     private readonly dataSource: DataSource,
   ) {}
-
-  get lastFailure(): unknown {
-    return this.failure;
-  }
 
   /** Runs `work` with this transaction as the ambient one. */
   run<T>(work: () => T): T {
@@ -140,11 +136,6 @@ export class HandlerConnection implements DatabaseAccess, NestingConnection {
     await insideTransaction(this, () => this.commitHooks().announce(() => this.runner()));
   }
 
-  /** Runs what waits for the commit (R9c). */
-  afterTheCommit(): void {
-    this.hooks?.run();
-  }
-
   /**
    * The transaction is about to be committed: later statements wait until it is known how it ended.
    *
@@ -170,10 +161,10 @@ export class HandlerConnection implements DatabaseAccess, NestingConnection {
   readonly explain = (error: unknown): unknown => {
     const { code } = error as { code?: unknown };
     if (code !== TRANSACTION_ABORTED) {
-      this.failure = recordRaised(error);
+      this.lastFailure = recordRaised(error);
       return error;
     }
-    return abortedError(this.failure ?? error);
+    return abortedError(this.lastFailure ?? error);
   };
 
   /** @throws Error for a query runner whose transaction is over */

@@ -103,7 +103,7 @@ export class PostgresTransaction implements OpenTransaction {
         });
       }
       this.connection.isOver('committed');
-      this.connection.afterTheCommit();
+      this.connection.hooks?.run();
       await this.release();
       return results.slice(0, -1);
     } catch (error) {
@@ -113,7 +113,7 @@ export class PostgresTransaction implements OpenTransaction {
         this.connection.isOver('undone');
         await this.release(error);
         throw new CommitInDoubtError('The reply to COMMIT was lost.', { cause: error }, () =>
-          this.connection.afterTheCommit(),
+          this.connection.hooks?.run(),
         );
       }
       await this.end();
