@@ -47,8 +47,8 @@ const arrived = (request) =>
 const weaknesses = {
   /** The whole text in NFKC, as the search for card numbers had it. */
   quadratic_search() {
-    const { hasCardNumber, ...others } = load('idempotency', 'request', 'card-number.js');
-    replace(['idempotency', 'request', 'card-number.js'], {
+    const { hasCardNumber, ...others } = load('idempotency', 'card-numbers', 'card-number.js');
+    replace(['idempotency', 'card-numbers', 'card-number.js'], {
       ...others,
       hasCardNumber: (text) => hasCardNumber(text.normalize('NFKC')),
     });
@@ -64,7 +64,8 @@ const weaknesses = {
 
   chunks_uncounted() {
     const arrival = load('wire', 'request', 'body-arrival.js');
-    replace(['wire', 'request', 'body-arrival.js'], { ...arrival, limitChunks: () => undefined });
+    const receiveBody = (_request, _reply, _payload, done) => done();
+    replace(['wire', 'request', 'body-arrival.js'], { ...arrival, receiveBody });
   },
 
   /** Responses are not closed with their connection. */
@@ -171,8 +172,8 @@ const weaknesses = {
   },
 
   keys_not_searched() {
-    const { hasCardNumber: _, ...others } = load('idempotency', 'request', 'card-number.js');
-    replace(['idempotency', 'request', 'card-number.js'], {
+    const { hasCardNumber: _, ...others } = load('idempotency', 'card-numbers', 'card-number.js');
+    replace(['idempotency', 'card-numbers', 'card-number.js'], {
       ...others,
       hasCardNumber: () => false,
     });
